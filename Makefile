@@ -1,0 +1,52 @@
+# The newcomer's door. Every target installs what is missing, configures, builds and does its job; a second run
+# repeats nothing needlessly.
+#
+#   make build      build/bin/ralph and build/bin/ralph-shim
+#   make demo       watch it work in a temporary folder
+#   make test       all tests, once as built and once with the sanitizers
+#   make test-long  the same tests over longer ranges
+#   make lint       clang 14, clang-tidy, clang-format
+#   make install    optimised build, installed under PREFIX (/usr/local)
+#   make format     apply clang-format
+#   make clean      remove build/
+
+PREFIX ?= /usr/local
+CTEST := ctest --output-on-failure --parallel 2 --no-tests=error
+
+.PHONY: build demo test test-long lint install format clean dependencies asan release
+
+build: dependencies
+	@tools/build dev
+
+dependencies:
+	@tools/install-dependencies
+
+asan: dependencies
+	@tools/build asan
+
+release: dependencies
+	@tools/build release
+
+demo: build
+	build/bin/ralph demo
+
+test: build asan
+	$(CTEST) --test-dir build --label-exclude long
+	$(CTEST) --test-dir build/asan --label-exclude 'long|plain'
+
+test-long: build asan
+	$(CTEST) --test-dir build
+	$(CTEST) --test-dir build/asan --label-exclude plain
+
+lint: dependencies
+	@tools/check-format
+	@tools/build tidy
+
+install: release
+	cmake --install build/release --prefix "$(PREFIX)"
+
+format: dependencies
+	git ls-files '*.cpp' '*.h' | xargs clang-format-14 -i
+
+clean:
+	rm -rf build

@@ -1,0 +1,41 @@
+// Commands are argument arrays, never shell text. In the arguments of our own settings `{task_id}` and its
+// like stand for facts about the task; `{{` and `}}` are literal braces.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json_reader.h"
+
+namespace ralph::config {
+
+struct PlaceholderValues {
+    std::string task_id;
+    std::string task_title;
+    std::string workspace;      // absolute path
+    std::string target_branch;  // without refs/heads/
+    std::string attempt;        // decimal, from 1
+};
+
+// Puts the values in place of the placeholders. What was put in is not scanned again, so a task title with
+// braces stays as it is. `argv` comes from a validated setting; anything else is a mistake of ours (CHECK).
+[[nodiscard]] std::vector<std::string> expand_command(const std::vector<std::string>& argv,
+                                                      const PlaceholderValues& values);
+
+// If `argv` makes a shell run text from its arguments (`sh -c text`), the index of that option. An option
+// counts up to the first argument that is none: in `sh build.sh -c` the script gets the -c.
+[[nodiscard]] std::optional<std::size_t> shell_text_option(const std::vector<std::string>& argv);
+
+// Reads an argument array without placeholders. No entry may be blank, and no shell may be given text to run
+// (contract section 3.3, agent.ci_gate.argv). Null and absent leave `out` alone.
+void read_plain_argv(core::ObjectReader& reader, std::string_view key, std::vector<std::string>& out);
+
+// Reads an argument array with placeholders; empty means "not set". An unknown placeholder, a lone brace, a
+// blank program, and a task title inside the text given to a shell are faults. Null and absent leave `out`
+// alone.
+void read_command(core::ObjectReader& reader, std::string_view key, std::vector<std::string>& out);
+
+}  // namespace ralph::config

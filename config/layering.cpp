@@ -1,0 +1,187 @@
+#include "config/layering.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <utility>
+
+#include "core/task.h"
+
+namespace ralph::config {
+
+namespace json = boost::json;
+using core::Error;
+using core::JsonDocument;
+using core::Milliseconds;
+using core::ObjectReader;
+
+void TrustGate::claim(std::string path) {
+    if (!open_ && !refused_) {
+        refused_ = std::move(path);
+    }
+}
+
+core::Result<std::vector<OpenLayer>> open_layers(const std::optional<Layer>& global,
+                                                 const std::optional<Layer>& project, bool trusted,
+                                                 core::DuplicateKeys duplicates) {
+    std::vector<OpenLayer> layers;
+    for (const auto* layer : {&global, &project}) {
+        if (layer->has_value()) {
+            auto document = JsonDocument::parse((*layer)->text, (*layer)->file, duplicates);
+            if (document.has_error()) {
+                return document.error();
+            }
+            layers.push_back({std::move(*document), trusted || layer == &global});
+        }
+    }
+    return layers;
+}
+
+std::optional<Error> read_layer(const OpenLayer& layer, const ReadRoot& read) {
+    std::optional<core::JsonFault> fault;
+    TrustGate gate(layer.commands_allowed);
+    ObjectReader root(layer.document.root(), "", fault);
+    read(root, gate);
+    root.finish();
+    if (fault) {
+        return layer.document.error_at(fault->path, fault->message);
+    }
+    if (gate.refused()) {
+        Error error = layer.document.error_at(*gate.refused(), "may only be set in a trusted repository");
+        error.remedy = "run `ralph init --trust` if you trust this repository's commands";
+        return error;
+    }
+    return std::nullopt;
+}
+
+namespace {
+
+// `path` is one of our own names, without indexes.
+bool sets(const json::value& root, std::string_view path) {
+    const json::value* value = &root;
+    while (!path.empty()) {
+        const std::size_t length = std::min(path.find('.'), path.size());
+        const json::object* object = value->if_object();
+        value = object == nullptr ? nullptr : object->if_contains(path.substr(0, length));
+        if (value == nullptr || value->is_null()) {
+            return false;
+        }
+        path.remove_prefix(std::min(length + 1, path.size()));
+    }
+    return true;
+}
+
+}  // namespace
+
+Error error_in(const std::vector<OpenLayer>& layers, const core::JsonFault& fault) {
+    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
+        if (sets(layer->document.root(), fault.path)) {
+            return layer->document.error_at(fault.path, fault.message);
+        }
+    }
+    return Error{fmt::format("key `{}` {}", fault.path, fault.message)};
+}
+
+bool is_set(ObjectReader& reader, std::string_view key) {
+    const json::value* value = reader.find(key);
+    return value != nullptr && !value->is_null();
+}
+
+bool claim_if_set(ObjectReader& reader, std::string_view key, TrustGate& gate) {
+    const bool set = is_set(reader, key);
+    if (set) {
+        gate.claim(reader.path_of(key));
+    }
+    return set;
+}
+
+void read_flag(ObjectReader& reader, std::string_view key, bool& out) {
+    if (is_set(reader, key)) {
+        reader.read(key, out);
+    }
+}
+
+void read_list(ObjectReader& reader, std::string_view key, std::vector<std::string>& out) {
+    if (is_set(reader, key)) {
+        reader.read(key, out);
+    }
+}
+
+void read_filled_text(ObjectReader& reader, std::string_view key, std::string& out) {
+    if (!is_set(reader, key)) {
+        return;
+    }
+    reader.read(key, out);
+    if (core::trimmed(out).empty()) {
+        reader.fail(key, "must not be empty");
+    } else if (out.find('\0') != std::string::npos) {
+        reader.fail(key, "must not contain a NUL character");
+    }
+}
+
+void read_duration(ObjectReader& reader, std::string_view key, Milliseconds low, Milliseconds high,
+                   Milliseconds& out) {
+    const json::value* value = reader.find(key);
+    if (value == nullptr || value->is_null()) {
+        return;
+    }
+    const std::string expected = "must be a duration such as \"90s\", \"15m\" or \"2h\" (ms, s, m, h, d)";
+    const json::string* text = value->if_string();
+    if (text == nullptr) {
+        reader.fail(key, expected + ", in quotes");
+        return;
+    }
+    const auto duration = core::parse_duration(*text);
+    if (duration.has_error()) {
+        reader.fail(key, fmt::format("{}, not \"{}\"", expected, std::string_view(*text)));
+    } else if (*duration < low || *duration > high) {
+        reader.fail(key, fmt::format("must be from \"{}\" to \"{}\", not \"{}\"", core::format_duration(low),
+                                     core::format_duration(high), std::string_view(*text)));
+    } else {
+        out = *duration;
+    }
+}
+
+std::optional<std::uint64_t> whole_number(ObjectReader& reader, std::string_view key, std::uint64_t low,
+                                          std::uint64_t high) {
+    const json::value* value = reader.find(key);
+    if (value == nullptr || value->is_null()) {
+        return std::nullopt;
+    }
+    std::optional<std::uint64_t> number;
+    if (value->is_uint64()) {
+        number = value->get_uint64();
+    } else if (value->is_int64() && value->get_int64() >= 0) {
+        number = static_cast<std::uint64_t>(value->get_int64());
+    }
+    if (!number || *number < low || *number > high) {
+        const std::string expected =
+            low == high ? fmt::format("{}", low) : fmt::format("a whole number from {} to {}", low, high);
+        reader.fail(key, fmt::format("must be {}, not {}", expected, core::canonical_json(*value)));
+        return std::nullopt;
+    }
+    return number;
+}
+
+void check_choice(ObjectReader& reader, std::string_view key, std::string_view text,
+                  const std::vector<std::string>& choices) {
+    if (std::find(choices.begin(), choices.end(), text) != choices.end()) {
+        return;
+    }
+    const auto nearest = core::nearest_name(text, choices);
+    reader.fail(key, fmt::format("must be one of {}, not \"{}\"{}", fmt::join(choices, ", "), text,
+                                 nearest ? fmt::format("; did you mean \"{}\"?", *nearest) : ""));
+}
+
+std::string lower_case(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) {
+        c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    return out;
+}
+
+}  // namespace ralph::config

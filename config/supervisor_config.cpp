@@ -1,0 +1,161 @@
+#include "config/supervisor_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "config/layering.h"
+
+namespace ralph::config {
+
+using core::Milliseconds;
+using core::ObjectReader;
+using std::chrono::hours;
+
+namespace {
+
+constexpr Milliseconds day = hours{24};
+constexpr Milliseconds longest_step = 7 * day;
+constexpr Milliseconds shortest{1};
+
+void read_worker_timeout(ObjectReader& worker, std::string_view key, std::optional<Milliseconds>& out) {
+    Milliseconds timeout = out.value_or(Milliseconds{0});
+    read_duration(worker, key, Milliseconds{0}, 365 * day, timeout);
+    out = timeout.count() == 0 ? std::nullopt : std::optional(timeout);
+}
+
+bool is_variable_name(std::string_view name) {
+    const auto is_letter = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    };
+    const auto fits = [is_letter](char c) { return is_letter(c) || (c >= '0' && c <= '9'); };
+    return !name.empty() && is_letter(name[0]) && std::all_of(name.begin(), name.end(), fits);
+}
+
+void read_environment(ObjectReader& worker, std::string_view key, std::map<std::string, std::string>& out) {
+    worker.read_object(key, [&out](ObjectReader& env) {
+        for (const std::string& name : env.keys()) {
+            std::string value;
+            env.read(name, value);
+            if (!is_variable_name(name)) {
+                env.fail(name, "must be a name of letters, digits and _ that starts with no digit");
+            } else if (name.substr(0, 6) == "RALPH_") {
+                env.fail(name, "must not start with RALPH_; the supervisor sets those variables itself");
+            } else if (value.find('\0') != std::string::npos) {
+                env.fail(name, "must not contain a NUL character");
+            }
+            out[name] = std::move(value);
+        }
+    });
+}
+
+struct Setting {
+    std::string_view section;  // empty for the top level
+    std::string_view key;
+    bool needs_trust;
+    void (*read)(ObjectReader& section, std::string_view key, SupervisorConfig& out);
+};
+
+// The one list of what supervisor.jsonc may say.
+constexpr std::array<Setting, 12> settings{{
+    {"worker", "command", true,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_command(section, key, out.worker.command);
+     }},
+    {"worker", "env", true,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_environment(section, key, out.worker.env);
+     }},
+    {"worker", "timeout", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_worker_timeout(section, key, out.worker.timeout);
+     }},
+    {"worker", "kill_grace", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_duration(section, key, Milliseconds{0}, hours{1}, out.worker.kill_grace);
+     }},
+    {"worker", "log_limit_mib", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 1, 102'400, out.worker.log_limit_mib);
+     }},
+    {"", "max_restarts", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 100, out.max_restarts);
+     }},
+    {"prepare", "command", true,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_command(section, key, out.prepare.command);
+     }},
+    {"prepare", "timeout", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_duration(section, key, shortest, longest_step, out.prepare.timeout);
+     }},
+    {"integrate", "command", true,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_command(section, key, out.integrate.command);
+     }},
+    {"integrate", "timeout", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_duration(section, key, shortest, longest_step, out.integrate.timeout);
+     }},
+    {"gate", "timeout", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_duration(section, key, shortest, longest_step, out.gate.timeout);
+     }},
+    {"", "kept_work_retention", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_duration(section, key, std::chrono::seconds{1}, 3650 * day, out.kept_work_retention);
+     }},
+}};
+
+void read_section(std::string_view name, ObjectReader& section, TrustGate& gate, SupervisorConfig& out) {
+    for (const Setting& setting : settings) {
+        if (setting.section == name) {
+            if (setting.needs_trust) {
+                claim_if_set(section, setting.key, gate);
+            }
+            setting.read(section, setting.key, out);
+        }
+    }
+}
+
+void read_root(ObjectReader& root, TrustGate& gate, SupervisorConfig& out) {
+    read_section("", root, gate, out);
+    for (const std::string_view name : {"worker", "prepare", "integrate", "gate"}) {
+        root.read_object(
+            name, [name, &gate, &out](ObjectReader& section) { read_section(name, section, gate, out); });
+    }
+}
+
+}  // namespace
+
+core::Result<SupervisorConfig> load_supervisor_config(const std::optional<Layer>& global,
+                                                      const std::optional<Layer>& project, bool trusted) {
+    const auto layers = open_layers(global, project, trusted, core::DuplicateKeys::refuse);
+    if (layers.has_error()) {
+        return layers.error();
+    }
+    SupervisorConfig config;
+    for (const OpenLayer& layer : *layers) {
+        auto error = read_layer(
+            layer, [&config](ObjectReader& root, TrustGate& gate) { read_root(root, gate, config); });
+        if (error) {
+            return std::move(*error);
+        }
+    }
+    return config;
+}
+
+std::vector<std::string> supervisor_setting_paths() {
+    std::vector<std::string> paths;
+    for (const Setting& setting : settings) {
+        paths.push_back(setting.section.empty() ? std::string(setting.key)
+                                                : fmt::format("{}.{}", setting.section, setting.key));
+    }
+    return paths;
+}
+
+}  // namespace ralph::config

@@ -1,0 +1,61 @@
+// supervisor.jsonc: the settings of ours that the Rust tools do not know. A key may be given once; null
+// counts as absent. config/supervisor.example.jsonc explains every setting.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/command.h"
+#include "config/layer.h"
+#include "core/error.h"
+#include "core/time.h"
+
+namespace ralph::config {
+
+struct WorkerSettings {
+    std::vector<std::string> command;        // with placeholders; empty means not set
+    std::map<std::string, std::string> env;  // added to the worker's environment; never RALPH_*
+    std::optional<core::Milliseconds> timeout = std::chrono::hours{24};  // to 365 d; nothing means no limit
+    core::Milliseconds kill_grace = std::chrono::seconds{10};            // 0 to 1 h, from SIGTERM to SIGKILL
+    std::uint32_t log_limit_mib = 64;                                    // 1 to 102,400
+
+    bool operator==(const WorkerSettings&) const = default;
+};
+
+struct StepSettings {
+    std::vector<std::string> command;  // with placeholders; empty means the built-in step
+    core::Milliseconds timeout;        // 1 ms to 7 d
+
+    bool operator==(const StepSettings&) const = default;
+};
+
+struct GateSettings {
+    core::Milliseconds timeout = std::chrono::minutes{30};  // 1 ms to 7 d
+
+    bool operator==(const GateSettings&) const = default;
+};
+
+struct SupervisorConfig {
+    WorkerSettings worker;
+    std::uint32_t max_restarts = 2;  // 0 to 100: how often a step whose outcome was lost is run again
+    StepSettings prepare{{}, std::chrono::minutes{30}};
+    StepSettings integrate{{}, std::chrono::hours{2}};
+    GateSettings gate;
+    core::Milliseconds kept_work_retention = std::chrono::hours{14 * 24};  // 1 s to 3650 d
+
+    bool operator==(const SupervisorConfig&) const = default;
+};
+
+// Defaults, overridden by the global layer, overridden by the project layer; worker.env is merged name by
+// name. Errors are those of load_project_config. The commands and worker.env need trust in the project layer.
+[[nodiscard]] core::Result<SupervisorConfig> load_supervisor_config(const std::optional<Layer>& global,
+                                                                    const std::optional<Layer>& project,
+                                                                    bool trusted);
+
+// Every setting there is, written as in errors: "worker.command".
+[[nodiscard]] std::vector<std::string> supervisor_setting_paths();
+
+}  // namespace ralph::config

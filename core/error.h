@@ -1,0 +1,32 @@
+// Errors of the world are values. A Result<T> holds either a T or an Error that is ready to be shown:
+// one line that names the place, and, where there is one, the command or edit that mends it.
+#pragma once
+
+#include <boost/assert/source_location.hpp>
+#include <boost/system/result.hpp>
+#include <string>
+
+namespace ralph::core {
+
+struct ErrorText {
+    std::string message;
+    std::string remedy = {};
+};
+
+// Written Error{message} or Error{message, remedy}. The texts are in a base so that a string alone does not convert
+// to an Error, which would make Result<std::string> ambiguous.
+struct Error : ErrorText {
+    // "message; remedy" on one line (control characters of foreign text are escaped).
+    [[nodiscard]] std::string line() const;
+};
+
+template <class T>
+using Result = boost::system::result<T, Error>;
+
+// Boost.System's hook for result::value() on an error: reaching it is our own mistake, so it aborts.
+[[noreturn]] void throw_exception_from_error(const Error& error, const boost::source_location& where);
+
+// Makes foreign text fit for one line of a terminal or log: control characters become \xNN.
+[[nodiscard]] std::string printable(std::string_view text);
+
+}  // namespace ralph::core

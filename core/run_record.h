@@ -1,0 +1,136 @@
+// What a run directory holds. docs/run-directory.md is the document of the format; these are its types.
+//
+//   .ralph/cache/parallel/runs/<task>/task.json         the task as it was selected
+//   .ralph/cache/parallel/runs/<task>/settled           number of the last run that has been dealt with
+//   .ralph/cache/parallel/runs/<task>/<n>-<step>/
+//       spec.json      what was asked for, written by the supervisor before the shim is started
+//       lock           write lock held by the living shim
+//       shim.json      identity of the shim, written before it reports ready
+//       worker.json    identity of the step's process, written before it executes anything
+//       exit.json      how the step ended, written by the shim when the whole tree is gone
+//       outcome.json   what the step itself has to say (optional)
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/jsonc.h"
+#include "core/time.h"
+
+namespace ralph::core {
+
+inline constexpr std::uint32_t run_format_version = 1;
+
+// prepare makes the workspace, work is the worker's command, integrate is one attempt to land it, discard
+// keeps what is not on the remote and removes the workspace.
+enum class StepKind { prepare, work, integrate, discard };
+
+[[nodiscard]] std::string_view to_string(StepKind step);
+[[nodiscard]] std::optional<StepKind> parse_step_kind(std::string_view text);
+
+// Names one run of a task. `number` grows by one with every run of the task and is never used again.
+struct Run {
+    StepKind step = StepKind::prepare;
+    std::uint32_t number = 0;
+    std::uint32_t attempt = 1;  // RALPH_ATTEMPT: how often the work step has been begun, this time included
+
+    bool operator==(const Run&) const = default;
+};
+
+[[nodiscard]] std::string run_directory_name(const Run& run);  // "7-work"
+struct RunName {
+    std::uint32_t number;
+    StepKind step;
+};
+[[nodiscard]] std::optional<RunName> parse_run_directory_name(std::string_view name);
+
+// Proves that a process is the one that was recorded: a pid means nothing without the other two.
+struct ProcessIdentity {
+    std::int32_t pid = 0;
+    std::uint64_t start_ticks = 0;  // field 22 of /proc/<pid>/stat
+    std::string boot_id;            // /proc/sys/kernel/random/boot_id
+
+    bool operator==(const ProcessIdentity&) const = default;
+};
+
+// How a step ended.
+struct ExitRecord {
+    enum class Kind { exited, signalled };
+    Kind kind = Kind::exited;
+    std::uint32_t value = 0;  // exit status 0 to 255, or signal number
+    bool core_dumped = false;
+    bool timed_out = false;      // the shim ended it because its time was up
+    bool stopped = false;        // the shim ended it because the supervisor asked for it
+    bool out_of_memory = false;  // the kernel killed something of the tree for memory
+    std::string started_at;
+    std::string ended_at;
+    std::uint64_t user_cpu_microseconds = 0;
+    std::uint64_t system_cpu_microseconds = 0;
+    std::uint64_t peak_memory_kib = 0;
+
+    [[nodiscard]] bool exited_with(std::uint32_t status) const {
+        return kind == Kind::exited && value == status;
+    }
+    bool operator==(const ExitRecord&) const = default;
+};
+
+// The run's outcome cannot be known: neither a living shim nor an exit record.
+struct LostRun {
+    std::string reason;
+};
+// Nothing of the step was executed.
+struct UnstartedRun {
+    std::string reason;
+};
+using RunEnd = std::variant<ExitRecord, LostRun, UnstartedRun>;
+
+// What a step says of itself: an optional document beside its exit code, for people and for later steps.
+struct Outcome {
+    std::string summary;  // one line, becomes last_error when the step did not succeed
+    std::string note;     // one line worth a warning although the step succeeded
+    std::string base_sha;
+    std::string landed_sha;
+};
+
+// The recipe of one run, for people and for recovery. The environment's values are not in it, since they may
+// be secrets; the names are.
+struct RunSpec {
+    std::string task_id;
+    Run run;
+    std::uint32_t slot = 0;
+    std::string
+        run_id;  // random; in the step's environment as RALPH_RUN_ID, the mark of every process of the tree
+    std::vector<std::string> command;
+    std::vector<std::string> environment_names;
+    std::string working_directory;
+    std::string created_at;
+};
+
+[[nodiscard]] std::string run_spec_text(const RunSpec& spec);
+[[nodiscard]] Result<RunSpec> read_run_spec(const JsonDocument& document);
+[[nodiscard]] Result<ProcessIdentity> read_process_identity(const JsonDocument& document);
+[[nodiscard]] Result<ExitRecord> read_exit_record(const JsonDocument& document);
+[[nodiscard]] std::string outcome_text(const Outcome& outcome);
+[[nodiscard]] Result<Outcome> read_outcome(const JsonDocument& document);
+
+// The worker's or integrate step's mark that the work is there but could not be landed (contract
+// section 8.4).
+struct BlockMarker {
+    std::string task_id;
+    std::string reason;
+    std::uint32_t attempt = 0;
+    std::uint32_t max_attempts = 0;
+    std::string generated_at;
+};
+
+[[nodiscard]] std::string block_marker_text(const BlockMarker& marker);
+[[nodiscard]] Result<BlockMarker> read_block_marker(const JsonDocument& document);
+
+// "exited with status 7", "was killed by signal 9 (SIGKILL), core dumped", "ran out of time", ...
+[[nodiscard]] std::string describe(const ExitRecord& record);
+
+}  // namespace ralph::core

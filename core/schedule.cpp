@@ -1,0 +1,322 @@
+#include "core/schedule.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "core/check.h"
+#include "core/selection.h"
+
+namespace ralph::core {
+namespace {
+
+constexpr Milliseconds completed_retention{24 * 3'600'000LL};  // contract section 6.4
+
+bool in_progress(const ActiveTask& task) {
+    switch (task.phase) {
+        case Phase::starting:
+        case Phase::running:
+        case Phase::recovering:
+            return true;
+        case Phase::ready:
+            return false;
+    }
+    return false;
+}
+
+bool is_due(const ActiveTask& task, Instant now) {
+    return task.phase == Phase::ready && task.not_before <= now;
+}
+
+// What a task still being recovered holds, the lane or which slot, is not known yet.
+bool any_recovering(const Supervisor& supervisor) {
+    return std::any_of(supervisor.active.begin(), supervisor.active.end(),
+                       [](const ActiveTask& task) { return task.phase == Phase::recovering; });
+}
+
+// Runs adopted from a time of more workers hold slots beyond today's number, and count all the same.
+std::optional<std::uint32_t> free_slot(const Supervisor& supervisor) {
+    std::multiset<std::uint32_t> taken;
+    for (const ActiveTask& task : supervisor.active) {
+        if (task.slot) {
+            taken.insert(*task.slot);
+        }
+    }
+    if (taken.size() >= supervisor.settings.workers) {
+        return std::nullopt;
+    }
+    for (std::uint32_t slot = 0; slot < supervisor.settings.workers; ++slot) {
+        if (taken.count(slot) == 0) {
+            return slot;
+        }
+    }
+    return std::nullopt;
+}
+
+void start(ActiveTask& task, std::vector<Action>& actions) {
+    task.phase = Phase::starting;
+    ++task.run.number;
+    const bool integrates = task.run.step == StepKind::integrate;
+    actions.emplace_back(action::StartRun{task.task_id, task.run, task.slot.value_or(0),
+                                          integrates ? task.integrations + 1 : 0});
+}
+
+void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
+    const auto integrates = [](const ActiveTask& task) { return task.run.step == StepKind::integrate; };
+    const auto& active = supervisor.active;
+    if (any_recovering(supervisor) || std::any_of(active.begin(), active.end(), [&](const ActiveTask& task) {
+            return integrates(task) && in_progress(task);
+        })) {
+        return;
+    }
+    for (ActiveTask& task : supervisor.active) {
+        if (integrates(task) && is_due(task, now)) {
+            start(task, actions);
+            return;
+        }
+    }
+}
+
+void start_slots(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
+    const auto uses_slot = [](const ActiveTask& task) {
+        return task.run.step != StepKind::integrate && in_progress(task);
+    };
+    const std::uint32_t workers = supervisor.settings.workers;
+    auto busy = std::count_if(supervisor.active.begin(), supervisor.active.end(), uses_slot);
+    for (ActiveTask& task : supervisor.active) {
+        if (task.run.step == StepKind::integrate || !is_due(task, now) || busy >= workers) {
+            continue;
+        }
+        if (task.slot && *task.slot >= workers) {
+            task.slot.reset();
+        }
+        if (!task.slot && !any_recovering(supervisor)) {
+            task.slot = free_slot(supervisor);
+        }
+        if (task.slot) {
+            start(task, actions);
+            ++busy;
+        }
+    }
+}
+
+void start_discard(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
+    if (supervisor.mode != Mode::ending && !supervisor.discards.empty() &&
+        is_due(supervisor.discards.front(), now)) {
+        start(supervisor.discards.front(), actions);
+    }
+}
+
+std::set<std::string, std::less<>> excluded_tasks(const Supervisor& supervisor) {
+    std::set<std::string, std::less<>> excluded = supervisor.attempted;
+    for (const WorkerRecord& record : supervisor.state.workers) {
+        if (record.lifecycle != Lifecycle::failed) {
+            excluded.insert(record.task_id);
+        }
+    }
+    for (const ActiveTask& discard : supervisor.discards) {
+        excluded.insert(discard.task_id);
+    }
+    return excluded;
+}
+
+std::set<std::string, std::less<>> landed_tasks(const Supervisor& supervisor) {
+    std::set<std::string, std::less<>> landed;
+    for (const WorkerRecord* record : supervisor.state.by_lifecycle(Lifecycle::completed)) {
+        landed.insert(record->task_id);
+    }
+    return landed;
+}
+
+Selection choose(const Supervisor& supervisor, Instant now) {
+    const auto excluded = excluded_tasks(supervisor);
+    const auto landed = landed_tasks(supervisor);
+    return select_task(SelectionInput{supervisor.queue->queue, supervisor.queue->done, excluded, landed,
+                                      supervisor.settings.include_draft, now});
+}
+
+bool task_limit_reached(const Supervisor& supervisor) {
+    return supervisor.settings.max_tasks != 0 && supervisor.started >= supervisor.settings.max_tasks;
+}
+
+// Work that waits for the lane must not pile up without end: as many may wait as there are workers.
+bool has_room(const Supervisor& supervisor) {
+    return supervisor.active.size() < 2ULL * supervisor.settings.workers && free_slot(supervisor).has_value();
+}
+
+void begin(Supervisor& supervisor, const Task& selected, Instant now, std::vector<Action>& actions) {
+    WorkerRecord record;
+    record.task_id = std::string(trimmed(selected.id));
+    record.workspace_path = supervisor.settings.workspace_root + "/" + record.task_id;
+    record.started_at = format_rfc3339(now);
+    actions.emplace_back(action::Announce{record.task_id, std::nullopt, Lifecycle::running, 1,
+                                          std::string(trimmed(selected.title))});
+    ActiveTask task;
+    task.task_id = record.task_id;
+    task.slot = free_slot(supervisor);
+    CHECK(task.slot.has_value());
+    supervisor.attempted.insert(record.task_id);
+    ++supervisor.started;
+    supervisor.state.upsert(std::move(record));
+    task.phase = Phase::recovering;
+    actions.emplace_back(action::ReadHistory{task.task_id, std::make_shared<const Task>(selected)});
+    supervisor.active.push_back(std::move(task));
+}
+
+// Selects as many tasks as there is room for. What it returns says why it stopped.
+Selection fill_slots(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
+    while (true) {
+        const Selection selection = choose(supervisor, now);
+        const auto* const selected = std::get_if<const Task*>(&selection);
+        if (selected == nullptr || !has_room(supervisor) || task_limit_reached(supervisor)) {
+            return selection;
+        }
+        begin(supervisor, **selected, now, actions);
+    }
+}
+
+bool idle(const Supervisor& supervisor) {
+    if (supervisor.mode == Mode::ending) {
+        return std::none_of(supervisor.active.begin(), supervisor.active.end(), in_progress) &&
+               std::none_of(supervisor.discards.begin(), supervisor.discards.end(), in_progress);
+    }
+    return supervisor.active.empty() && supervisor.discards.empty();
+}
+
+void finish(Supervisor& supervisor, int exit_code, std::string reason, std::vector<Action>& actions) {
+    supervisor.finished = true;
+    actions.emplace_back(action::Finish{exit_code, std::move(reason)});
+}
+
+int drained_exit_code(const Supervisor& supervisor) {
+    if (supervisor.signal != 0) {
+        return 128 + supervisor.signal;
+    }
+    const bool some_not_landed =
+        supervisor.state.count(Lifecycle::failed) + supervisor.state.count(Lifecycle::blocked_push) > 0;
+    return some_not_landed ? exit_some_not_landed : exit_all_landed;
+}
+
+std::string blocked_reason(const Blocked& blocked) {
+    std::string text = "no task can run now:";
+    if (blocked.by_dependencies > 0) {
+        text += fmt::format(" {} wait for a dependency", blocked.by_dependencies);
+    }
+    if (blocked.by_schedule > 0) {
+        text += fmt::format("{} {} are scheduled later", blocked.by_dependencies > 0 ? "," : "",
+                            blocked.by_schedule);
+    }
+    return text;
+}
+
+void wake_at(Instant when, std::vector<Action>& actions) {
+    actions.emplace_back(action::WakeAt{when});
+}
+
+void request_queue(Supervisor& supervisor, std::vector<Action>& actions) {
+    if (!supervisor.queue_requested) {
+        supervisor.queue_requested = true;
+        actions.emplace_back(action::LoadQueue{});
+    }
+}
+
+// Nothing is selected while records are still being recovered: their slots are not known yet.
+bool may_select(const Supervisor& supervisor) {
+    return supervisor.mode == Mode::running && supervisor.queue && !supervisor.queue_fault &&
+           !any_recovering(supervisor);
+}
+
+void end_when_idle(Supervisor& supervisor, const Selection& selection, std::vector<Action>& actions) {
+    if (!idle(supervisor) || supervisor.mode != Mode::running) {
+        return;
+    }
+    if (task_limit_reached(supervisor)) {
+        finish(supervisor, drained_exit_code(supervisor), "the limit of tasks is reached", actions);
+        return;
+    }
+    if (supervisor.settings.continuous) {
+        return;
+    }
+    if (!supervisor.queue_fresh) {
+        request_queue(supervisor, actions);
+        return;
+    }
+    const auto* const blocked = std::get_if<Blocked>(&selection);
+    finish(supervisor, drained_exit_code(supervisor),
+           blocked != nullptr ? blocked_reason(*blocked) : "the queue is drained", actions);
+}
+
+}  // namespace
+
+void schedule(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
+    if (supervisor.finished) {
+        return;
+    }
+    if (supervisor.mode != Mode::running && idle(supervisor)) {
+        finish(supervisor, drained_exit_code(supervisor),
+               supervisor.mode == Mode::ending ? "ended on request" : "drained on request", actions);
+        return;
+    }
+    if (supervisor.mode != Mode::ending) {
+        start_lane(supervisor, now, actions);
+        start_slots(supervisor, now, actions);
+        start_discard(supervisor, now, actions);
+    }
+    if (supervisor.mode == Mode::running && supervisor.queue_fault && idle(supervisor) &&
+        !supervisor.settings.continuous) {
+        finish(supervisor, exit_could_not_run, *supervisor.queue_fault, actions);
+        return;
+    }
+    if (may_select(supervisor)) {
+        const Selection selection = fill_slots(supervisor, now, actions);
+        const auto* const blocked = std::get_if<Blocked>(&selection);
+        if (supervisor.settings.continuous && blocked != nullptr && blocked->earliest_start) {
+            wake_at(*blocked->earliest_start, actions);
+        }
+        end_when_idle(supervisor, selection, actions);
+    }
+    for (const auto* tasks : {&supervisor.active, &supervisor.discards}) {
+        for (const ActiveTask& task : *tasks) {
+            if (task.phase == Phase::ready && task.not_before > now) {
+                wake_at(task.not_before, actions);
+            }
+        }
+    }
+}
+
+void prune(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
+    if (!supervisor.queue) {
+        return;
+    }
+    const auto expired = [&](const WorkerRecord& record) {
+        const auto ended = parse_rfc3339(record.completed_at.value_or(record.started_at));
+        const Milliseconds retention = record.lifecycle == Lifecycle::completed
+                                           ? completed_retention
+                                           : supervisor.settings.kept_work_retention;
+        const Task* const task = supervisor.queue->queue.find(record.task_id);
+        const bool open = task != nullptr && !is_terminal(task->status);
+        const bool discarding =
+            std::any_of(supervisor.discards.begin(), supervisor.discards.end(),
+                        [&](const ActiveTask& each) { return each.task_id == record.task_id; });
+        return record.is_terminal() && !open && !discarding && ended && ended->instant < now - retention;
+    };
+    std::vector<WorkerRecord>& workers = supervisor.state.workers;
+    workers.erase(std::remove_if(workers.begin(), workers.end(),
+                                 [&](const WorkerRecord& record) {
+                                     return record.lifecycle == Lifecycle::completed && expired(record);
+                                 }),
+                  workers.end());
+    for (const WorkerRecord& record : workers) {
+        if (expired(record)) {
+            ActiveTask discard;
+            discard.task_id = record.task_id;
+            discard.phase = Phase::recovering;
+            discard.run.step = StepKind::discard;
+            supervisor.discards.push_back(std::move(discard));
+            actions.emplace_back(action::ReadHistory{record.task_id, nullptr});
+        }
+    }
+}
+
+}  // namespace ralph::core

@@ -1,0 +1,18 @@
+// The second half of `step`: given what is known after an event, what can start now, and is it all over?
+#pragma once
+
+#include <vector>
+
+#include "core/supervisor.h"
+
+namespace ralph::core {
+
+// Appends StartRun, LoadQueue, WakeAt and Finish actions.
+void schedule(Supervisor& supervisor, Instant now, std::vector<Action>& actions);
+
+// Looks for terminal records that nobody needs any more: completed ones a day after their end, failed and
+// blocked ones after the kept-work retention, and only when the queue holds no open task of that id. The
+// former are removed at once; the latter when their workspace is discarded, so that a crash forgets none.
+void prune(Supervisor& supervisor, Instant now, std::vector<Action>& actions);
+
+}  // namespace ralph::core

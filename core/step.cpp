@@ -1,0 +1,523 @@
+// The first half of the decision: what an event means for the tasks it concerns. The second half, what can
+// start now, is in schedule.cpp.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/backoff.h"
+#include "core/check.h"
+#include "core/schedule.h"
+#include "core/supervisor.h"
+
+namespace ralph::core {
+namespace {
+
+constexpr Milliseconds longest_start_pause{30'000};
+
+// One event being handled.
+class Handler {
+  public:
+    Handler(Supervisor& supervisor, Instant now, std::vector<Action>& actions)
+        : supervisor_(supervisor), now_(now), actions_(actions) {}
+
+    void operator()(const event::TaskRecovered& event);
+    void operator()(const event::WorkspaceLeft& event);
+    void operator()(const event::QueueLoaded& event);
+    void operator()(const event::QueueInvalid& event);
+    void operator()(const event::RunStarted& event);
+    void operator()(const event::RunEnded& event);
+    void operator()(const event::RetryRequested& event);
+    void operator()(const event::DrainRequested& event);
+    void operator()(const event::StopRequested& event);
+    void operator()(const event::TimePassed&) {}
+
+    // While ending, what waits for its turn will not get one.
+    void interrupt_waiting();
+
+  private:
+    using Tasks = std::vector<ActiveTask>;
+
+    static Tasks::iterator find(Tasks& tasks, std::string_view task_id) {
+        return std::find_if(tasks.begin(), tasks.end(),
+                            [task_id](const ActiveTask& task) { return task.task_id == task_id; });
+    }
+
+    void note(bool warning, std::string_view task_id, std::string text) {
+        actions_.emplace_back(action::Note{warning, std::string(task_id), std::move(text)});
+    }
+
+    void end_run(Tasks::iterator task, const RunEnd& end, const std::optional<BlockMarker>& marker,
+                 const Outcome& outcome);
+    void recover_discard(Tasks::iterator discard, const RunHistory& history);
+    void end_discard(Tasks::iterator task, const RunEnd& end, const Outcome& outcome);
+    void end_lost(Tasks::iterator task, const LostRun& lost);
+    void end_unstarted(ActiveTask& task, const UnstartedRun& unstarted);
+    void apply(Tasks::iterator task, TaskEvent what, const std::string& detail);
+    void go_on(ActiveTask& task, TaskEvent what);
+    void retire(Tasks::iterator task, Lifecycle lifecycle);
+    void adopt(ActiveTask& task, const RunHistory& history);
+    void resume(ActiveTask& task, const RunHistory& history);
+    void ask_to_end(ActiveTask& task);
+    void forget_kept(std::string_view task_id);
+
+    Supervisor& supervisor_;
+    Instant now_;
+    std::vector<Action>& actions_;
+};
+
+std::string failure_text(const RunEnd& end, StepKind step, const std::optional<BlockMarker>& marker,
+                         const Outcome& outcome) {
+    if (marker && !marker->reason.empty()) {
+        return marker->reason;
+    }
+    if (!outcome.summary.empty()) {
+        return outcome.summary;
+    }
+    const auto* const record = std::get_if<ExitRecord>(&end);
+    CHECK(record != nullptr);
+    return fmt::format("{} {}", to_string(step), describe(*record));
+}
+
+// The step is over and the task stays active: what comes next?
+void Handler::go_on(ActiveTask& task, TaskEvent what) {
+    task.phase = Phase::ready;
+    task.not_before = now_;
+    task.start_failures = 0;
+    switch (what) {
+        case TaskEvent::prepare_succeeded:
+            task.run.step = StepKind::work;
+            task.restarts = 0;
+            return;
+        case TaskEvent::work_succeeded:
+            task.run.step = StepKind::integrate;
+            task.restarts = 0;
+            task.slot.reset();
+            return;
+        case TaskEvent::integrate_deferred:
+            task.not_before = now_ + backoff_after(task.integrations, supervisor_.settings.push_backoff);
+            task.restarts = 0;
+            return;
+        case TaskEvent::step_lost:
+            ++task.restarts;
+            task.run.attempt += task.run.step == StepKind::work ? 1 : 0;
+            return;
+        case TaskEvent::prepare_found_landed:
+        case TaskEvent::prepare_failed:
+        case TaskEvent::work_failed:
+        case TaskEvent::work_blocked:
+        case TaskEvent::integrate_succeeded:
+        case TaskEvent::integrate_exhausted:
+        case TaskEvent::integrate_blocked:
+        case TaskEvent::integrate_failed:
+        case TaskEvent::restarts_exhausted:
+        case TaskEvent::interrupted:
+        case TaskEvent::retry_requested:
+            return;
+    }
+}
+
+// The task has a terminal record: it is active no longer.
+void Handler::retire(Tasks::iterator task, Lifecycle lifecycle) {
+    actions_.emplace_back(action::SettleRuns{task->task_id, task->run.number});
+    if (lifecycle == Lifecycle::completed) {
+        supervisor_.queue_fresh = false;
+        ActiveTask discard;
+        discard.task_id = task->task_id;
+        discard.run = Run{StepKind::discard, task->run.number, task->run.attempt};
+        supervisor_.discards.push_back(std::move(discard));
+    }
+    supervisor_.active.erase(task);
+}
+
+void Handler::apply(Tasks::iterator task, TaskEvent what, const std::string& detail) {
+    WorkerRecord* const record = supervisor_.state.find(task->task_id);
+    CHECK(record != nullptr);
+    const Lifecycle from = record->lifecycle;
+    const auto next = transition(from, what);
+    if (!next) {
+        task->phase = Phase::ready;
+        task->restarts = 0;
+        if (what != TaskEvent::interrupted) {
+            note(true, task->task_id,
+                 fmt::format("{} is ignored while {}", to_string(what), to_string(from)));
+        }
+        return;
+    }
+    switch (*next) {
+        case Lifecycle::running:
+            break;
+        case Lifecycle::integrating:
+            record->mark_integrating();
+            break;
+        case Lifecycle::completed:
+            record->mark_completed(now_);
+            break;
+        case Lifecycle::failed:
+            record->mark_failed(now_, detail);
+            break;
+        case Lifecycle::blocked_push:
+            record->mark_blocked_push(now_, detail);
+            break;
+    }
+    if (*next != from || what == TaskEvent::integrate_deferred) {
+        actions_.emplace_back(action::Announce{task->task_id, from, *next, task->run.attempt, detail});
+    }
+    if (is_terminal(*next)) {
+        retire(task, *next);
+        return;
+    }
+    go_on(*task, what);
+    if (what == TaskEvent::work_succeeded && supervisor_.settings.max_push_attempts == 0) {
+        apply(task, TaskEvent::integrate_exhausted, "parallel.max_push_attempts is 0: nothing is landed");
+    }
+}
+
+void Handler::end_lost(Tasks::iterator task, const LostRun& lost) {
+    const bool again = task->restarts < supervisor_.settings.max_restarts;
+    const std::string detail =
+        fmt::format("the outcome of {} is lost: {}", to_string(task->run.step), lost.reason);
+    note(true, task->task_id,
+         again ? detail + "; running it again"
+               : fmt::format("{}; restarted {} times, giving up", detail, task->restarts));
+    apply(task, again ? TaskEvent::step_lost : TaskEvent::restarts_exhausted, detail);
+}
+
+// Nothing was executed, so trying again costs nothing and is never counted against the task.
+void Handler::end_unstarted(ActiveTask& task, const UnstartedRun& unstarted) {
+    ++task.start_failures;
+    task.phase = Phase::ready;
+    const std::uint32_t doublings = std::min(task.start_failures - 1, 10U);
+    task.not_before = now_ + std::min(longest_start_pause, Milliseconds{250LL << doublings});
+    if (task.start_failures == 1) {
+        note(true, task.task_id,
+             fmt::format("{} could not be started: {}; trying again until it can", to_string(task.run.step),
+                         unstarted.reason));
+    }
+}
+
+void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::optional<BlockMarker>& marker,
+                      const Outcome& outcome) {
+    if (task->run.step == StepKind::discard) {
+        // Left from the task's earlier life; whatever came of it, the work begins anew.
+        task->run.step = StepKind::prepare;
+        task->phase = Phase::ready;
+        return;
+    }
+    if (const auto* const lost = std::get_if<LostRun>(&end)) {
+        end_lost(task, *lost);
+        return;
+    }
+    if (const auto* const unstarted = std::get_if<UnstartedRun>(&end)) {
+        end_unstarted(*task, *unstarted);
+        return;
+    }
+    const auto& record = std::get<ExitRecord>(end);
+    const StepKind step = task->run.step;
+    if (step == StepKind::integrate && !record.stopped) {
+        ++task->integrations;
+        // Set, not counted up: applying the same end again after a crash changes nothing.
+        WorkerRecord* const worker = supervisor_.state.find(task->task_id);
+        worker->push_attempts =
+            std::max(worker->push_attempts, task->settled_integrations + task->integrations);
+    }
+    if (!outcome.note.empty()) {
+        note(true, task->task_id, outcome.note);
+    }
+    const bool attempts_left = task->integrations < supervisor_.settings.max_push_attempts;
+    const TaskEvent what = classify(step, record, marker.has_value(), attempts_left);
+    const bool succeeded = what == TaskEvent::prepare_succeeded || what == TaskEvent::prepare_found_landed ||
+                           what == TaskEvent::work_succeeded || what == TaskEvent::integrate_succeeded;
+    apply(task, what, succeeded ? outcome.summary : failure_text(end, step, marker, outcome));
+}
+
+// The record of failed or blocked work goes when nothing of the work is left to keep.
+void Handler::forget_kept(std::string_view task_id) {
+    const WorkerRecord* const record = supervisor_.state.find(task_id);
+    if (record != nullptr && record->is_terminal() && record->lifecycle != Lifecycle::completed) {
+        supervisor_.state.remove(task_id);
+    }
+}
+
+void Handler::end_discard(Tasks::iterator task, const RunEnd& end, const Outcome& outcome) {
+    if (const auto* const unstarted = std::get_if<UnstartedRun>(&end)) {
+        end_unstarted(*task, *unstarted);
+        return;
+    }
+    const auto* const record = std::get_if<ExitRecord>(&end);
+    if (record == nullptr || !record->exited_with(0)) {
+        const std::string why =
+            record == nullptr ? "its outcome is lost" : failure_text(end, StepKind::discard, {}, outcome);
+        note(true, task->task_id,
+             fmt::format("the workspace could not be removed: {}; the next start tries again", why));
+    } else {
+        forget_kept(task->task_id);
+    }
+    actions_.emplace_back(action::SettleRuns{task->task_id, task->run.number});
+    supervisor_.discards.erase(task);
+}
+
+void Handler::ask_to_end(ActiveTask& task) {
+    if (task.phase == Phase::running) {
+        actions_.emplace_back(action::EndRun{task.task_id, task.run});
+    }
+}
+
+// Nothing is under way. Work that was finished before, and is still there, is not done again.
+void Handler::resume(ActiveTask& task, const RunHistory& history) {
+    WorkerRecord* const record = supervisor_.state.find(task.task_id);
+    const bool finished = !history.newest && (history.settled_step == StepKind::integrate ||
+                                              record->lifecycle == Lifecycle::integrating);
+    task.phase = Phase::ready;
+    if (finished && history.workspace_exists) {
+        task.run = Run{StepKind::integrate, history.last_number, std::max(1U, history.work_attempts)};
+        task.slot.reset();
+        record->mark_integrating();
+    } else {
+        task.run = Run{StepKind::prepare, history.last_number, history.work_attempts + 1};
+        record->mark_running();
+    }
+}
+
+void Handler::operator()(const event::TaskRecovered& event) {
+    const auto discard = find(supervisor_.discards, event.task_id);
+    if (discard != supervisor_.discards.end() && discard->phase == Phase::recovering) {
+        recover_discard(discard, event.history);
+        return;
+    }
+    const auto task = find(supervisor_.active, event.task_id);
+    if (task == supervisor_.active.end() || task->phase != Phase::recovering) {
+        return;
+    }
+    const RunHistory& history = event.history;
+    WorkerRecord* const record = supervisor_.state.find(event.task_id);
+    CHECK(record != nullptr);
+    task->restarts = history.restarts;
+    task->integrations = history.integrations;
+    task->settled_integrations = history.settled_integrations;
+    if (!history.newest || (history.newest->run.step == StepKind::discard && history.newest->end)) {
+        resume(*task, history);
+        return;
+    }
+    // The run directories are never behind the state, so the record follows them.
+    task->run = history.newest->run;
+    if (task->run.step == StepKind::integrate) {
+        record->mark_integrating();
+        task->slot.reset();
+    } else {
+        record->mark_running();
+    }
+    if (!history.newest->end) {
+        adopt(*task, history);
+    } else if (std::holds_alternative<UnstartedRun>(*history.newest->end)) {
+        // The crash may have come before the number of the attempt was written.
+        const std::uint32_t begun = history.work_attempts + (task->run.step == StepKind::prepare ? 1 : 0);
+        task->run.attempt = std::max(task->run.attempt, begun);
+        task->phase = Phase::ready;
+    } else {
+        end_run(task, *history.newest->end, history.newest->marker, history.newest->outcome);
+    }
+}
+
+// Only what is alive holds on to its slot. What waits gets one when it starts, and all those are known then.
+void Handler::adopt(ActiveTask& task, const RunHistory& history) {
+    switch (task.run.step) {
+        case StepKind::prepare:
+        case StepKind::work:
+            task.slot = history.newest->slot;
+            break;
+        case StepKind::integrate:
+            break;
+        case StepKind::discard:
+            task.run.attempt = history.work_attempts + 1;
+            break;
+    }
+    task.phase = Phase::running;
+    actions_.emplace_back(action::AdoptRun{task.task_id, history.newest->run});
+    note(false, task.task_id, fmt::format("{} goes on under its shim", to_string(task.run.step)));
+    if (supervisor_.mode == Mode::ending) {
+        ask_to_end(task);
+    }
+}
+
+void Handler::recover_discard(Tasks::iterator discard, const RunHistory& history) {
+    const bool alive = history.newest && !history.newest->end;
+    if (alive && history.newest->run.step != StepKind::discard) {
+        note(true, discard->task_id, "its record is terminal, yet a run of it is alive: nothing is removed");
+        supervisor_.discards.erase(discard);
+    } else if (alive) {
+        discard->run = history.newest->run;
+        discard->phase = Phase::running;
+        actions_.emplace_back(action::AdoptRun{discard->task_id, discard->run});
+    } else if (history.workspace_exists) {
+        discard->run = Run{StepKind::discard, history.last_number, std::max(1U, history.work_attempts)};
+        discard->phase = Phase::ready;
+    } else {
+        forget_kept(discard->task_id);
+        supervisor_.discards.erase(discard);
+    }
+}
+
+void Handler::operator()(const event::WorkspaceLeft& event) {
+    if (find(supervisor_.discards, event.task_id) != supervisor_.discards.end() ||
+        find(supervisor_.active, event.task_id) != supervisor_.active.end()) {
+        return;
+    }
+    const bool alive = event.history.newest && !event.history.newest->end;
+    ActiveTask discard;
+    discard.task_id = event.task_id;
+    discard.phase = Phase::recovering;
+    const auto place = alive ? supervisor_.discards.begin() : supervisor_.discards.end();
+    recover_discard(supervisor_.discards.insert(place, std::move(discard)), event.history);
+}
+
+void Handler::operator()(const event::QueueLoaded& event) {
+    const bool first = supervisor_.queue == nullptr;
+    supervisor_.queue = event.snapshot;
+    if (std::exchange(supervisor_.queue_fault, std::nullopt)) {
+        note(false, "", "the queue can be read again");
+    }
+    if (event.requested || first) {
+        supervisor_.queue_fresh = true;
+        supervisor_.queue_requested = false;
+    }
+    if (first) {
+        prune(supervisor_, now_, actions_);
+    }
+}
+
+void Handler::operator()(const event::QueueInvalid& event) {
+    if (supervisor_.queue_fault != event.reason) {
+        note(true, "", fmt::format("no new task starts until the queue is mended: {}", event.reason));
+    }
+    supervisor_.queue_fault = event.reason;
+    supervisor_.queue_requested = supervisor_.queue_requested && !event.requested;
+}
+
+void Handler::operator()(const event::RunStarted& event) {
+    for (Tasks* const tasks : {&supervisor_.active, &supervisor_.discards}) {
+        const auto task = find(*tasks, event.task_id);
+        if (task == tasks->end() || task->phase != Phase::starting || task->run.number != event.number) {
+            continue;
+        }
+        task->phase = Phase::running;
+        if (supervisor_.mode == Mode::ending) {
+            ask_to_end(*task);
+        }
+    }
+}
+
+void Handler::operator()(const event::RunEnded& event) {
+    const auto is_this = [&](const ActiveTask& task) {
+        return task.task_id == event.task_id && task.run.number == event.number &&
+               (task.phase == Phase::starting || task.phase == Phase::running);
+    };
+    if (const auto task = std::find_if(supervisor_.active.begin(), supervisor_.active.end(), is_this);
+        task != supervisor_.active.end()) {
+        end_run(task, event.end, event.marker, event.outcome);
+    } else if (const auto discard =
+                   std::find_if(supervisor_.discards.begin(), supervisor_.discards.end(), is_this);
+               discard != supervisor_.discards.end()) {
+        end_discard(discard, event.end, event.outcome);
+    }
+}
+
+void Handler::operator()(const event::RetryRequested& event) {
+    if (supervisor_.mode != Mode::running) {
+        note(false, event.task_id, "no new task starts now; the retry waits for the next start");
+        return;
+    }
+    WorkerRecord* const record = supervisor_.state.find(event.task_id);
+    const bool discarding = find(supervisor_.discards, event.task_id) != supervisor_.discards.end();
+    const auto next = record == nullptr || discarding
+                          ? std::nullopt
+                          : transition(record->lifecycle, TaskEvent::retry_requested);
+    actions_.emplace_back(action::ForgetRetryRequest{event.task_id});
+    if (!next) {
+        note(true, event.task_id,
+             record == nullptr ? "there is no record to retry"
+             : discarding      ? "its work was kept long enough and is being removed: it cannot be retried"
+                          : fmt::format("a task that is {} cannot be retried", to_string(record->lifecycle)));
+        return;
+    }
+    actions_.emplace_back(action::Announce{event.task_id, record->lifecycle, *next,
+                                           event.history.work_attempts, "retry requested"});
+    record->mark_running();
+    ActiveTask task;
+    task.task_id = event.task_id;
+    task.phase = Phase::recovering;
+    supervisor_.attempted.insert(event.task_id);
+    supervisor_.active.push_back(std::move(task));
+    (*this)(event::TaskRecovered{event.task_id, event.history});
+}
+
+void Handler::operator()(const event::DrainRequested& event) {
+    if (supervisor_.mode != Mode::running) {
+        return;
+    }
+    supervisor_.mode = Mode::draining;
+    supervisor_.signal = event.signal;
+    note(false, "", fmt::format("draining: {}; no new task starts, what runs is finished", event.reason));
+}
+
+void Handler::operator()(const event::StopRequested& event) {
+    if (supervisor_.mode == Mode::ending) {
+        return;
+    }
+    supervisor_.mode = Mode::ending;
+    supervisor_.signal = event.signal;
+    note(true, "", "ending: the workers are told to end");
+    for (Tasks* const tasks : {&supervisor_.active, &supervisor_.discards}) {
+        for (ActiveTask& task : *tasks) {
+            ask_to_end(task);
+        }
+    }
+}
+
+void Handler::interrupt_waiting() {
+    for (std::size_t i = supervisor_.active.size(); i-- > 0;) {
+        const auto task = supervisor_.active.begin() + static_cast<std::ptrdiff_t>(i);
+        if (task->phase == Phase::ready) {
+            apply(task, TaskEvent::interrupted, "interrupted: the supervisor was told to end");
+        }
+    }
+}
+
+}  // namespace
+
+Supervisor make_supervisor(SupervisorSettings settings, ParallelState state,
+                           std::set<std::string, std::less<>> attempted) {
+    Supervisor supervisor;
+    supervisor.settings = std::move(settings);
+    supervisor.state = std::move(state);
+    supervisor.started = static_cast<std::uint32_t>(attempted.size());
+    supervisor.attempted = std::move(attempted);
+    std::set<std::string_view> seen;
+    for (const WorkerRecord& record : supervisor.state.workers) {
+        // The first of several records of a task is the one that counts.
+        if (seen.insert(record.task_id).second && !record.is_terminal()) {
+            ActiveTask task;
+            task.task_id = record.task_id;
+            task.phase = Phase::recovering;
+            supervisor.attempted.insert(record.task_id);
+            supervisor.active.push_back(std::move(task));
+        }
+    }
+    return supervisor;
+}
+
+std::vector<Action> step(Supervisor& supervisor, const Event& event, Instant now) {
+    std::vector<Action> actions;
+    if (supervisor.finished) {
+        return actions;
+    }
+    Handler handler(supervisor, now, actions);
+    std::visit(handler, event);
+    if (supervisor.mode == Mode::ending) {
+        handler.interrupt_waiting();
+    }
+    schedule(supervisor, now, actions);
+    return actions;
+}
+
+}  // namespace ralph::core

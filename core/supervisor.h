@@ -1,0 +1,224 @@
+// The one decision maker. `step` takes the supervisor's memory and an event and returns what is to be done.
+//
+// The memory has two parts. `state` is what state.json holds; the runtime makes it durable before it performs
+// any action of the same step (decide, make durable, act). All the rest can be rebuilt from the run
+// directories, the queue and the settings, which is what a restart does.
+//
+// A task's way: selected -> prepare -> work -> integrate -> terminal -> (completed only) discard. A task is
+// `active` from its selection, or recovery, to its terminal record. Prepare and work hold a slot, of which
+// there are as many as workers; integrate holds the lane, of which there is one; discard runs one at a time
+// beside them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/run_record.h"
+#include "core/state.h"
+#include "core/task.h"
+#include "core/time.h"
+#include "core/transition.h"
+
+namespace ralph::core {
+
+struct SupervisorSettings {
+    std::uint32_t workers = 2;    // slots
+    std::uint32_t max_tasks = 0;  // tasks started in this session; 0 means no limit
+    bool continuous = false;      // wait for new tasks instead of ending
+    bool include_draft = false;
+    std::uint32_t max_restarts = 2;  // of one step whose outcome was lost
+    std::uint32_t max_push_attempts = 50;
+    std::vector<Milliseconds> push_backoff;
+    std::string workspace_root;
+    Milliseconds kept_work_retention{0};
+};
+
+struct QueueSnapshot {
+    TaskFile queue;
+    TaskFile done;
+};
+
+// What the run directories of a task tell.
+struct RunHistory {
+    std::uint32_t last_number = 0;           // 0: there are none
+    std::uint32_t work_attempts = 0;         // work runs begun so far, settled ones included
+    std::uint32_t settled_integrations = 0;  // integrate runs that were dealt with
+    std::uint32_t integrations = 0;  // unsettled integrate runs that ended, the newest run not counted
+    std::uint32_t restarts = 0;      // unsettled runs of the newest step that were lost before the newest one
+    std::optional<StepKind> settled_step;  // the step of the newest settled run
+    bool workspace_exists = false;
+    struct Newest {  // the newest run that is not settled
+        Run run;
+        std::uint32_t slot = 0;
+        std::optional<RunEnd> end;  // nothing while a verified shim lives
+        std::optional<BlockMarker> marker;
+        Outcome outcome;
+    };
+    std::optional<Newest> newest;
+};
+
+// Where an active task stands. `ready` waits for its time, a slot or the lane;
+// `recovering` waits for what the run directories tell, after a restart as after the selection.
+enum class Phase { recovering, ready, starting, running };
+
+struct ActiveTask {
+    std::string task_id;
+    Run run;  // the run under way, or the next one
+    Phase phase = Phase::ready;
+    Instant not_before = Instant::min();
+    std::optional<std::uint32_t> slot;
+    std::uint32_t restarts = 0;              // of the present step
+    std::uint32_t integrations = 0;          // that ended since the selection or the retry
+    std::uint32_t settled_integrations = 0;  // before that
+    std::uint32_t start_failures = 0;        // in a row
+};
+
+enum class Mode {
+    running,
+    draining,  // nothing new is selected; what is active is finished
+    ending,    // what runs has been told to end
+};
+
+struct Supervisor {
+    SupervisorSettings settings;
+    ParallelState state;
+    Mode mode = Mode::running;
+    int signal = 0;  // that asked to drain or end; 0 if none did
+    std::vector<ActiveTask> active;
+    std::vector<ActiveTask> discards;  // tasks whose workspace is to be removed, the first one under way
+    std::set<std::string, std::less<>> attempted;  // in this session, which outlives a crash
+    std::uint32_t started = 0;
+    std::shared_ptr<const QueueSnapshot> queue;  // the newest valid one; null until there is one
+    std::optional<std::string> queue_fault;      // why the files on disk are not usable now
+    bool queue_requested = false;                // a LoadQueue is under way
+    bool queue_fresh = false;                    // nothing has landed since `queue` was read
+    bool finished = false;
+};
+
+namespace event {
+struct TaskRecovered {
+    std::string task_id;
+    RunHistory history;
+};
+// A completed task whose workspace is still there.
+struct WorkspaceLeft {
+    std::string task_id;
+    RunHistory history;
+};
+struct QueueLoaded {
+    std::shared_ptr<const QueueSnapshot> snapshot;
+    bool requested = false;  // the answer to LoadQueue, not a change that was noticed
+};
+struct QueueInvalid {
+    std::string reason;
+    bool requested = false;
+};
+struct RunStarted {
+    std::string task_id;
+    std::uint32_t number = 0;
+};
+struct RunEnded {
+    std::string task_id;
+    std::uint32_t number = 0;
+    RunEnd end;
+    std::optional<BlockMarker> marker;
+    Outcome outcome;
+};
+struct RetryRequested {
+    std::string task_id;
+    RunHistory history;
+};
+struct DrainRequested {
+    int signal = 0;
+    std::string reason;
+};
+struct StopRequested {
+    int signal = 0;
+};
+struct TimePassed {};
+}  // namespace event
+
+using Event = std::variant<event::TaskRecovered, event::WorkspaceLeft, event::QueueLoaded,
+                           event::QueueInvalid, event::RunStarted, event::RunEnded, event::RetryRequested,
+                           event::DrainRequested, event::StopRequested, event::TimePassed>;
+
+namespace action {
+struct StartRun {
+    std::string task_id;
+    Run run;
+    std::uint32_t slot = 0;
+    std::uint32_t integration = 0;  // which attempt to land this is, from 1; 0 for other steps
+};
+// Look at the run directories of a task and answer with TaskRecovered. The text of a task that was just
+// selected is kept there; null for a terminal record whose retention has ended.
+struct ReadHistory {
+    std::string task_id;
+    std::shared_ptr<const Task> task;
+};
+struct AdoptRun {
+    std::string task_id;
+    Run run;
+};
+struct EndRun {
+    std::string task_id;
+    Run run;
+};
+// The runs up to `number` have been dealt with; recovery shall not look at them again.
+struct SettleRuns {
+    std::string task_id;
+    std::uint32_t number = 0;
+};
+struct ForgetRetryRequest {
+    std::string task_id;
+};
+struct LoadQueue {};
+struct WakeAt {
+    Instant when;
+};
+// A lifecycle changed: for the log and the history, never the truth.
+struct Announce {
+    std::string task_id;
+    std::optional<Lifecycle> from;
+    Lifecycle to = Lifecycle::running;
+    std::uint32_t attempt = 0;
+    std::string detail;
+};
+struct Note {
+    bool warning = false;
+    std::string task_id;
+    std::string text;
+};
+struct Finish {
+    int exit_code = 0;
+    std::string reason;
+};
+}  // namespace action
+
+using Action = std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun,
+                            action::SettleRuns, action::ForgetRetryRequest, action::LoadQueue, action::WakeAt,
+                            action::Announce, action::Note, action::Finish>;
+
+// Exit codes of `ralph run`.
+inline constexpr int exit_all_landed = 0;
+inline constexpr int exit_could_not_run = 1;
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_some_not_landed = 3;
+
+// A supervisor that starts, or starts again. Every record that is not terminal becomes an active task in
+// phase recovering; the runtime owes one TaskRecovered for each. Before, it has settled the ended runs of
+// terminal records, lest a later retry meets an end that was dealt with; the WorkspaceLeft events come before
+// the first QueueLoaded. `attempted` are the tasks begun in the
+// session that a crash interrupted (empty for a new session).
+[[nodiscard]] Supervisor make_supervisor(SupervisorSettings settings, ParallelState state,
+                                         std::set<std::string, std::less<>> attempted);
+
+// Takes one event. The actions are to be performed in order, after supervisor.state has been made durable.
+[[nodiscard]] std::vector<Action> step(Supervisor& supervisor, const Event& event, Instant now);
+
+}  // namespace ralph::core

@@ -1,0 +1,55 @@
+// The transition table: what may happen to a task, and which lifecycle follows. Every pair of lifecycle and
+// event is either a written transition or an explicitly ignored one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "core/lifecycle.h"
+#include "core/run_record.h"
+
+namespace ralph::core {
+
+enum class TaskEvent {
+    prepare_succeeded,     // exit 0: the workspace is ready
+    prepare_found_landed,  // exit 10: the target branch already holds the task
+    prepare_failed,        // any other end
+    work_succeeded,        // exit 0
+    work_failed,           // any other end without a readable marker
+    work_blocked,          // any other end with one
+    integrate_succeeded,   // exit 0: the target branch on the remote holds the work
+    integrate_deferred,    // exit 75, attempts left: try again after the pause
+    integrate_exhausted,   // exit 75, no attempts left
+    integrate_blocked,     // exit 65: an operator must resolve it
+    integrate_failed,      // any other end
+    step_lost,             // the outcome cannot be known, restarts left: the step runs again
+    restarts_exhausted,    // the outcome cannot be known, none left
+    interrupted,           // ended because the operator ended the supervisor
+    retry_requested,       // `ralph run parallel retry`
+};
+
+inline constexpr std::array all_task_events{
+    TaskEvent::prepare_succeeded,   TaskEvent::prepare_found_landed, TaskEvent::prepare_failed,
+    TaskEvent::work_succeeded,      TaskEvent::work_failed,          TaskEvent::work_blocked,
+    TaskEvent::integrate_succeeded, TaskEvent::integrate_deferred,   TaskEvent::integrate_exhausted,
+    TaskEvent::integrate_blocked,   TaskEvent::integrate_failed,     TaskEvent::step_lost,
+    TaskEvent::restarts_exhausted,  TaskEvent::interrupted,          TaskEvent::retry_requested};
+
+[[nodiscard]] std::string_view to_string(TaskEvent event);
+
+// The lifecycle that follows, or nothing where the event is ignored.
+[[nodiscard]] std::optional<Lifecycle> transition(Lifecycle lifecycle, TaskEvent event);
+
+// Exit codes with which the steps speak to the table (EX_DATAERR and EX_TEMPFAIL of sysexits.h, and one of
+// ours).
+inline constexpr std::uint32_t exit_already_landed = 10;
+inline constexpr std::uint32_t exit_blocked = 65;
+inline constexpr std::uint32_t exit_try_again = 75;
+
+// What the end of a run of prepare, work or integrate means. `blocked` says whether the worker left a
+// readable marker, `attempts_left` whether another integration may follow this one.
+[[nodiscard]] TaskEvent classify(StepKind step, const ExitRecord& record, bool blocked, bool attempts_left);
+
+}  // namespace ralph::core

@@ -1,0 +1,50 @@
+// The commands of `ralph`, one function each. Every function prints data on standard output, messages on
+// standard error, and returns the exit code.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+
+namespace ralph::daemon {
+
+struct CommonArguments {
+    std::string repository = ".";  // --repo
+    std::string log_level = "info";
+};
+
+struct RunArguments {
+    std::optional<std::uint32_t> workers;  // --parallel N
+    bool parallel = false;                 // --parallel was given, with or without N
+    std::uint32_t max_tasks = 0;
+    bool continuous = false;
+    bool include_draft = false;
+    bool force = false;
+};
+
+struct TaskAddArguments {
+    std::string title;
+    std::string description;
+    std::string run;
+    std::string priority = "medium";
+    std::vector<std::string> depends_on;
+};
+
+int run_supervisor(const CommonArguments& common, const RunArguments& arguments);
+int initialize(const CommonArguments& common, bool trust);
+int add_task(const CommonArguments& common, const TaskAddArguments& arguments);
+int list_queue(const CommonArguments& common, bool json);
+int validate_queue_files(const CommonArguments& common);
+int request_stop(const CommonArguments& common);
+int show_status(const CommonArguments& common, bool json);
+int retry_task(const CommonArguments& common, const std::string& task_id);
+int demonstrate(const std::string& folder);
+int run_step(const std::string& step);
+
+// Prints "ralph: message; remedy" on standard error and returns 1.
+int report_error(const core::Error& error);
+
+}  // namespace ralph::daemon

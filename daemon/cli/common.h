@@ -1,0 +1,24 @@
+// What several commands share.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/time.h"
+#include "daemon/cli/commands.h"
+#include "daemon/settings.h"
+
+namespace ralph::daemon {
+
+[[nodiscard]] core::Instant wall_clock();
+
+// The settings of the repository that --repo names.
+[[nodiscard]] core::Result<Settings> open_repository(const CommonArguments& common);
+
+// A table with columns as wide as their widest cell, two spaces apart; control characters are escaped.
+[[nodiscard]] std::string text_table(const std::vector<std::vector<std::string>>& rows);
+
+// Standard output, whole; a closed pipe is the reader's choice and no error.
+void print(const std::string& text);
+
+}  // namespace ralph::daemon

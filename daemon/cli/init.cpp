@@ -1,0 +1,135 @@
+// ralph init: everything a repository needs before its first run.
+#include <fmt/format.h>
+
+#include <boost/json/object.hpp>
+
+#include "config/trust.h"
+#include "core/task_codec.h"
+#include "daemon/cli/common.h"
+#include "daemon/cli/init.h"
+#include "daemon/steps/git.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+// Without a gate of its own a new repository would be gated by the default `make ci`, which it may not have.
+constexpr const char* first_config = R"({
+  // Settings shared with the Rust tools. See config/config.example.jsonc of ralph for all of them.
+  "version": 2,
+  "agent": {
+    // The command that must succeed before work is pushed, for example {"enabled": true, "argv": ["make", "test"]}.
+    "ci_gate": {"enabled": false}
+  }
+}
+)";
+
+constexpr const char* first_supervisor_config = R"({
+  // Settings of ralph alone. See config/supervisor.example.jsonc of ralph for all of them.
+  "worker": {
+    // The agent that works on tasks without a command of their own, for example
+    // "command": ["claude", "-p", "Do task {task_id}: {task_title}. It is described in $RALPH_TASK_FILE."]
+  }
+}
+)";
+
+constexpr const char* ignored[] = {".ralph/cache/", ".ralph/lock/", ".ralph/logs/", ".ralph/workspaces/",
+                                   ".ralph/trust.jsonc"};
+
+Result<void> write_if_missing(const std::string& path, const std::string& text,
+                              std::vector<std::string>& written) {
+    if (path_exists(path)) {
+        return {};
+    }
+    if (auto saved = write_file_durably(path, text); !saved) {
+        return saved;
+    }
+    written.push_back(path);
+    return {};
+}
+
+Result<void> extend_gitignore(const std::string& path, std::vector<std::string>& written) {
+    auto text = read_file(path);
+    if (!text) {
+        return text.error();
+    }
+    std::string content = text->value_or("");
+    const std::string before = content;
+    for (const char* entry : ignored) {
+        if (("\n" + content).find(std::string("\n") + entry + "\n") == std::string::npos) {
+            content += content.empty() || content.back() == '\n' ? "" : "\n";
+            content += std::string(entry) + "\n";
+        }
+    }
+    if (content == before) {
+        return {};
+    }
+    written.push_back(path);
+    return write_file_durably(path, content);
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust) {
+    Paths paths{root};
+    std::vector<std::string> written;
+    // Whoever makes the first .ralph of a repository wrote what is in it; one that came with a clone is
+    // another's.
+    const bool own = !path_exists(paths.ralph());
+    const std::string empty = core::task_file_text(core::TaskFile{});
+    Result<void> made = make_directories(paths.ralph());
+    if (made) {
+        made = write_if_missing(paths.ralph() + "/queue.jsonc", empty, written);
+    }
+    if (made) {
+        made = write_if_missing(paths.ralph() + "/done.jsonc", empty, written);
+    }
+    if (made && own) {
+        made = write_if_missing(paths.config(), first_config, written);
+    }
+    if (made && own) {
+        made = write_if_missing(paths.supervisor_config(), first_supervisor_config, written);
+    }
+    if (made) {
+        made = extend_gitignore(root + "/.gitignore", written);
+    }
+    if (made && (own || trust)) {
+        made = write_if_missing(paths.trust(), config::trust_text(wall_clock()), written);
+    }
+    if (!made) {
+        return made.error();
+    }
+    return written;
+}
+
+int initialize(const CommonArguments& common, bool trust) {
+    const auto root = find_repository(common.repository);
+    if (!root) {
+        return report_error(root.error());
+    }
+    if (!path_exists(*root + "/.git")) {
+        return report_error(
+            Error{fmt::format("{} is not a git repository", *root), "run `git init` there first"});
+    }
+    const auto written = make_ralph_folder(*root, trust);
+    if (!written) {
+        return report_error(written.error());
+    }
+    for (const std::string& path : *written) {
+        print("wrote " + path + "\n");
+    }
+    if (written->empty()) {
+        print("everything is there already\n");
+    }
+    const auto settings = load_settings(*root);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    print(settings->trusted
+              ? "this repository is trusted: its files may name commands that ralph runs\n"
+              : "this repository is not trusted: run `ralph init --trust` if its commands may be run\n");
+    print("next: ralph task add \"...\", then commit and push .ralph, then ralph run --parallel\n");
+    return 0;
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,15 @@
+// What `ralph init` does, for the demo, too.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+
+namespace ralph::daemon {
+
+// Writes what is missing of .ralph/ and .gitignore and returns the paths written. The repository is trusted
+// if `trust` says so or if there was no .ralph before. Running it again changes nothing.
+[[nodiscard]] core::Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust);
+
+}  // namespace ralph::daemon

@@ -1,0 +1,151 @@
+// task add, queue list, queue validate, queue stop.
+#include <fmt/format.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "core/queue_edit.h"
+#include "core/task_codec.h"
+#include "daemon/cli/common.h"
+#include "daemon/store/files.h"
+#include "daemon/store/queue_lock.h"
+#include "daemon/store/supervisor_lock.h"
+
+namespace ralph::daemon {
+namespace {
+
+std::string joined(const std::vector<std::string>& items) {
+    std::string text;
+    for (const std::string& item : items) {
+        text += text.empty() ? item : ", " + item;
+    }
+    return text;
+}
+
+Result<std::string> append_task(const Settings& settings, const TaskAddArguments& arguments) {
+    auto queue = load_queue(settings);
+    if (!queue) {
+        return queue.error();
+    }
+    core::TaskFile file = std::move(queue->snapshot.queue);
+    auto id = core::next_task_id(file, queue->snapshot.done, settings.queue_rules());
+    if (!id) {
+        return id.error();
+    }
+    core::Task task = core::make_task(*id, arguments.title, wall_clock());
+    task.priority = core::parse_task_priority(arguments.priority).value_or(core::TaskPriority::medium);
+    task.depends_on = arguments.depends_on;
+    if (!arguments.description.empty()) {
+        task.description = arguments.description;
+    }
+    if (!arguments.run.empty()) {
+        task.custom_fields.emplace_back("run", arguments.run);
+    }
+    file.tasks.push_back(std::move(task));
+    if (auto valid = core::validate_queue(file, queue->snapshot.done, settings.queue_rules()); !valid) {
+        return valid.error();
+    }
+    if (auto saved = write_file_durably(settings.queue_file, core::task_file_text(file)); !saved) {
+        return saved.error();
+    }
+    return std::move(*id);
+}
+
+}  // namespace
+
+int add_task(const CommonArguments& common, const TaskAddArguments& arguments) {
+    auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    if (auto made = make_directories(settings->paths.parallel()); !made) {
+        return report_error(made.error());
+    }
+    auto shared = QueueLock::acquire_shared(settings->paths, core::format_rfc3339(wall_clock()));
+    if (!shared) {
+        return report_error(shared.error());
+    }
+    auto lock = FileLock::acquire(settings->paths.repository_lock(), FileLock::Wait::yes);
+    if (!lock) {
+        return report_error(lock.error());
+    }
+    auto id = append_task(*settings, arguments);
+    if (!id) {
+        return report_error(id.error());
+    }
+    print(*id + "\n");
+    return 0;
+}
+
+int list_queue(const CommonArguments& common, bool json) {
+    const auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    const auto queue = load_queue(*settings);
+    if (!queue) {
+        return report_error(queue.error());
+    }
+    if (json) {
+        boost::json::array tasks;
+        for (const core::Task& task : queue->snapshot.queue.tasks) {
+            tasks.push_back(core::write_task(task));
+        }
+        boost::json::object document;
+        document["version"] = 1;
+        document["tasks"] = std::move(tasks);
+        print(core::canonical_json(document) + "\n");
+        return 0;
+    }
+    if (queue->snapshot.queue.tasks.empty()) {
+        print("the queue is empty\n");
+        return 0;
+    }
+    std::vector<std::vector<std::string>> rows{{"ID", "STATUS", "PRIORITY", "TITLE", "DEPENDS ON"}};
+    for (const core::Task& task : queue->snapshot.queue.tasks) {
+        rows.push_back({task.id, std::string(to_string(task.status)), std::string(to_string(task.priority)),
+                        task.title, joined(task.depends_on)});
+    }
+    print(text_table(rows));
+    return 0;
+}
+
+int validate_queue_files(const CommonArguments& common) {
+    const auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    const auto queue = load_queue(*settings);
+    if (!queue) {
+        return report_error(queue.error());
+    }
+    for (const std::string& warning : queue->warnings) {
+        print("warning: " + core::printable(warning) + "\n");
+    }
+    print(fmt::format("the queue is valid: {} open, {} done\n", queue->snapshot.queue.tasks.size(),
+                      queue->snapshot.done.tasks.size()));
+    return 0;
+}
+
+int request_stop(const CommonArguments& common) {
+    const auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    if (auto made = make_directories(settings->paths.cache()); !made) {
+        return report_error(made.error());
+    }
+    auto written = write_file_durably(settings->paths.stop_file(),
+                                      "stop requested at " + core::format_rfc3339(wall_clock()));
+    if (!written) {
+        return report_error(written.error());
+    }
+    const auto owner = living_supervisor(settings->paths);
+    static_cast<void>(
+        std::fprintf(stderr, "%s\n",
+                     owner ? "stop requested: no new task starts, what runs is finished"
+                           : "stop requested, but no supervisor runs here; the next one will not see it"));
+    return 0;
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,239 @@
+// ralph run: preflight, locks, recovery, and then the runtime.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <optional>
+
+#include "daemon/cli/common.h"
+#include "daemon/runtime/recovery.h"
+#include "daemon/runtime/reporter.h"
+#include "daemon/runtime/runtime.h"
+#include "daemon/steps/git.h"
+#include "daemon/store/queue_lock.h"
+#include "daemon/store/state_store.h"
+#include "daemon/store/supervisor_lock.h"
+
+namespace ralph::daemon {
+namespace {
+
+// Where work is landed: the branch that is checked out.
+Result<std::string> target_branch(const Settings& settings) {
+    const Git git(settings.paths.root);
+    if (!path_exists(settings.paths.root + "/.git")) {
+        return Error{fmt::format("{} is not a git repository", settings.paths.root),
+                     "run `git init` there first"};
+    }
+    auto branch = git.current_branch();
+    if (!branch) {
+        return branch.error();
+    }
+    if (!*branch) {
+        return Error{
+            fmt::format("{}: HEAD is detached, so there is no branch to land on", settings.paths.root),
+            "check out a branch, for example `git checkout main`"};
+    }
+    auto url = git.origin_url(Git::Direction::push);
+    if (!url) {
+        return url.error();
+    }
+    if (!*url) {
+        return Error{fmt::format("{} has no remote named origin to land on", settings.paths.root),
+                     "add one with `git remote add origin URL`"};
+    }
+    return std::move(**branch);
+}
+
+Result<void> check_workspace_root(const Settings& settings) {
+    const std::string& root = settings.paths.root;
+    if (settings.workspace_root == root || root.rfind(settings.workspace_root + "/", 0) == 0) {
+        return Error{
+            fmt::format("parallel.workspace_root is {}, which holds the repository", settings.workspace_root),
+            "choose another folder"};
+    }
+    if (settings.workspace_root.rfind(root + "/", 0) != 0) {
+        return {};
+    }
+    const std::string relative = settings.workspace_root.substr(root.size() + 1);
+    const auto ignored = Git(root).is_ignored(relative + "/__ralph_ignore_probe__");
+    if (!ignored) {
+        return ignored.error();
+    }
+    return *ignored ? Result<void>{}
+                    : Result<void>{Error{
+                          fmt::format("parallel.workspace_root is {}, inside the repository and not ignored",
+                                      settings.workspace_root),
+                          fmt::format("add {}/ to .gitignore", relative)}};
+}
+
+// Tracked files that differ from HEAD, but for those that ralph and its users change while it runs.
+Result<void> check_clean(const Settings& settings) {
+    const auto dirty = Git(settings.paths.root).dirty_paths(Git::Untracked::no);
+    if (!dirty) {
+        return dirty.error();
+    }
+    for (const std::string& path : *dirty) {
+        const bool allowed = path == settings.queue_relative || path == settings.done_relative ||
+                             path == ".ralph/config.jsonc" || path == ".ralph/supervisor.jsonc" ||
+                             path.rfind(".ralph/cache/", 0) == 0;
+        if (!allowed) {
+            return Error{fmt::format("{} has uncommitted changes in {}", settings.paths.root, path),
+                         "commit or stash them, or use --force (the checkout is then not brought forward)"};
+        }
+    }
+    return {};
+}
+
+// Before anything is begun, every task must have a command that may be run.
+Result<void> check_queue(const Settings& settings, bool include_draft) {
+    const auto queue = load_queue(settings);
+    if (!queue) {
+        return queue.error();
+    }
+    for (const core::Task& task : queue->snapshot.queue.tasks) {
+        const bool candidate = task.status == core::TaskStatus::todo ||
+                               task.status == core::TaskStatus::doing ||
+                               (include_draft && task.status == core::TaskStatus::draft);
+        if (!candidate || task.kind == core::TaskKind::group) {
+            continue;
+        }
+        if (!core::is_safe_task_id(core::trimmed(task.id))) {
+            return Error{
+                fmt::format("{}: the task id \"{}\" cannot be part of a path", settings.queue_file, task.id),
+                "use letters, digits, '-', '_' and '.'"};
+        }
+        if (std::string refusal = worker_refusal(settings, task); !refusal.empty()) {
+            return Error{std::move(refusal)};
+        }
+    }
+    return {};
+}
+
+Result<std::uint32_t> worker_count(const Settings& settings, const RunArguments& arguments) {
+    if (arguments.workers) {
+        return *arguments.workers;
+    }
+    if (settings.project.parallel.workers) {
+        return *settings.project.parallel.workers;
+    }
+    return 2U;
+}
+
+struct Preflight {
+    Settings settings;
+    Executables executables;
+    std::string branch;
+};
+
+// Everything that can be wrong and be told without changing anything. A supervisor that has workers to look
+// after, from before a crash, is not kept from it by a queue or checkout that somebody spoiled meanwhile.
+Result<Preflight> preflight(const CommonArguments& common, const RunArguments& arguments) {
+    auto settings = open_repository(common);
+    if (!settings) {
+        return settings.error();
+    }
+    auto executables = find_executables();
+    if (!executables) {
+        return executables.error();
+    }
+    auto branch = target_branch(*settings);
+    if (!branch) {
+        return branch.error();
+    }
+    if (auto checked = check_workspace_root(*settings); !checked) {
+        return checked.error();
+    }
+    const auto state = read_state_file(settings->paths.state());
+    const bool has_work_in_progress = state && *state && (*state)->active_count() > 0;
+    if (!has_work_in_progress) {
+        if (auto checked = check_queue(*settings, arguments.include_draft); !checked) {
+            return checked.error();
+        }
+        if (auto checked = arguments.force ? Result<void>{} : check_clean(*settings); !checked) {
+            return checked.error();
+        }
+    }
+    return Preflight{std::move(*settings), std::move(*executables), std::move(*branch)};
+}
+
+core::SupervisorSettings supervisor_settings(const Settings& settings, const RunArguments& arguments,
+                                             std::uint32_t workers) {
+    core::SupervisorSettings result;
+    result.workers = workers;
+    result.max_tasks = arguments.max_tasks;
+    result.continuous = arguments.continuous;
+    result.include_draft = arguments.include_draft;
+    result.max_restarts = settings.supervisor.max_restarts;
+    result.max_push_attempts = settings.project.parallel.max_push_attempts;
+    result.push_backoff = settings.project.parallel.push_backoff;
+    result.workspace_root = settings.workspace_root;
+    result.kept_work_retention = settings.supervisor.kept_work_retention;
+    return result;
+}
+
+Result<void> make_folders(const Paths& paths) {
+    for (const std::string& folder : {paths.parallel(), paths.runs(), paths.retry_requests(), paths.logs()}) {
+        if (auto made = make_directories(folder); !made) {
+            return Error{made.error().message, "make sure that the folder can be written"};
+        }
+    }
+    return {};
+}
+
+// Locks, recovery, runtime. The locks are let go after everything else.
+Result<int> supervise(Preflight ready, const RunArguments& arguments) {
+    const Paths paths = ready.settings.paths;
+    const core::Instant now = wall_clock();
+    if (auto made = make_folders(paths); !made) {
+        return made.error();
+    }
+    const auto lock = SupervisorLock::acquire(paths, core::format_rfc3339(now));
+    if (!lock) {
+        return lock.error();
+    }
+    const auto queue_lock =
+        QueueLock::acquire(paths, "run loop", core::format_rfc3339(now), lock->predecessor());
+    if (!queue_lock) {
+        return queue_lock.error();
+    }
+    // A request made before the start is lost, as with the Rust tools.
+    if (auto removed = remove_file(paths.stop_file()); !removed) {
+        return removed.error();
+    }
+    const auto workers = worker_count(ready.settings, arguments);
+    auto recovered = recover_state(ready.settings, *lock, ready.branch, now);
+    if (!workers || !recovered) {
+        return workers ? recovered.error() : workers.error();
+    }
+    for (const std::string& warning : recovered->warnings) {
+        spdlog::warn("{}", core::printable(warning));
+    }
+    auto supervisor = core::make_supervisor(supervisor_settings(ready.settings, arguments, *workers),
+                                            std::move(recovered->state), std::move(recovered->attempted));
+    Reporter reporter(paths, true);
+    spdlog::info("{} workers on {}, landing on origin/{}{}", *workers, paths.root, ready.branch,
+                 lock->resumed() ? "; going on after an interruption" : "");
+    Runtime runtime(std::move(ready.settings), std::move(ready.executables), *lock, std::move(supervisor),
+                    reporter);
+    return runtime.run();
+}
+
+}  // namespace
+
+int run_supervisor(const CommonArguments& common, const RunArguments& arguments) {
+    set_up_log(common.log_level);
+    std::signal(SIGPIPE, SIG_IGN);  // whoever reads our log may go; the supervisor stays
+    auto ready = preflight(common, arguments);
+    if (!ready) {
+        return report_error(ready.error());
+    }
+    if (!arguments.parallel && !ready->settings.project.parallel.workers) {
+        static_cast<void>(
+            std::fprintf(stderr, "ralph: say how many tasks to run at once: ralph run --parallel N\n"));
+        return core::exit_usage;
+    }
+    const auto exit_code = supervise(std::move(*ready), arguments);
+    return exit_code ? *exit_code : report_error(exit_code.error());
+}
+
+}  // namespace ralph::daemon

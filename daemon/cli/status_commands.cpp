@@ -1,0 +1,151 @@
+// run parallel status, run parallel retry.
+#include <fmt/format.h>
+
+#include "core/state_codec.h"
+#include "core/transition.h"
+#include "daemon/cli/common.h"
+#include "daemon/cli/status_document.h"
+#include "daemon/store/run_directory.h"
+#include "daemon/store/state_store.h"
+#include "daemon/store/supervisor_lock.h"
+
+namespace ralph::daemon {
+namespace {
+
+std::string marker_text(const std::string& workspace) {
+    if (!path_exists(block_marker_path(workspace))) {
+        return "missing";
+    }
+    const auto marker = read_marker(workspace);
+    return marker ? fmt::format("{}/{}", marker->attempt, marker->max_attempts) : "unreadable";
+}
+
+StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> state) {
+    StatusFacts facts;
+    if (const auto owner = living_supervisor(settings.paths)) {
+        facts.living_supervisor = fmt::format("pid {} since {}", owner->pid, owner->started_at);
+    }
+    facts.state = std::move(state);
+    if (!facts.state) {
+        return facts;
+    }
+    for (const core::WorkerRecord& record : facts.state->workers) {
+        if (!core::is_safe_task_id(record.task_id)) {
+            continue;
+        }
+        const std::string workspace = settings.workspace(record.task_id);
+        const bool there = is_directory(workspace);
+        switch (record.lifecycle) {
+            case core::Lifecycle::running:
+            case core::Lifecycle::integrating:
+                break;
+            case core::Lifecycle::completed:
+                if (there && !facts.living_supervisor) {
+                    facts.drift.push_back(
+                        fmt::format("{} is completed and its workspace is still there", record.task_id));
+                }
+                break;
+            case core::Lifecycle::blocked_push:
+                if (!there) {
+                    facts.drift.push_back(
+                        fmt::format("{} is blocked and its workspace is missing", record.task_id));
+                }
+                [[fallthrough]];
+            case core::Lifecycle::failed:
+                if (there) {
+                    facts.retained.push_back({record.task_id, workspace, marker_text(workspace)});
+                }
+                break;
+        }
+    }
+    return facts;
+}
+
+// Without a living supervisor the record is changed here; the caller holds the supervisor's lock.
+Result<void> retry_now(const Settings& settings, const std::string& task_id) {
+    auto loaded = read_state_file(settings.paths.state());
+    if (!loaded) {
+        return loaded.error();
+    }
+    core::WorkerRecord* const record = *loaded ? (*loaded)->find(task_id) : nullptr;
+    if (record == nullptr) {
+        return Error{fmt::format("there is no record of {}", task_id), "see `ralph run parallel status`"};
+    }
+    const auto history = read_history(settings.paths, task_id, settings.workspace(task_id));
+    if (!history) {
+        return history.error();
+    }
+    // Before the record says running: what was dealt with must not be taken for the end of the new run.
+    if (auto settled = settle_runs(settings.paths, task_id, history->last_number); !settled) {
+        return settled;
+    }
+    record->mark_running();
+    return save_state(settings.paths, core::state_text(**loaded));
+}
+
+Result<void> check_retryable(const Settings& settings, const std::string& task_id) {
+    const auto state = read_state_file(settings.paths.state());
+    if (!state) {
+        return state.error();
+    }
+    const core::WorkerRecord* const record = *state ? (*state)->find(task_id) : nullptr;
+    if (record == nullptr || !core::is_safe_task_id(task_id)) {
+        return Error{fmt::format("there is no record of {}", task_id), "see `ralph run parallel status`"};
+    }
+    if (!core::transition(record->lifecycle, core::TaskEvent::retry_requested)) {
+        return Error{fmt::format("{} is {}; only a failed or blocked task can be retried", task_id,
+                                 to_string(record->lifecycle)),
+                     "see `ralph run parallel status`"};
+    }
+    return {};
+}
+
+}  // namespace
+
+int show_status(const CommonArguments& common, bool json) {
+    const auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    auto state = read_state_file(settings->paths.state());
+    if (!state) {
+        return report_error(
+            Error{state.error().message, "a start of `ralph run` sets it aside and says what it uses"});
+    }
+    const StatusFacts facts = gather(*settings, std::move(*state));
+    print(json ? core::canonical_json(status_document(facts)) + "\n" : status_text(facts));
+    return 0;
+}
+
+int retry_task(const CommonArguments& common, const std::string& task_id) {
+    const auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    if (auto retryable = check_retryable(*settings, task_id); !retryable) {
+        return report_error(retryable.error());
+    }
+    auto lock = FileLock::acquire(settings->paths.supervisor_lock(), FileLock::Wait::no);
+    if (!lock) {
+        return report_error(lock.error());
+    }
+    if (*lock) {
+        if (auto retried = retry_now(*settings, task_id); !retried) {
+            return report_error(retried.error());
+        }
+        print(fmt::format("{} will run again with the next `ralph run --parallel`\n", task_id));
+        return 0;
+    }
+    // The living supervisor owns the state; it sees the request and answers in its log.
+    auto requested = make_directories(settings->paths.retry_requests());
+    if (requested) {
+        requested = write_file_durably(settings->paths.retry_requests() + "/" + task_id, "");
+    }
+    if (!requested) {
+        return report_error(requested.error());
+    }
+    print(fmt::format("the running supervisor was asked to run {} again\n", task_id));
+    return 0;
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,33 @@
+// What `ralph run parallel status` says (contract section 11), from the facts: pure, for tests.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/state.h"
+
+namespace ralph::daemon {
+
+struct RetainedWorkspace {
+    std::string task_id;
+    std::string path;
+    std::string marker;  // "n/m", "unreadable" or "missing"
+};
+
+// Seen on disk when the status was asked for.
+struct StatusFacts {
+    std::optional<core::ParallelState> state;
+    std::optional<std::string> living_supervisor;  // "pid 123 since ..."
+    std::vector<RetainedWorkspace> retained;       // of failed and blocked tasks
+    std::vector<std::string> drift;                // what a next start will clean up
+};
+
+// Document version 3, the keys in the contract's order.
+[[nodiscard]] boost::json::object status_document(const StatusFacts& facts);
+
+// The same for people; ends with a line end.
+[[nodiscard]] std::string status_text(const StatusFacts& facts);
+
+}  // namespace ralph::daemon

@@ -1,0 +1,51 @@
+// ralph step: the built-in steps, run by the supervisor under a shim.
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "core/run_record.h"
+#include "daemon/cli/common.h"
+#include "daemon/steps/step_context.h"
+#include "daemon/steps/steps.h"
+
+namespace ralph::daemon {
+namespace {
+
+// Stands in for a worker that must not or cannot be started, so that it ends like any worker that failed.
+int refuse(const StepContext& context) {
+    const char* const reason = std::getenv("RALPH_REFUSAL");
+    core::Outcome outcome;
+    outcome.summary = reason == nullptr ? "the worker was refused" : reason;
+    static_cast<void>(std::fprintf(stderr, "%s\n", outcome.summary.c_str()));
+    const auto written = write_outcome(context, outcome);
+    return written ? 1 : report_error(written.error());
+}
+
+}  // namespace
+
+int run_step(const std::string& step) {
+    const auto context = read_step_context();
+    if (!context) {
+        return report_error(context.error());
+    }
+    if (step == "refuse") {
+        return refuse(*context);
+    }
+    const auto kind = core::parse_step_kind(step);
+    if (!kind) {
+        return report_error(core::Error{fmt::format("there is no step \"{}\"", step)});
+    }
+    switch (*kind) {
+        case core::StepKind::prepare:
+            return run_prepare_step(*context);
+        case core::StepKind::integrate:
+            return run_integrate_step(*context);
+        case core::StepKind::discard:
+            return run_discard_step(*context);
+        case core::StepKind::work:
+            break;
+    }
+    return report_error(core::Error{"the work step is the worker's own command"});
+}
+
+}  // namespace ralph::daemon

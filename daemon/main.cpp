@@ -1,0 +1,164 @@
+// The command line: what there is and how it is called. What the commands do is in daemon/cli/.
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "daemon/cli/commands.h"
+#include "daemon/version.h"
+
+namespace {
+
+using namespace ralph::daemon;
+
+constexpr const char* examples = R"(
+First steps:
+  ralph demo                                     watch it work in a temporary folder
+  ralph init                                     make .ralph/ in the git repository you are in
+  ralph task add "Fix the typo" --run "make fix" queue a task with a command of its own
+  git add -A && git commit -m "Add the queue" && git push
+  ralph run --parallel 3                         work on three tasks at once and land them
+  ralph run parallel status                      see how it went
+
+Exit codes:
+  0      done; of `run`: everything landed
+  1      could not run: bad input, no repository, another supervisor
+  2      wrong usage
+  3      `run` has drained the queue, but some tasks failed or are blocked
+  128+n  `run` was ended by signal n
+)";
+
+void add_run_options(CLI::App* app, RunArguments& arguments, std::string& workers) {
+    app->add_option("--parallel", workers,
+                    "How many tasks at once, 2 to 255 (default: parallel.workers, or 2)")
+        ->expected(0, 1)
+        ->type_name("[N]")
+        ->trigger_on_parse(false);
+    app->add_option("--max-tasks", arguments.max_tasks, "Start at most so many tasks; 0 means no limit")
+        ->capture_default_str();
+    app->add_flag("--continuous", arguments.continuous,
+                  "Wait for new tasks instead of ending when the queue is drained");
+    app->add_flag("--include-draft", arguments.include_draft, "Run drafts, too, once no other task is left");
+    app->add_flag("--force", arguments.force, "Run although the repository has uncommitted changes");
+}
+
+// Runs of digits only; everything else, and what is out of range, is wrong usage.
+void parse_workers(const CLI::App* app, const std::string& text, RunArguments& arguments) {
+    arguments.parallel = app->count("--parallel") > 0;
+    if (text.empty()) {
+        return;
+    }
+    const bool digits = text.size() <= 3 && text.find_first_not_of("0123456789") == std::string::npos;
+    const unsigned long number = digits ? std::stoul(text) : 0;
+    if (number < 2 || number > 255) {
+        throw CLI::ValidationError("--parallel", "takes 2 to 255 workers, not \"" + text + "\"");
+    }
+    arguments.workers = static_cast<std::uint32_t>(number);
+}
+
+int run_command_line(int argc, char** argv) {
+    CLI::App app{
+        "ralph runs queued tasks side by side, each in its own git workspace, and lands them.\n"
+        "Kill anything at any instant: nothing is lost, nothing runs twice, nothing lands twice.",
+        "ralph"};
+    app.footer(examples);
+    app.set_version_flag("--version", "ralph " RALPH_VERSION);
+    app.require_subcommand(1);
+    app.fallthrough();
+
+    CommonArguments common;
+    RunArguments run_arguments;
+    TaskAddArguments task_arguments;
+    std::string workers;
+    std::string task_id;
+    std::string step;
+    std::string demo_folder;
+    bool json = false;
+    bool trust = false;
+    int exit_code = 0;
+
+    app.add_option("--repo", common.repository, "The repository, or a folder inside it")->type_name("DIR");
+    app.add_option("--log-level", common.log_level, "trace, debug, info, warn, error or off")
+        ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+        ->type_name("LEVEL");
+
+    auto* init = app.add_subcommand("init", "Make .ralph/ in a git repository")->fallthrough();
+    init->add_flag("--trust", trust, "Allow this repository's files to name commands that are run");
+    init->callback([&] { exit_code = initialize(common, trust); });
+
+    auto* task = app.add_subcommand("task", "Change the queue")->require_subcommand(1)->fallthrough();
+    auto* add =
+        task->add_subcommand("add", "Add a task to the end of the queue; prints its id")->fallthrough();
+    add->add_option("TITLE", task_arguments.title, "What is to be done, in one line")->required();
+    add->add_option("--depends-on", task_arguments.depends_on,
+                    "A task that must be done first; may be repeated")
+        ->type_name("ID")
+        ->allow_extra_args(false);
+    add->add_option("--run", task_arguments.run,
+                    "A shell command that does the task, instead of worker.command")
+        ->type_name("CMD");
+    add->add_option("--description", task_arguments.description, "More about it")->type_name("TEXT");
+    add->add_option("--priority", task_arguments.priority, "critical, high, medium or low")
+        ->check(CLI::IsMember({"critical", "high", "medium", "low"}))
+        ->type_name("LEVEL");
+    add->callback([&] { exit_code = add_task(common, task_arguments); });
+
+    auto* queue = app.add_subcommand("queue", "Look at the queue, or ask the supervisor to finish")
+                      ->require_subcommand(1)
+                      ->fallthrough();
+    auto* list = queue->add_subcommand("list", "Show the open tasks")->fallthrough();
+    list->add_flag("--json", json, "As JSON");
+    list->callback([&] { exit_code = list_queue(common, json); });
+    queue->add_subcommand("validate", "Check queue and done file")->fallthrough()->callback([&] {
+        exit_code = validate_queue_files(common);
+    });
+    queue->add_subcommand("stop", "Ask the supervisor to start nothing new and finish what runs")
+        ->fallthrough()
+        ->callback([&] { exit_code = request_stop(common); });
+
+    auto* run =
+        app.add_subcommand("run", "Run the queued tasks (--parallel N), or look at a run")->fallthrough();
+    run->require_subcommand(0, 1);
+    add_run_options(run, run_arguments, workers);
+    auto* loop = run->add_subcommand("loop", "The same as `ralph run`")->fallthrough();
+    add_run_options(loop, run_arguments, workers);
+    auto* parallel =
+        run->add_subcommand("parallel", "Look at a run, or change it")->require_subcommand(1)->fallthrough();
+    auto* status = parallel->add_subcommand("status", "Show every task's record")->fallthrough();
+    status->add_flag("--json", json, "As JSON (document version 3)");
+    status->callback([&] { exit_code = show_status(common, json); });
+    auto* retry = parallel->add_subcommand("retry", "Run a failed or blocked task again")->fallthrough();
+    retry->add_option("--task", task_id, "Which")->required()->type_name("ID");
+    retry->callback([&] { exit_code = retry_task(common, task_id); });
+    run->final_callback([&] {
+        if (parallel->parsed()) {
+            return;
+        }
+        parse_workers(loop->parsed() && loop->count("--parallel") > 0 ? loop : run, workers, run_arguments);
+        exit_code = run_supervisor(common, run_arguments);
+    });
+
+    auto* demo =
+        app.add_subcommand("demo", "Watch eight tasks being worked on and landed, in a temporary folder");
+    demo->add_option("--dir", demo_folder, "An empty or new folder to use instead")->type_name("DIR");
+    demo->callback([&] { exit_code = demonstrate(demo_folder); });
+
+    auto* internal = app.add_subcommand("step", "")->group("");  // run by the supervisor, not by people
+    internal->add_option("STEP", step)->required();
+    internal->callback([&] { exit_code = run_step(step); });
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run_command_line(argc, argv);
+    } catch (const std::exception& error) {
+        return report_error(ralph::core::Error{error.what()});
+    }
+}

@@ -1,0 +1,34 @@
+// Starting a child of the supervisor. posix_spawn is used because it runs no code of ours between fork and
+// exec and costs the same however large the parent is.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/process/file_descriptor.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+
+struct SpawnRequest {
+    std::string program;                   // absolute path
+    std::vector<std::string> arguments;    // without argv[0]
+    std::vector<std::string> environment;  // "NAME=value", complete
+    std::vector<std::pair<int, int>>
+        descriptors;  // (ours, the child's), the child's from 3 upwards without gaps
+};
+
+struct Child {
+    pid_t pid = -1;
+    FileDescriptor pidfd;
+};
+
+// The child is in a session of its own, has /dev/null as its standard input, output and error, no signal
+// blocked or ignored, and no descriptor but the given ones. A program that cannot be executed is an error
+// here.
+[[nodiscard]] Result<Child> spawn(const SpawnRequest& request);
+
+}  // namespace ralph::daemon

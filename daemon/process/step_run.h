@@ -1,0 +1,78 @@
+// One run of a step under its shim, as the supervisor sees it: launched or adopted, then watched to its end.
+// Both ways lead to the same place, since all that is known of an end comes from the run directory.
+//
+//   launch: run directory made -> shim spawned -> 'R' received -> 'G' sent -> watched
+//   adopt:  shim's identity proven by pidfd and start time            -> watched
+//   watched: pidfd readable -> directory read, left-over tree ended -> ended
+//
+// Everything happens on the io_context's thread but what waits for the disk or for dying processes, which is
+// posted to the helper thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/supervisor.h"
+#include "daemon/paths.h"
+#include "daemon/process/file_descriptor.h"
+
+namespace ralph::daemon {
+
+struct Launch {
+    core::RunSpec spec;
+    std::vector<std::string> environment;  // complete, RALPH_RUN_ID included
+    core::Milliseconds timeout{0};         // 0: none
+    core::Milliseconds kill_grace{0};
+    long long log_limit_bytes = 0;
+    std::string shim;  // path of ralph-shim
+};
+
+struct RunCallbacks {
+    std::function<void()> started;
+    std::function<void(core::RunEnd end, core::Outcome outcome)>
+        ended;  // exactly once, the last thing that happens
+};
+
+class StepRun : public std::enable_shared_from_this<StepRun> {
+  public:
+    StepRun(boost::asio::io_context& context, boost::asio::thread_pool& helper, Paths paths,
+            std::string task_id, core::Run run, core::Milliseconds kill_grace, RunCallbacks callbacks);
+
+    void launch(Launch launch);
+    void adopt();
+    // Asks the shim to end the tree. A shim that does not in its grace is killed, and the tree with it.
+    void end();
+
+  private:
+    void spawn_shim(const Launch& launch);
+    void await_ready();
+    void on_ready(const boost::system::error_code& problem);
+    void try_adopt();
+    void watch(FileDescriptor pidfd);
+    void on_gone();
+    void unstarted(std::string reason);
+    void finish(core::RunEnd end, core::Outcome outcome);
+
+    boost::asio::io_context& context_;
+    boost::asio::thread_pool& helper_;
+    Paths paths_;
+    std::string task_id_;
+    core::Run run_;
+    core::Milliseconds kill_grace_;
+    RunCallbacks callbacks_;
+    std::string directory_;
+    boost::asio::posix::stream_descriptor control_;
+    boost::asio::posix::stream_descriptor pidfd_;
+    boost::asio::steady_timer timer_;
+    int adoptions_tried_ = 0;
+    bool our_child_ = false;
+    bool end_requested_ = false;
+};
+
+}  // namespace ralph::daemon

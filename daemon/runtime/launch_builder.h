@@ -1,0 +1,33 @@
+// What a step is made of: its command, environment, folder and limits.
+#pragma once
+
+#include <string>
+
+#include "core/supervisor.h"
+#include "core/task.h"
+#include "daemon/process/step_run.h"
+#include "daemon/settings.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+
+// The programs that this supervisor starts.
+struct Executables {
+    std::string ralph;
+    std::string shim;
+};
+// Those beside the running binary.
+[[nodiscard]] Result<Executables> find_executables();
+
+// Why the worker of this task cannot be started here; empty if it can. A task's own command
+// (custom_fields.run) needs a trusted repository, a task without one needs worker.command.
+[[nodiscard]] std::string worker_refusal(const Settings& settings, const core::Task& task);
+
+// Reads the kept task. A refused worker becomes a step that says why and fails, so that it leaves its record
+// like any.
+[[nodiscard]] Result<Launch> build_launch(const Settings& settings, const Executables& executables,
+                                          const std::string& target_branch,
+                                          const core::SupervisorSettings& limits,
+                                          const core::action::StartRun& start, core::Instant now);
+
+}  // namespace ralph::daemon

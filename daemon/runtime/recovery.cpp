@@ -1,0 +1,143 @@
+#include "daemon/runtime/recovery.h"
+
+#include <fmt/format.h>
+
+#include "daemon/store/run_directory.h"
+#include "daemon/store/state_store.h"
+
+namespace ralph::daemon {
+namespace {
+
+Result<void> align_branch(core::ParallelState& state, const Paths& paths, const std::string& branch,
+                          core::Instant now, std::vector<std::string>& warnings) {
+    if (state.target_branch == branch) {
+        return {};
+    }
+    if (state.active_count() == 0) {
+        if (!state.target_branch.empty()) {
+            warnings.push_back(
+                fmt::format("the target branch changes from {} to {}", state.target_branch, branch));
+        }
+        state.target_branch = branch;
+        state.started_at = core::format_rfc3339(now);
+        return {};
+    }
+    const std::string recorded =
+        state.target_branch.empty() ? "is missing" : fmt::format("is {}", state.target_branch);
+    return Error{
+        fmt::format("{}: the recorded target branch {} and does not match the current branch {}, with {} "
+                    "tasks in progress",
+                    paths.state(), recorded, branch, state.active_count()),
+        "check out the recorded branch, or remove that file if you are certain that nothing runs"};
+}
+
+// A run that nobody has dealt with, of a task without a record.
+core::WorkerRecord record_of(const Settings& settings, const std::string& task_id,
+                             const core::RunHistory::Newest& run, core::Instant now) {
+    core::WorkerRecord record;
+    record.task_id = task_id;
+    record.workspace_path = settings.workspace(task_id);
+    record.started_at = core::format_rfc3339(now);
+    record.lifecycle =
+        run.run.step == core::StepKind::integrate ? core::Lifecycle::integrating : core::Lifecycle::running;
+    return record;
+}
+
+Result<void> consult_run_directories(const Settings& settings, Recovered& recovered, core::Instant now) {
+    const auto tasks = tasks_with_runs(settings.paths);
+    if (!tasks) {
+        return tasks.error();
+    }
+    for (const std::string& task_id : *tasks) {
+        if (recovered.state.has(task_id)) {
+            continue;
+        }
+        const auto history = read_history(settings.paths, task_id, settings.workspace(task_id));
+        if (!history) {
+            return history.error();
+        }
+        const bool open =
+            history->newest && history->newest->run.step != core::StepKind::discard &&
+            !(history->newest->end && std::holds_alternative<core::UnstartedRun>(*history->newest->end));
+        const bool discarding = history->newest && !history->newest->end;
+        if (open) {
+            recovered.warnings.push_back(
+                fmt::format("{} has no record, and a run that was not dealt with: taken up again", task_id));
+            recovered.state.upsert(record_of(settings, task_id, *history->newest, now));
+        } else if (!discarding) {
+            if (auto removed = remove_tree(settings.paths.runs(), task_id); !removed) {
+                recovered.warnings.push_back(removed.error().line());
+            }
+        }
+    }
+    return {};
+}
+
+// A crash between a terminal record and the mark that its runs are dealt with.
+Result<void> settle_terminal(const Settings& settings, const core::ParallelState& state) {
+    for (const core::WorkerRecord& record : state.workers) {
+        if (!record.is_terminal()) {
+            continue;
+        }
+        const auto history = read_history(settings.paths, record.task_id, settings.workspace(record.task_id));
+        if (!history) {
+            return history.error();
+        }
+        const bool over = history->newest && history->newest->end;
+        if (over) {
+            if (auto settled = settle_runs(settings.paths, record.task_id, history->last_number); !settled) {
+                return settled;
+            }
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& lock,
+                                const std::string& branch, core::Instant now) {
+    auto loaded = load_state(settings.paths);
+    if (!loaded) {
+        return loaded.error();
+    }
+    Recovered recovered;
+    if (!loaded->warning.empty()) {
+        recovered.warnings.push_back(loaded->warning);
+    }
+    if (loaded->state) {
+        recovered.state = std::move(*loaded->state);
+    } else {
+        recovered.state.started_at = core::format_rfc3339(now);
+        recovered.state.target_branch = branch;
+    }
+    for (const core::WorkerRecord& record : recovered.state.workers) {
+        if (!core::is_safe_task_id(record.task_id)) {
+            return Error{fmt::format("{}: the task id \"{}\" cannot be part of a path",
+                                     settings.paths.state(), record.task_id),
+                         "remove that record from the file"};
+        }
+    }
+    if (auto consulted = consult_run_directories(settings, recovered, now); !consulted) {
+        return consulted.error();
+    }
+    if (auto aligned = align_branch(recovered.state, settings.paths, branch, now, recovered.warnings);
+        !aligned) {
+        return aligned.error();
+    }
+    if (auto settled = settle_terminal(settings, recovered.state); !settled) {
+        return settled.error();
+    }
+    if (lock.resumed()) {
+        const auto session = core::parse_rfc3339(lock.session_started_at());
+        for (const core::WorkerRecord& record : recovered.state.workers) {
+            const auto started = core::parse_rfc3339(record.started_at);
+            if (!started || !session || started->instant >= session->instant) {
+                recovered.attempted.insert(record.task_id);
+            }
+        }
+    }
+    return recovered;
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,111 @@
+#include "daemon/runtime/reporter.h"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <filesystem>
+
+#include "daemon/runtime/live_table.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+constexpr std::uintmax_t history_limit = 16ULL << 20;
+constexpr const char* terminal_pattern = "%H:%M:%S %^%-5l%$ %v";
+constexpr const char* plain_pattern = "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
+
+std::string with_task(std::string_view task_id, std::string_view text) {
+    return task_id.empty() ? core::printable(text) : fmt::format("{} {}", task_id, core::printable(text));
+}
+
+std::string verb(const core::action::Announce& announcement) {
+    switch (announcement.to) {
+        case core::Lifecycle::running:
+            return announcement.from ? "runs again" : "starts";
+        case core::Lifecycle::integrating:
+            return announcement.from == core::Lifecycle::integrating ? "will try to land again"
+                                                                     : "waits to land";
+        case core::Lifecycle::completed:
+            return "completed";
+        case core::Lifecycle::failed:
+            return "failed";
+        case core::Lifecycle::blocked_push:
+            return "is blocked";
+    }
+    return {};
+}
+
+}  // namespace
+
+Reporter::Reporter(Paths paths, bool live) : paths_(std::move(paths)) {
+    if (live && ::isatty(STDERR_FILENO) == 1) {
+        table_ = std::make_shared<LiveTable>();
+        table_->set_pattern(terminal_pattern);
+        spdlog::default_logger()->sinks() = {table_};
+    }
+}
+
+Reporter::~Reporter() {
+    close();
+}
+
+void Reporter::announce(const core::action::Announce& announcement, core::Instant now) {
+    const std::string text = announcement.detail.empty()
+                                 ? verb(announcement)
+                                 : fmt::format("{}: {}", verb(announcement), announcement.detail);
+    const bool bad =
+        announcement.to == core::Lifecycle::failed || announcement.to == core::Lifecycle::blocked_push;
+    spdlog::log(bad ? spdlog::level::warn : spdlog::level::info, "{}", with_task(announcement.task_id, text));
+
+    boost::json::object line;
+    line["version"] = 1;
+    line["time"] = core::format_rfc3339(now);
+    line["task_id"] = announcement.task_id;
+    if (announcement.from) {
+        line["from"] = core::to_string(*announcement.from);
+    }
+    line["to"] = core::to_string(announcement.to);
+    line["attempt"] = announcement.attempt;
+    line["detail"] = announcement.detail;
+    std::error_code problem;
+    if (std::filesystem::file_size(paths_.events(), problem) > history_limit && !problem) {
+        static_cast<void>(rename_durably(paths_.events(), paths_.events() + ".1"));
+    }
+    const auto appended = append_file(paths_.events(), boost::json::serialize(line) + "\n");
+    if (!appended && !history_failed_) {
+        spdlog::warn("the history is not complete: {}", appended.error().line());
+    }
+    history_failed_ = !appended;
+}
+
+void Reporter::note(const core::action::Note& note) {
+    spdlog::log(note.warning ? spdlog::level::warn : spdlog::level::info, "{}",
+                with_task(note.task_id, note.text));
+}
+
+void Reporter::show(const core::Supervisor& supervisor) {
+    if (table_) {
+        table_->show(supervisor);
+    }
+}
+
+void Reporter::close() {
+    if (table_) {
+        table_->close();
+    }
+}
+
+void set_up_log(const std::string& level) {
+    auto logger = spdlog::stderr_color_mt("ralph");
+    logger->set_pattern(::isatty(STDERR_FILENO) == 1 ? terminal_pattern : plain_pattern);
+    logger->set_level(spdlog::level::from_str(level));
+    logger->flush_on(spdlog::level::trace);
+    spdlog::set_default_logger(std::move(logger));
+}
+
+}  // namespace ralph::daemon

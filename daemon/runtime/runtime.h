@@ -1,0 +1,96 @@
+// The supervisor at work: decide, make durable, act, in this order and in this one place.
+//
+// Leaves (signals, inotify, pidfds, timers) post events. Events are decided on one by one; the state that
+// results is made durable on the helper thread, one save for all events that came meanwhile; then, and only
+// then, the actions are performed. While the disk refuses the state, events are still taken and decided on,
+// but nothing is acted upon: nothing new starts, what runs is watched by its shims, and all goes on when the
+// disk accepts the state again.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/supervisor.h"
+#include "daemon/process/step_run.h"
+#include "daemon/runtime/launch_builder.h"
+#include "daemon/runtime/reporter.h"
+#include "daemon/runtime/watcher.h"
+#include "daemon/settings.h"
+#include "daemon/store/supervisor_lock.h"
+
+namespace ralph::daemon {
+
+class Runtime {
+  public:
+    Runtime(Settings settings, Executables executables, const SupervisorLock& lock,
+            core::Supervisor supervisor, Reporter& reporter);
+
+    // Until the supervisor has finished. Returns the exit code of `ralph run`.
+    int run();
+
+  private:
+    using RunKey = std::pair<std::string, std::uint32_t>;
+
+    void post(core::Event event);
+    void decide();
+    void commit();
+    void on_saved(const std::string& text, const Result<void>& saved);
+    void act();
+
+    void perform(const core::action::StartRun& action);
+    void perform(const core::action::ReadHistory& action);
+    void perform(const core::action::AdoptRun& action);
+    void perform(const core::action::EndRun& action);
+    void perform(const core::action::SettleRuns& action);
+    void perform(const core::action::ForgetRetryRequest& action);
+    void perform(const core::action::LoadQueue& action);
+    void perform(const core::action::WakeAt& action);
+    void perform(const core::action::Announce& action);
+    void perform(const core::action::Note& action);
+    void perform(const core::action::Finish& action);
+
+    Result<void> start_watching();
+    void recover_tasks();
+    void read_task_history(const std::string& task_id, std::shared_ptr<const core::Task> task);
+    void on_changed(const std::string& folder, std::string_view name);
+    void load_queue_soon();
+    void load_queue_now(bool requested, bool last_try);
+    void look_for_stop_request();
+    void look_for_retry_requests();
+    void wait_for_signal();
+    [[nodiscard]] std::shared_ptr<StepRun> make_run(const std::string& task_id, const core::Run& run);
+
+    Settings settings_;
+    Executables executables_;
+    const SupervisorLock& lock_;
+    core::Supervisor supervisor_;
+    Reporter& reporter_;
+
+    boost::asio::io_context context_{1};
+    boost::asio::thread_pool helper_{1};
+    boost::asio::signal_set signals_;
+    boost::asio::steady_timer wake_;
+    boost::asio::steady_timer save_again_;
+    boost::asio::steady_timer queue_settles_;
+    Watcher watcher_;
+
+    std::deque<core::Event> events_;
+    std::vector<core::Action> actions_;  // decided on, not yet allowed
+    std::string durable_text_;           // what state.json holds; empty until the first save
+    bool busy_ = false;                  // a save is under way
+    bool save_failed_ = false;
+    std::optional<core::Instant> wake_instant_;
+    std::map<RunKey, std::shared_ptr<StepRun>> runs_;
+    int signals_seen_ = 0;
+    int exit_code_ = core::exit_could_not_run;
+};
+
+}  // namespace ralph::daemon

@@ -1,0 +1,187 @@
+#include "daemon/settings.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "config/trust.h"
+#include "core/task_codec.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+using core::Error;
+using core::Result;
+
+constexpr std::size_t settings_limit = 1ULL << 20;
+constexpr std::size_t queue_limit = 64ULL << 20;
+
+Result<std::optional<config::Layer>> read_layer(const std::string& path) {
+    auto text = read_file(path, settings_limit);
+    if (!text) {
+        return text.error();
+    }
+    if (!*text) {
+        return std::optional<config::Layer>{};
+    }
+    return std::optional(config::Layer{path, std::move(**text)});
+}
+
+std::string environment(const char* name) {
+    const char* const value =
+        std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets the environment
+    return value == nullptr ? std::string{} : value;
+}
+
+std::string global_folder() {
+    if (const std::string folder = environment("XDG_CONFIG_HOME"); !folder.empty()) {
+        return folder + "/ralph";
+    }
+    const std::string home = environment("HOME");
+    return home.empty() ? std::string{} : home + "/.config/ralph";
+}
+
+std::string absolute(const std::string& path, const std::string& root) {
+    const std::string home = environment("HOME");
+    std::string expanded = path;
+    if (!home.empty() && (path == "~" || path.rfind("~/", 0) == 0)) {
+        expanded = home + path.substr(1);
+    }
+    const fs::path full = expanded.front() == '/' ? fs::path(expanded) : fs::path(root) / expanded;
+    std::string text = full.lexically_normal().string();
+    while (text.size() > 1 && text.back() == '/') {
+        text.pop_back();
+    }
+    return text;
+}
+
+// Parallel mode needs the file inside the repository, so that it has a place in the workspaces.
+Result<std::string> relative_to_root(const std::string& path, const std::string& root, std::string_view key) {
+    const std::string prefix = root + "/";
+    if (path.rfind(prefix, 0) != 0) {
+        return Error{fmt::format("{} is {}, outside the repository {}", key, path, root),
+                     "set it to a path inside the repository in .ralph/config.jsonc"};
+    }
+    return path.substr(prefix.size());
+}
+
+std::string default_workspace_root(const std::string& root) {
+    const fs::path path(root);
+    return (path.parent_path() / ".workspaces" / path.filename() / "parallel").string();
+}
+
+}  // namespace
+
+Result<std::string> find_repository(const std::string& start) {
+    std::error_code problem;
+    const fs::path begin = fs::canonical(start, problem);
+    if (problem) {
+        return Error{fmt::format("{}: {}", start, problem.message()), "name an existing folder with --repo"};
+    }
+    for (fs::path folder = begin;; folder = folder.parent_path()) {
+        const fs::path ralph = folder / ".ralph";
+        for (const char* name : {"queue.jsonc", "config.jsonc", "done.jsonc"}) {
+            if (fs::is_regular_file(ralph / name, problem)) {
+                return folder.string();
+            }
+        }
+        if (fs::exists(folder / ".git", problem)) {
+            return folder.string();
+        }
+        if (folder == folder.root_path()) {
+            return Error{fmt::format("{} is not inside a git repository", begin.string()),
+                         "run `git init` there, or name a repository with --repo"};
+        }
+    }
+}
+
+Result<Settings> load_settings(const std::string& root) {
+    Settings settings;
+    settings.paths.root = root;
+    auto trust = read_layer(settings.paths.trust());
+    if (!trust) {
+        return trust.error();
+    }
+    if (*trust) {
+        auto trusted = config::read_trust(**trust);
+        if (!trusted) {
+            return trusted.error();
+        }
+        settings.trusted = *trusted;
+    }
+    const std::string folder = global_folder();
+    for (const bool shared : {true, false}) {
+        const char* const name = shared ? "/config.jsonc" : "/supervisor.jsonc";
+        auto global = folder.empty() ? Result<std::optional<config::Layer>>{std::optional<config::Layer>{}}
+                                     : read_layer(folder + name);
+        auto project = read_layer(settings.paths.ralph() + name);
+        if (!global || !project) {
+            return global ? project.error() : global.error();
+        }
+        if (shared) {
+            auto loaded = config::load_project_config(*global, *project, settings.trusted);
+            if (!loaded) {
+                return loaded.error();
+            }
+            settings.project = std::move(*loaded);
+        } else {
+            auto loaded = config::load_supervisor_config(*global, *project, settings.trusted);
+            if (!loaded) {
+                return loaded.error();
+            }
+            settings.supervisor = std::move(*loaded);
+        }
+    }
+    settings.queue_file = absolute(settings.project.queue.file, root);
+    settings.done_file = absolute(settings.project.queue.done_file, root);
+    auto queue_relative = relative_to_root(settings.queue_file, root, "queue.file");
+    auto done_relative = relative_to_root(settings.done_file, root, "queue.done_file");
+    if (!queue_relative || !done_relative) {
+        return queue_relative ? done_relative.error() : queue_relative.error();
+    }
+    settings.queue_relative = std::move(*queue_relative);
+    settings.done_relative = std::move(*done_relative);
+    const auto& configured = settings.project.parallel.workspace_root;
+    settings.workspace_root = configured ? absolute(*configured, root) : default_workspace_root(root);
+    return settings;
+}
+
+Result<core::TaskFile> load_task_file(const std::string& path, bool missing_is_empty) {
+    auto text = read_file(path, queue_limit);
+    if (!text) {
+        return text.error();
+    }
+    if (!*text) {
+        if (missing_is_empty) {
+            return core::TaskFile{};
+        }
+        return Error{fmt::format("{}: there is no such file", path), "make one with `ralph init`"};
+    }
+    auto document = core::JsonDocument::parse(std::move(**text), path);
+    if (!document) {
+        return document.error();
+    }
+    return core::read_task_file(*document);
+}
+
+Result<LoadedQueue> load_queue(const Settings& settings) {
+    auto queue = load_task_file(settings.queue_file, false);
+    if (!queue) {
+        return queue.error();
+    }
+    auto done = load_task_file(settings.done_file, true);
+    if (!done) {
+        return done.error();
+    }
+    auto warnings = core::validate_queue(*queue, *done, settings.queue_rules());
+    if (!warnings) {
+        return warnings.error();
+    }
+    return LoadedQueue{core::QueueSnapshot{std::move(*queue), std::move(*done)}, std::move(*warnings)};
+}
+
+}  // namespace ralph::daemon

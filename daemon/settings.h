@@ -1,0 +1,52 @@
+// Reads the settings of a repository: trust, config.jsonc and supervisor.jsonc, each from its layers.
+#pragma once
+
+#include <string>
+
+#include "config/project_config.h"
+#include "config/supervisor_config.h"
+#include "core/error.h"
+#include "core/queue_validation.h"
+#include "core/supervisor.h"
+#include "daemon/paths.h"
+
+namespace ralph::daemon {
+
+struct Settings {
+    Paths paths;
+    bool trusted = false;
+    config::ProjectConfig project;
+    config::SupervisorConfig supervisor;
+    std::string queue_file;      // absolute, inside the repository
+    std::string done_file;       // absolute, inside the repository
+    std::string queue_relative;  // the same, relative to the root
+    std::string done_relative;
+    std::string workspace_root;  // absolute
+
+    [[nodiscard]] core::QueueRules queue_rules() const {
+        return {project.queue.id_prefix, project.queue.id_width, project.queue.max_dependency_depth};
+    }
+    [[nodiscard]] std::string workspace(std::string_view task_id) const {
+        return workspace_root + "/" + std::string(task_id);
+    }
+};
+
+// The root of the repository around `start`: the nearest folder upwards that has .ralph with a queue, config
+// or done file in it, or .git (contract section 3.1).
+[[nodiscard]] core::Result<std::string> find_repository(const std::string& start);
+
+// `root` as found by find_repository.
+[[nodiscard]] core::Result<Settings> load_settings(const std::string& root);
+
+// Reads and validates queue and done. A missing done file is an empty archive; warnings are returned beside.
+struct LoadedQueue {
+    core::QueueSnapshot snapshot;
+    std::vector<std::string> warnings;
+};
+[[nodiscard]] core::Result<LoadedQueue> load_queue(const Settings& settings);
+
+// One of the two files, not validated against the other. A missing file is an error unless
+// `missing_is_empty`.
+[[nodiscard]] core::Result<core::TaskFile> load_task_file(const std::string& path, bool missing_is_empty);
+
+}  // namespace ralph::daemon

@@ -1,0 +1,183 @@
+#include "daemon/steps/bookkeeping.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "core/followups.h"
+#include "core/queue_edit.h"
+#include "core/queue_validation.h"
+#include "core/task_codec.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+constexpr std::size_t proposal_limit = std::size_t{1} << 20U;
+
+Result<core::TaskFile> parse_task_file(std::string text, std::string name) {
+    auto document = core::JsonDocument::parse(std::move(text), std::move(name));
+    if (!document) {
+        return document.error();
+    }
+    return core::read_task_file(*document);
+}
+
+Error mixed_bookkeeping(const std::string& tracked, const std::string& other, const std::string& target) {
+    return Error{fmt::format("{} is tracked on {}, but {} is not", tracked, target, other),
+                 "commit and push both files, or let git ignore both"};
+}
+
+// A copy of the task to be archived: from the queue, else from where it may still be found.
+std::optional<core::Task> find_landed_task(const Settings& settings, const std::string& workspace,
+                                           std::string_view task_id, const core::TaskFile& queue,
+                                           const core::TaskFile& done) {
+    for (const core::TaskFile* file : {&queue, &done}) {
+        if (const core::Task* task = file->find(task_id)) {
+            return *task;
+        }
+    }
+    // The user took it out of the queue while it ran; the workspace has the copy of before.
+    const auto seeded = load_task_file(workspace + "/" + settings.queue_relative, true);
+    const core::Task* task = seeded ? seeded->find(task_id) : nullptr;
+    return task == nullptr ? std::nullopt : std::optional(*task);
+}
+
+void erase_task(core::TaskFile& file, std::string_view task_id) {
+    const auto is_it = [task_id](const core::Task& task) { return core::trimmed(task.id) == task_id; };
+    file.tasks.erase(std::remove_if(file.tasks.begin(), file.tasks.end(), is_it), file.tasks.end());
+}
+
+}  // namespace
+
+core::Instant current_time() {
+    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
+}
+
+Result<Bookkeeping> read_bookkeeping(const Settings& settings, const Git& git, const std::string& branch) {
+    const std::string ref = origin_ref(branch);
+    const std::string target = "origin/" + branch;
+    auto queue = git.file_at(ref, settings.queue_relative);
+    auto done = git.file_at(ref, settings.done_relative);
+    if (!queue || !done) {
+        return queue ? done.error() : queue.error();
+    }
+    Bookkeeping found;
+    found.tracked = queue->has_value();
+    found.has_done_file = done->has_value();
+    if (!found.tracked && found.has_done_file) {
+        return mixed_bookkeeping(settings.done_relative, settings.queue_relative, target);
+    }
+    if (found.tracked && !found.has_done_file) {
+        // Not there yet, or never to be there: the repository's ignore rules tell.
+        auto ignored = Git(settings.paths.root).is_ignored(settings.done_relative);
+        if (!ignored) {
+            return ignored.error();
+        }
+        if (*ignored) {
+            return mixed_bookkeeping(settings.queue_relative, settings.done_relative, target);
+        }
+    }
+    auto queue_file = found.tracked
+                          ? parse_task_file(std::move(**queue), target + ":" + settings.queue_relative)
+                          : load_task_file(settings.queue_file, true);
+    auto done_file = found.has_done_file
+                         ? parse_task_file(std::move(**done), target + ":" + settings.done_relative)
+                         : (found.tracked ? Result<core::TaskFile>{core::TaskFile{}}
+                                          : load_task_file(settings.done_file, true));
+    if (!queue_file || !done_file) {
+        return queue_file ? done_file.error() : queue_file.error();
+    }
+    found.queue = std::move(*queue_file);
+    found.done = std::move(*done_file);
+    return found;
+}
+
+bool is_done(const core::TaskFile& done, std::string_view task_id) {
+    const core::Task* task = done.find(task_id);
+    return task != nullptr && task->status == core::TaskStatus::done;
+}
+
+Result<void> add_followups(const Settings& settings, const std::string& workspace, std::string_view task_id,
+                           core::TaskFile& queue, const core::TaskFile& done) {
+    const std::string path = followups_path(workspace, task_id);
+    auto text = read_file(path, proposal_limit);
+    if (!text) {
+        return text.error();
+    }
+    if (!*text) {
+        return {};
+    }
+    auto document = core::JsonDocument::parse(std::move(**text), path);
+    if (!document) {
+        return document.error();
+    }
+    auto proposal = core::read_followups(*document, task_id);
+    if (!proposal) {
+        return proposal.error();
+    }
+    const core::Task* source = done.find(task_id);
+    if (source == nullptr) {
+        return Error{fmt::format("{}: {} is not archived", path, task_id)};
+    }
+    auto ids = core::apply_followups(queue, done, *source, *proposal, settings.queue_rules(), current_time());
+    if (!ids) {
+        return Error{fmt::format("{}: {}", path, ids.error().message), ids.error().remedy};
+    }
+    return {};
+}
+
+Result<void> reconcile_repository(const Settings& settings, const std::string& workspace,
+                                  std::string_view task_id) {
+    auto queue = load_task_file(settings.queue_file, false);
+    auto done = load_task_file(settings.done_file, true);
+    if (!queue || !done) {
+        return queue ? done.error() : queue.error();
+    }
+    const bool is_queued = queue->find(task_id) != nullptr;
+    if (!is_queued && is_done(*done, task_id)) {
+        return {};
+    }
+    const auto task = find_landed_task(settings, workspace, task_id, *queue, *done);
+    if (!task) {
+        return Error{
+            fmt::format("{} is neither in {} nor in {}", task_id, settings.queue_file, settings.done_file),
+            "nothing to do if the task was removed on purpose"};
+    }
+    core::TaskFile archived{1, {is_done(*done, task_id) ? *done->find(task_id) : *task}};
+    if (!is_done(archived, task_id)) {
+        if (auto set = core::set_status(archived, task_id, core::TaskStatus::done, current_time()); !set) {
+            return set;
+        }
+    }
+    erase_task(*queue, task_id);
+    erase_task(*done, task_id);
+    done->tasks.push_back(std::move(archived.tasks.front()));
+    if (is_queued) {
+        if (auto added = add_followups(settings, workspace, task_id, *queue, *done); !added) {
+            return added;
+        }
+    }
+    if (auto valid = core::validate_queue(*queue, *done, settings.queue_rules()); !valid) {
+        return valid.error();
+    }
+    return save_bookkeeping(settings.queue_file, *queue, settings.done_file, *done);
+}
+
+Result<void> save_bookkeeping(const std::string& queue_path, const core::TaskFile& queue,
+                              const std::string& done_path, const core::TaskFile& done) {
+    for (const auto& [path, file] : {std::pair(&done_path, &done), std::pair(&queue_path, &queue)}) {
+        const std::string folder = std::filesystem::path(*path).parent_path().string();
+        if (auto made = make_directories(folder); !made) {
+            return made;
+        }
+        if (auto written = write_file_durably(*path, core::task_file_text(*file)); !written) {
+            return written;
+        }
+    }
+    return {};
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,48 @@
+// Queue and done file as a step sees them: tracked, so that they travel with the commits, or not, so that the
+// repository's own files are the truth (contract section 10).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+#include "core/task.h"
+#include "core/time.h"
+#include "daemon/settings.h"
+#include "daemon/steps/git.h"
+
+namespace ralph::daemon {
+
+[[nodiscard]] core::Instant current_time();
+
+struct Bookkeeping {
+    bool tracked = false;
+    bool has_done_file = false;  // else the archive is empty
+    core::TaskFile queue;
+    core::TaskFile done;
+};
+
+// As origin/<branch>, known to `git`, has them; if it tracks neither, as the repository itself has them. One
+// tracked and the other not is an error.
+[[nodiscard]] core::Result<Bookkeeping> read_bookkeeping(const Settings& settings, const Git& git,
+                                                         const std::string& branch);
+
+[[nodiscard]] bool is_done(const core::TaskFile& done, std::string_view task_id);
+
+// The tasks that the worker of `task_id` proposes (contract section 8.4) are put into `queue`; none if there
+// is no proposal. The task must be in `done`.
+[[nodiscard]] core::Result<void> add_followups(const Settings& settings, const std::string& workspace,
+                                               std::string_view task_id, core::TaskFile& queue,
+                                               const core::TaskFile& done);
+
+// The landed task becomes done in the repository's own, untracked files (contract section 10.3). Doing it
+// again changes nothing. Follow-ups are added in the same write that takes the task out of the queue, so that
+// they are added once.
+[[nodiscard]] core::Result<void> reconcile_repository(const Settings& settings, const std::string& workspace,
+                                                      std::string_view task_id);
+
+// Done first, so that a task is never in neither file.
+[[nodiscard]] core::Result<void> save_bookkeeping(const std::string& queue_path, const core::TaskFile& queue,
+                                                  const std::string& done_path, const core::TaskFile& done);
+
+}  // namespace ralph::daemon

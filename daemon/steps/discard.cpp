@@ -1,0 +1,61 @@
+#include <fmt/format.h>
+
+#include "daemon/steps/kept_work.h"
+#include "daemon/steps/steps.h"
+#include "daemon/steps/workspace.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+Result<core::Outcome> discard(const StepContext& context) {
+    const std::string& root = context.settings.workspace_root;
+    const std::string discarded = fmt::format(".{}.discarded", context.task_id);
+    core::Outcome outcome;
+    // Left by an earlier try, after its work had been kept; and by a prepare step, without any work in it.
+    for (const std::string& leftover : {discarded, fmt::format(".{}.preparing", context.task_id)}) {
+        if (auto removed = remove_tree(root, leftover); !removed) {
+            return removed.error();
+        }
+    }
+    if (path_exists(context.workspace)) {
+        const Git workspace(context.workspace);
+        if (!is_usable_workspace(workspace)) {
+            return Error{
+                fmt::format("{} is not removed, since it is no usable git repository", context.workspace),
+                "look what is in it, then remove it"};
+        }
+        remove_stale_locks(workspace);
+        auto kept = keep_work(context.settings, workspace, context.task_id);
+        if (!kept) {
+            return Error{fmt::format("{} is not removed, since its work cannot be kept: {}",
+                                     context.workspace, kept.error().message),
+                         kept.error().remedy};
+        }
+        if (!kept->empty()) {
+            outcome.note = fmt::format("what the workspace held is kept as {}", fmt::join(*kept, ", "));
+        }
+        // Renamed first, so that a removal that is interrupted leaves nothing that looks like a workspace.
+        if (auto renamed = rename_durably(context.workspace, root + "/" + discarded); !renamed) {
+            return renamed.error();
+        }
+        if (auto removed = remove_tree(root, discarded); !removed) {
+            return removed.error();
+        }
+    }
+    if (auto pruned = prune_kept_work(context.settings); !pruned) {
+        add_note(outcome, fmt::format("old kept work was not pruned: {}", pruned.error().line()));
+    }
+    outcome.summary = fmt::format("{} is gone", context.workspace);
+    return outcome;
+}
+
+}  // namespace
+
+int run_discard_step(const StepContext& context) {
+    auto outcome = discard(context);
+    return finish_step(
+        context, outcome ? Ending{0, std::move(*outcome)} : Ending{1, {outcome.error().line(), {}, {}, {}}});
+}
+
+}  // namespace ralph::daemon

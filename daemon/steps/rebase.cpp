@@ -1,0 +1,229 @@
+#include <fmt/format.h>
+
+#include "daemon/steps/kept_work.h"
+#include "daemon/steps/landing.h"
+#include "daemon/steps/landing_details.h"
+#include "daemon/steps/workspace.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+using core::Error;
+using core::Result;
+
+// Where HEAD was before our rebase; there only while the rebase runs.
+constexpr const char* before_rebase = "refs/ralph/before-rebase";
+// HEAD while the gate runs, over a working tree that was clean when it began.
+constexpr const char* gate_running = "refs/ralph/gate";
+
+// Whether HEAD is a commit of ours that touches nothing but queue and done.
+Result<bool> is_our_bookkeeping(const StepContext& context, const Git& workspace) {
+    auto subject = workspace.line({"log", "-1", "--no-show-signature", "--format=%s"});
+    if (!subject) {
+        return subject.error();
+    }
+    auto parents = workspace.line({"log", "-1", "--no-show-signature", "--format=%P"});
+    if (!parents) {
+        return parents.error();
+    }
+    if (*subject != bookkeeping_subject(context) || parents->empty() ||
+        parents->find(' ') != std::string::npos) {
+        return false;
+    }
+    auto changed =
+        workspace.output({"diff-tree", "-r", "-z", "--name-only", "--no-renames", "HEAD^", "HEAD"});
+    if (!changed) {
+        return changed.error();
+    }
+    return are_bookkeeping_files(context, split_at_nul(*changed));
+}
+
+// Runs the rebase. A conflict in nothing but queue and done is no conflict, since the bookkeeping that
+// follows takes both from the target anyway.
+Result<ProgramEnd> rebase_onto(const StepContext& context, const Git& workspace, const std::string& target) {
+    const Git git = workspace.with_environment("GIT_EDITOR", "true");
+    auto end = git.run({"-c", "rebase.autoSquash=false", "-c", "rebase.autoStash=false", "-c",
+                        "rebase.updateRefs=false", "rebase", "--quiet", target});
+    while (end && end->status != 0) {
+        auto conflicts = git.unmerged_paths();
+        if (!conflicts) {
+            return conflicts.error();
+        }
+        if (conflicts->empty() || !are_bookkeeping_files(context, *conflicts)) {
+            break;
+        }
+        if (auto restored = restore_bookkeeping_files(context, git, target); !restored) {
+            return restored.error();
+        }
+        end = git.run({"rebase", "--continue"});
+    }
+    return end;
+}
+
+// Back to where HEAD was before the rebase that was begun here, whatever is left of it.
+Result<void> undo_rebase(const StepContext& context, const Git& workspace) {
+    auto detached = workspace.current_branch();
+    if (!detached) {
+        return detached.error();
+    }
+    if (has_unfinished_operation(workspace) || !*detached) {
+        auto aborted = workspace.run({"rebase", "--abort"});
+        if (!aborted) {
+            return aborted.error();
+        }
+        if (aborted->status != 0) {
+            if (auto forgotten = forget_unfinished_operation(workspace); !forgotten) {
+                return forgotten;
+            }
+            auto moved = workspace.expect(
+                {"checkout", "--quiet", "--force", "-B", context.target_branch, before_rebase});
+            if (!moved) {
+                return moved;
+            }
+        }
+    }
+    return workspace.expect({"update-ref", "-d", before_rebase});
+}
+
+// The worker's own rebase, merge or cherry-pick: back to where it began.
+Result<void> abort_operation_of_worker(const Git& workspace) {
+    const std::string folder = workspace.directory() + "/.git/";
+    if (path_exists(folder + "rebase-merge") || path_exists(folder + "rebase-apply")) {
+        // Where HEAD belongs is known to the rebase only; a guess might land half of the work.
+        if (auto aborted = workspace.expect({"rebase", "--abort"}); !aborted) {
+            return Error{fmt::format("an unfinished rebase cannot be aborted: {}", aborted.error().message),
+                         fmt::format("end it by hand in {}", workspace.directory())};
+        }
+    }
+    if (has_unfinished_operation(workspace)) {
+        if (auto forgotten = forget_unfinished_operation(workspace); !forgotten) {
+            return forgotten;
+        }
+        return workspace.expect({"reset", "--quiet", "--hard"});
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<void> recover_workspace(const StepContext& context, const Git& workspace, core::Outcome& outcome) {
+    remove_stale_locks(workspace);
+    auto rebasing = workspace.ref_exists(before_rebase);
+    if (!rebasing) {
+        return rebasing.error();
+    }
+    if (*rebasing) {
+        return undo_rebase(context, workspace);
+    }
+    auto gating = workspace.ref_exists(gate_running);
+    if (!gating) {
+        return gating.error();
+    }
+    if (!*gating && !has_unfinished_operation(workspace)) {
+        return {};
+    }
+    auto kept = keep_work(context.settings, workspace, context.task_id);
+    if (!kept) {
+        return kept.error();
+    }
+    if (!kept->empty()) {
+        add_note(outcome,
+                 fmt::format("what was unfinished in the workspace is kept as {}", fmt::join(*kept, ", ")));
+    }
+    if (*gating) {
+        if (auto cleaned = clean_working_tree(workspace); !cleaned) {
+            return cleaned;
+        }
+        return workspace.expect({"update-ref", "-d", gate_running});
+    }
+    return abort_operation_of_worker(workspace);
+}
+
+Result<Stop> rebase_work(const StepContext& context, const Git& workspace) {
+    const std::string target = origin_ref(context.target_branch);
+    while (true) {
+        auto published = workspace.is_ancestor("HEAD", target);
+        if (!published) {
+            return published.error();
+        }
+        auto ours = *published ? Result<bool>{false} : is_our_bookkeeping(context, workspace);
+        if (!ours) {
+            return ours.error();
+        }
+        if (!*ours) {
+            break;
+        }
+        if (auto reset = workspace.expect({"reset", "--quiet", "--hard", "HEAD^"}); !reset) {
+            return reset.error();
+        }
+    }
+    // A worker that has merged the target keeps its merge; a rebase would lose how it resolved the conflicts.
+    auto on_top = workspace.is_ancestor(target, "HEAD");
+    if (!on_top || *on_top) {
+        return on_top ? Result<Stop>{Stop{}} : Result<Stop>{on_top.error()};
+    }
+    if (auto set = workspace.expect({"update-ref", before_rebase, "HEAD"}); !set) {
+        return set.error();
+    }
+    auto rebased = rebase_onto(context, workspace, target);
+    if (!rebased) {
+        return rebased.error();
+    }
+    if (rebased->status == 0) {
+        auto deleted = workspace.expect({"update-ref", "-d", before_rebase});
+        return deleted ? Result<Stop>{Stop{}} : Result<Stop>{deleted.error()};
+    }
+    auto conflicts = workspace.unmerged_paths();
+    if (!conflicts) {
+        return conflicts.error();
+    }
+    if (auto undone = undo_rebase(context, workspace); !undone) {
+        return undone.error();
+    }
+    const std::string what =
+        conflicts->empty()
+            ? fmt::format("the rebase on {} failed: {}", context.target(), last_words(rebased->errors))
+            : fmt::format("conflict with {} in {}", context.target(), named(*conflicts));
+    return Stop{blocked(fmt::format("{}; resolve it in {} (git rebase {}), {}", what, context.workspace,
+                                    context.target(), retry_command(context)))};
+}
+
+Result<Stop> pass_gate(const StepContext& context, const Git& workspace) {
+    const config::CiGateConfig& gate = context.settings.project.ci_gate;
+    if (!gate.enabled || gate.argv.empty()) {
+        return Stop{};
+    }
+    ProgramRequest request;
+    request.program = gate.argv.front();
+    request.arguments.assign(gate.argv.begin() + 1, gate.argv.end());
+    request.directory = context.workspace;
+    request.environment = environment_without_git();
+    request.environment.insert(request.environment.end(), {"RALPH_GATE=ci", "PWD=" + context.workspace});
+    request.capture = false;
+    request.timeout = context.settings.supervisor.gate.timeout;
+    const std::string name = core::printable(fmt::format("{}", fmt::join(gate.argv, " ")));
+    if (auto set = workspace.expect({"update-ref", gate_running, "HEAD"}); !set) {
+        return set.error();
+    }
+    auto end = run_program(request);
+    // The next attempt commits what is uncommitted, and that must not be what the gate has built.
+    if (auto cleaned = clean_working_tree(workspace); !cleaned) {
+        return cleaned.error();
+    }
+    if (auto deleted = workspace.expect({"update-ref", "-d", gate_running}); !deleted) {
+        return deleted.error();
+    }
+    if (!end) {
+        return Stop{
+            blocked(fmt::format("gate `{}`: {}; {}", name, end.error().line(), retry_command(context)))};
+    }
+    if (!end->succeeded()) {
+        return Stop{
+            blocked(fmt::format("gate `{}` {}; see {}, {}", name, end->describe(),
+                                context.settings.paths.log(context.task_id), retry_command(context)))};
+    }
+    return Stop{};
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,102 @@
+#include "daemon/steps/step_context.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/queue_validation.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+constexpr const char* remedy = "steps are started by the supervisor, not by hand";
+
+std::string variable(const char* name) {
+    const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): a step has one thread
+    return value == nullptr ? std::string{} : value;
+}
+
+Result<std::uint32_t> number(const char* name) {
+    const std::string text = variable(name);
+    if (text.empty()) {
+        return 1U;
+    }
+    std::uint32_t value = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (problem != std::errc{} || end != text.data() + text.size()) {
+        return Error{fmt::format("{} is \"{}\", not a number", name, core::printable(text)), remedy};
+    }
+    return value;
+}
+
+}  // namespace
+
+Result<StepContext> read_step_context() {
+    for (const char* name :
+         {"RALPH_ROOT", "RALPH_TASK_ID", "RALPH_WORKSPACE", "RALPH_TARGET_BRANCH", "RALPH_RUN_DIR"}) {
+        if (variable(name).empty()) {
+            return Error{fmt::format("{} is not set", name), remedy};
+        }
+    }
+    auto settings = load_settings(variable("RALPH_ROOT"));
+    if (!settings) {
+        return settings.error();
+    }
+    auto attempt = number("RALPH_ATTEMPT");
+    auto integration = number("RALPH_INTEGRATION");
+    auto most = number("RALPH_MAX_INTEGRATIONS");
+    for (const auto* value : {&attempt, &integration, &most}) {
+        if (!*value) {
+            return value->error();
+        }
+    }
+    StepContext context{std::move(*settings),
+                        variable("RALPH_TASK_ID"),
+                        variable("RALPH_TASK_TITLE"),
+                        variable("RALPH_WORKSPACE"),
+                        variable("RALPH_TARGET_BRANCH"),
+                        variable("RALPH_RUN_DIR"),
+                        *attempt,
+                        *integration,
+                        *most};
+    // Steps remove and rewrite the workspace, so it must be the one that belongs to the task.
+    if (!core::is_safe_task_id(context.task_id)) {
+        return Error{
+            fmt::format("RALPH_TASK_ID {} cannot be part of a path", core::printable(context.task_id)),
+            remedy};
+    }
+    if (context.workspace != context.settings.workspace(context.task_id)) {
+        return Error{fmt::format("RALPH_WORKSPACE is {}, but the workspace of {} is {}", context.workspace,
+                                 context.task_id, context.settings.workspace(context.task_id)),
+                     "restart the supervisor if parallel.workspace_root was changed"};
+    }
+    return context;
+}
+
+Result<void> write_outcome(const StepContext& context, const core::Outcome& outcome) {
+    return write_file_durably(context.run_directory + "/outcome.json", core::outcome_text(outcome));
+}
+
+int finish_step(const StepContext& context, const Ending& ending) {
+    for (const std::string* text : {&ending.outcome.summary, &ending.outcome.note}) {
+        if (!text->empty()) {
+            static_cast<void>(
+                std::fprintf(stderr, "ralph: %s: %s\n", context.task_id.c_str(), text->c_str()));
+        }
+    }
+    if (auto written = write_outcome(context, ending.outcome); !written) {
+        static_cast<void>(std::fprintf(stderr, "ralph: %s\n", written.error().line().c_str()));
+    }
+    return ending.code;
+}
+
+void add_note(core::Outcome& outcome, const std::string& sentence) {
+    if (!sentence.empty()) {
+        outcome.note += (outcome.note.empty() ? "" : "; ") + sentence;
+    }
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,180 @@
+#include "daemon/steps/workspace.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdint>
+#include <filesystem>
+#include <system_error>
+
+#include "daemon/process/file_descriptor.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view block_begin = "# ralph: begin (rewritten by every prepare step)\n";
+constexpr std::string_view block_end = "# ralph: end\n";
+
+std::string git_folder(const Git& workspace) {
+    return workspace.directory() + "/.git";
+}
+
+bool is_lock(const fs::directory_entry& entry) {
+    return entry.path().extension() == ".lock" && entry.symlink_status().type() == fs::file_type::regular;
+}
+
+// The pattern that matches exactly this path.
+std::string exclude_pattern(const std::string& path) {
+    std::string pattern = "/";
+    for (const char c : path) {
+        if (std::string_view("*?[]\\ !#").find(c) != std::string_view::npos) {
+            pattern += '\\';
+        }
+        pattern += c;
+    }
+    return pattern;
+}
+
+}  // namespace
+
+bool is_usable_workspace(const Git& workspace) {
+    // A .git file would point to a repository elsewhere, which is not ours to change.
+    if (!is_directory(workspace.directory()) || !is_directory(git_folder(workspace))) {
+        return false;
+    }
+    const auto tree = workspace.resolve("HEAD^{tree}");
+    return tree && *tree && workspace.dirty_paths(Git::Untracked::no);
+}
+
+void remove_stale_locks(const Git& workspace) {
+    std::error_code problem;
+    for (const auto& entry : fs::directory_iterator(git_folder(workspace), problem)) {
+        if (is_lock(entry)) {
+            fs::remove(entry.path(), problem);
+        }
+    }
+    std::vector<fs::path> locks;
+    for (auto entry = fs::recursive_directory_iterator(git_folder(workspace) + "/refs", problem);
+         !problem && entry != fs::recursive_directory_iterator(); entry.increment(problem)) {
+        if (is_lock(*entry)) {
+            locks.push_back(entry->path());
+        }
+    }
+    for (const fs::path& lock : locks) {
+        fs::remove(lock, problem);
+    }
+}
+
+bool has_unfinished_operation(const Git& workspace) {
+    const std::string folder = git_folder(workspace);
+    constexpr std::array names{"/rebase-merge", "/rebase-apply",     "/sequencer",
+                               "/MERGE_HEAD",   "/CHERRY_PICK_HEAD", "/REVERT_HEAD"};
+    return std::any_of(names.begin(), names.end(),
+                       [&folder](const char* name) { return path_exists(folder + name); });
+}
+
+Result<void> forget_unfinished_operation(const Git& workspace) {
+    const std::string folder = git_folder(workspace);
+    for (const char* name : {"rebase-merge", "rebase-apply", "sequencer"}) {
+        if (auto removed = remove_tree(folder, name); !removed) {
+            return removed;
+        }
+    }
+    for (const char* name : {"/MERGE_HEAD", "/MERGE_MODE", "/MERGE_MSG", "/AUTO_MERGE", "/CHERRY_PICK_HEAD",
+                             "/REVERT_HEAD", "/REBASE_HEAD", "/SQUASH_MSG"}) {
+        if (auto removed = remove_file(folder + name); !removed) {
+            return removed;
+        }
+    }
+    return {};
+}
+
+Result<std::string> set_workspace_aside(const Settings& settings, std::string_view task_id) {
+    const std::string prefix = fmt::format(".{}.broken-", task_id);
+    auto names = list_directory(settings.workspace_root);
+    if (!names) {
+        return names.error();
+    }
+    std::uint32_t largest = 0;
+    for (const std::string& name : *names) {
+        std::uint32_t number = 0;
+        if (name.rfind(prefix, 0) == 0) {
+            std::from_chars(name.data() + prefix.size(), name.data() + name.size(), number);
+        }
+        largest = std::max(largest, number);
+    }
+    std::string aside = fmt::format("{}/{}{}", settings.workspace_root, prefix, largest + 1);
+    if (auto renamed = rename_durably(settings.workspace(task_id), aside); !renamed) {
+        return renamed.error();
+    }
+    return aside;
+}
+
+Result<std::string> path_inside(const std::string& workspace, const std::string& relative) {
+    for (std::size_t slash = relative.find('/'); slash != std::string::npos;
+         slash = relative.find('/', slash + 1)) {
+        const std::string folder = workspace + "/" + relative.substr(0, slash);
+        if (path_exists(folder) && !is_directory(folder)) {
+            return Error{fmt::format("{}: is not a folder, so {} cannot be written", folder, relative),
+                         "remove it from the branch"};
+        }
+    }
+    return workspace + "/" + relative;
+}
+
+Result<void> clean_working_tree(const Git& workspace) {
+    if (auto reset = workspace.expect({"reset", "--quiet", "--hard"}); !reset) {
+        return reset;
+    }
+    return workspace.expect({"clean", "-fdq"});
+}
+
+Result<void> write_exclude_block(const Git& workspace, const std::vector<std::string>& paths) {
+    const std::string path = git_folder(workspace) + "/info/exclude";
+    if (auto made = make_directories(git_folder(workspace) + "/info"); !made) {
+        return made;
+    }
+    auto old = read_file(path);
+    if (!old) {
+        return old.error();
+    }
+    std::string text = old->value_or(std::string{});
+    const std::size_t begin = text.find(block_begin);
+    if (begin != std::string::npos) {
+        const std::size_t end = text.find(block_end, begin);
+        text.erase(begin, end == std::string::npos ? end : end + block_end.size() - begin);
+    }
+    if (!text.empty() && text.back() != '\n') {
+        text += '\n';
+    }
+    text += block_begin;
+    for (const char* fixed : {"cache/", "lock/", "logs/", "workspaces/", "trust.jsonc"}) {
+        text += fmt::format("/.ralph/{}\n", fixed);
+    }
+    for (const std::string& excluded : paths) {
+        text += exclude_pattern(excluded) + "\n";
+    }
+    text += block_end;
+    return write_file_durably(path, text);
+}
+
+Result<void> sync_workspace(const std::string& path) {
+    const FileDescriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) {
+        return system_error("open", path, errno);
+    }
+    if (::syncfs(directory.get()) != 0) {
+        return system_error("sync", path, errno);
+    }
+    return {};
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,46 @@
+// A workspace as a folder with a git repository in it: whether it is sound, and how to clear what a killed
+// git or an unfinished operation left.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "daemon/settings.h"
+#include "daemon/steps/git.h"
+
+namespace ralph::daemon {
+
+// Has a .git folder of its own, a commit, and a readable index.
+[[nodiscard]] bool is_usable_workspace(const Git& workspace);
+
+// Removes lock files of git: only for repositories in which no git can be running.
+void remove_stale_locks(const Git& workspace);
+
+// A rebase, merge, cherry-pick or revert that was begun and not ended.
+[[nodiscard]] bool has_unfinished_operation(const Git& workspace);
+// Forgets it, as if it had been ended. Files, index and HEAD stay; a reset must follow.
+[[nodiscard]] core::Result<void> forget_unfinished_operation(const Git& workspace);
+
+// Renames the workspace to <root>/.<task>.broken-<n>, and returns that path. It may be somebody's only copy.
+[[nodiscard]] core::Result<std::string> set_workspace_aside(const Settings& settings,
+                                                            std::string_view task_id);
+
+// A path relative to the workspace, made absolute; an error if a folder on the way is a symbolic link or no
+// folder, so that nothing is written outside.
+[[nodiscard]] core::Result<std::string> path_inside(const std::string& workspace,
+                                                    const std::string& relative);
+
+// Removes uncommitted changes and new files that are not ignored.
+[[nodiscard]] core::Result<void> clean_working_tree(const Git& workspace);
+
+// .git/info/exclude: these paths, and what lies under .ralph only at run time, are invisible to `git add -A`.
+// Lines outside our markers stay as they are.
+[[nodiscard]] core::Result<void> write_exclude_block(const Git& workspace,
+                                                     const std::vector<std::string>& paths);
+
+// Makes everything in the workspace's file system durable; git itself syncs little.
+[[nodiscard]] core::Result<void> sync_workspace(const std::string& path);
+
+}  // namespace ralph::daemon

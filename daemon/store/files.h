@@ -1,0 +1,75 @@
+// Every system call that touches the supervisor's files is behind this page.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "daemon/process/file_descriptor.h"
+
+namespace ralph::daemon {
+
+using core::Error;
+using core::Result;
+
+// "PATH: what failed: No such file or directory"
+[[nodiscard]] Error system_error(std::string_view what, const std::string& path, int error_number);
+
+// The whole file; nothing if it does not exist. Larger than `limit` bytes, or not a regular file, is an
+// error.
+[[nodiscard]] Result<std::optional<std::string>> read_file(const std::string& path,
+                                                           std::size_t limit = 64ULL << 20);
+
+// After success the file is there with the new content even if the machine loses power now: a new file in the
+// same directory (mode 0600) is written, synced and renamed over the old one, then the directory is synced.
+// On failure the old file is untouched and the new one is gone. Writers of one path exclude each other by a
+// lock of their own.
+[[nodiscard]] Result<void> write_file_durably(const std::string& path, std::string_view content);
+
+// Appends without syncing; for histories that nothing depends on.
+[[nodiscard]] Result<void> append_file(const std::string& path, std::string_view content);
+
+// mkdir -p, mode 0700 for what is made; each new directory's parent is synced.
+[[nodiscard]] Result<void> make_directories(const std::string& path);
+
+[[nodiscard]] Result<void> sync_directory(const std::string& path);
+[[nodiscard]] Result<void> rename_durably(const std::string& from, const std::string& to);
+// Missing is success.
+[[nodiscard]] Result<void> remove_file(const std::string& path);
+[[nodiscard]] bool path_exists(const std::string& path);
+[[nodiscard]] bool is_directory(const std::string& path);  // not through a symbolic link
+// Names in the directory without "." and "..", sorted; nothing in a directory that does not exist.
+[[nodiscard]] Result<std::vector<std::string>> list_directory(const std::string& path);
+
+// Removes `name` and all below it from the directory `parent`. No symbolic link is followed, neither `name`
+// itself nor anything in the tree, and nothing on another file system is entered. Missing is success. `name`
+// must be a plain name.
+[[nodiscard]] Result<void> remove_tree(const std::string& parent, const std::string& name);
+
+// A kernel lock on a file (flock): freed by the kernel when its last descriptor is closed, however the holder
+// ends. The descriptor is close-on-exec, so that no child keeps it.
+class FileLock {
+  public:
+    enum class Wait { no, yes };
+
+    // Nothing if somebody else holds it and `wait` is no.
+    [[nodiscard]] static Result<std::optional<FileLock>> acquire(const std::string& path, Wait wait);
+
+    // The content of the lock file, at most 512 bytes: what the holder says of itself.
+    [[nodiscard]] Result<void> write(std::string_view content) const;
+
+  private:
+    FileLock(FileDescriptor descriptor, std::string path)
+        : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
+    FileDescriptor descriptor_;
+    std::string path_;
+};
+
+// Whether a shim holds its lock on the file; a missing file is not locked. Asking takes no lock, so that
+// nobody who looks can be in the way of a shim that starts.
+[[nodiscard]] Result<bool> is_locked(const std::string& path);
+
+}  // namespace ralph::daemon

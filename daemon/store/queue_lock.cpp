@@ -1,0 +1,182 @@
+#include "daemon/store/queue_lock.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+
+#include "core/task.h"
+
+namespace ralph::daemon {
+namespace {
+
+constexpr std::string_view shared_label = "task";
+
+std::string command_line() {
+    const auto text = read_file("/proc/self/cmdline", 1ULL << 16);
+    std::string command = text && *text ? **text : std::string("ralph");
+    while (!command.empty() && command.back() == '\0') {
+        command.pop_back();
+    }
+    for (char& c : command) {
+        c = c == '\0' || c == '\n' ? ' ' : c;
+    }
+    return command;
+}
+
+std::string owner_text(const std::string& label, const std::string& now) {
+    return fmt::format("pid: {}\nstarted_at: {}\ncommand: {}\nlabel: {}\n", ::getpid(), now, command_line(),
+                       label);
+}
+
+std::optional<QueueLockOwner> read_owner(const std::string& directory) {
+    const auto text = read_file(directory + "/owner", 1ULL << 16);
+    return text && *text ? parse_queue_lock_owner(**text) : std::nullopt;
+}
+
+bool is_dead(const QueueLockOwner& owner) {
+    return ::kill(owner.pid, 0) != 0 && errno == ESRCH;
+}
+
+bool is_predecessor(const QueueLockOwner& owner, const std::optional<QueueLockOwner>& predecessor) {
+    return predecessor && owner.pid == predecessor->pid && owner.started_at == predecessor->started_at &&
+           owner.label == "run loop";
+}
+
+Error held(const std::string& directory, const std::optional<QueueLockOwner>& owner) {
+    if (!owner) {
+        return Error{
+            fmt::format("Queue lock already held at: {}; its owner file is missing or unreadable", directory),
+            "if no ralph runs in this repository, remove that folder"};
+    }
+    return Error{fmt::format("Queue lock already held at: {} by pid {} ({}) since {}", directory, owner->pid,
+                             owner->label, owner->started_at),
+                 "wait for it to end, or end it"};
+}
+
+// A lock directory appears with its owner file in it, in one step, so that no crash leaves one without an
+// owner.
+Result<bool> place(const std::string& directory, const std::string& text) {
+    const std::string prepared = fmt::format("{}.{}", directory, ::getpid());
+    if (auto made = make_directories(prepared); !made) {
+        return made.error();
+    }
+    const auto withdraw = [&prepared] {
+        static_cast<void>(remove_file(prepared + "/owner"));
+        static_cast<void>(::rmdir(prepared.c_str()));
+    };
+    if (auto written = write_file_durably(prepared + "/owner", text); !written) {
+        withdraw();
+        return written.error();
+    }
+    if (::renameat2(AT_FDCWD, prepared.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE) == 0) {
+        return true;
+    }
+    const int reason = errno;
+    withdraw();
+    return reason == EEXIST ? Result<bool>{false} : Result<bool>{system_error("create", directory, reason)};
+}
+
+// Moves the stale directory aside and looks again at what was moved: a lock that somebody took in between
+// goes back.
+Result<void> clear_stale(const std::string& directory, const QueueLockOwner& stale) {
+    const std::string aside = fmt::format("{}.stale.{}", directory, ::getpid());
+    if (::rename(directory.c_str(), aside.c_str()) != 0) {
+        return errno == ENOENT ? Result<void>{} : Result<void>{system_error("rename", directory, errno)};
+    }
+    const auto moved = read_owner(aside);
+    if (!moved || moved->pid != stale.pid || moved->started_at != stale.started_at) {
+        static_cast<void>(
+            ::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE));
+        return {};
+    }
+    const std::size_t slash = aside.rfind('/');
+    return remove_tree(aside.substr(0, slash), aside.substr(slash + 1));
+}
+
+}  // namespace
+
+std::optional<QueueLockOwner> parse_queue_lock_owner(std::string_view text) {
+    QueueLockOwner owner{0, "unknown", "unknown", "unknown"};
+    while (!text.empty()) {
+        const std::size_t end = text.find('\n');
+        const std::string_view line = text.substr(0, end);
+        text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
+        const std::size_t colon = line.find(':');
+        if (colon == std::string_view::npos) {
+            continue;
+        }
+        const std::string_view key = core::trimmed(line.substr(0, colon));
+        const std::string_view value = core::trimmed(line.substr(colon + 1));
+        if (key == "pid") {
+            const auto [rest, problem] =
+                std::from_chars(value.data(), value.data() + value.size(), owner.pid);
+            if (problem != std::errc{} || rest != value.data() + value.size()) {
+                owner.pid = 0;
+            }
+        } else if (key == "started_at") {
+            owner.started_at = value;
+        } else if (key == "command") {
+            owner.command = value;
+        } else if (key == "label") {
+            owner.label = value;
+        }
+    }
+    return owner.pid > 0 ? std::optional(owner) : std::nullopt;
+}
+
+Result<QueueLock> QueueLock::acquire(const Paths& paths, const std::string& label, const std::string& now,
+                                     const std::optional<QueueLockOwner>& predecessor) {
+    const std::string directory = paths.queue_lock();
+    constexpr int tries = 3;
+    for (int i = 0; i < tries; ++i) {
+        auto placed = place(directory, owner_text(label, now));
+        if (!placed) {
+            return placed.error();
+        }
+        if (*placed) {
+            return QueueLock(directory, directory + "/owner");
+        }
+        const auto owner = read_owner(directory);
+        if (!owner && !path_exists(directory)) {
+            continue;
+        }
+        if (!owner || (!is_dead(*owner) && !is_predecessor(*owner, predecessor))) {
+            return held(directory, owner);
+        }
+        if (auto cleared = clear_stale(directory, *owner); !cleared) {
+            return cleared.error();
+        }
+    }
+    return held(directory, read_owner(directory));
+}
+
+Result<QueueLock> QueueLock::acquire_shared(const Paths& paths, const std::string& now) {
+    const std::string directory = paths.queue_lock();
+    const auto owner = read_owner(directory);
+    if (owner && !is_dead(*owner) && (owner->label == "run one" || owner->label == "run loop")) {
+        const std::string sidecar = fmt::format("{}/owner_task_{}_0", directory, ::getpid());
+        if (auto written = write_file_durably(sidecar, owner_text(std::string(shared_label), now));
+            !written) {
+            return written.error();
+        }
+        return QueueLock(directory, sidecar);
+    }
+    return acquire(paths, std::string(shared_label), now, std::nullopt);
+}
+
+QueueLock::~QueueLock() {
+    if (directory_.empty()) {
+        return;
+    }
+    static_cast<void>(::unlink(owner_.c_str()));
+    static_cast<void>(::rmdir(directory_.c_str()));  // stays while a sharer's file is in it
+}
+
+}  // namespace ralph::daemon

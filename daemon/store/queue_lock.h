@@ -1,0 +1,52 @@
+// The directory lock that we share with the Rust tools (contract section 4).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/run_record.h"
+#include "daemon/paths.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+
+struct QueueLockOwner {
+    int pid = 0;
+    std::string started_at;
+    std::string command;
+    std::string label;
+};
+
+// The owner file's text, or nothing where it has no pid.
+[[nodiscard]] std::optional<QueueLockOwner> parse_queue_lock_owner(std::string_view text);
+
+// Holds .ralph/lock until it is destroyed. Only its own owner file is removed then, and the directory if it
+// is empty.
+class QueueLock {
+  public:
+    // Exclusive, with the given label. A lock whose owner is certainly dead is cleared; so is one of
+    // `predecessor`, the supervisor that this process follows and that is known to be gone. Everything else
+    // is held, and the error (it begins with "Queue lock already held at:") says by whom.
+    [[nodiscard]] static Result<QueueLock> acquire(const Paths& paths, const std::string& label,
+                                                   const std::string& now,
+                                                   const std::optional<QueueLockOwner>& predecessor);
+    // As the Rust tools' `task` label: beside a living `run loop`, else alone.
+    [[nodiscard]] static Result<QueueLock> acquire_shared(const Paths& paths, const std::string& now);
+
+    QueueLock(QueueLock&& other) noexcept
+        : directory_(std::move(other.directory_)), owner_(std::move(other.owner_)) {
+        other.directory_.clear();
+    }
+    QueueLock& operator=(QueueLock&&) = delete;
+    QueueLock(const QueueLock&) = delete;
+    QueueLock& operator=(const QueueLock&) = delete;
+    ~QueueLock();
+
+  private:
+    QueueLock(std::string directory, std::string owner)
+        : directory_(std::move(directory)), owner_(std::move(owner)) {}
+    std::string directory_;
+    std::string owner_;
+};
+
+}  // namespace ralph::daemon

@@ -1,0 +1,219 @@
+#include "daemon/store/run_directory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/queue_validation.h"
+#include "core/task_codec.h"
+#include "daemon/process/identity.h"
+
+namespace ralph::daemon {
+namespace {
+
+constexpr std::size_t record_limit = 1ULL << 20;
+constexpr int sweep_patience_ms = 5'000;
+
+// A small document that another process wrote. Missing is nothing; unreadable is an error.
+template <class T>
+Result<std::optional<T>> read_document(const std::string& path,
+                                       Result<T> (*read)(const core::JsonDocument&)) {
+    auto text = read_file(path, record_limit);
+    if (!text) {
+        return text.error();
+    }
+    if (!*text) {
+        return std::optional<T>{};
+    }
+    auto document = core::JsonDocument::parse(std::move(**text), path);
+    if (!document) {
+        return document.error();
+    }
+    auto value = read(*document);
+    if (!value) {
+        return value.error();
+    }
+    return std::optional<T>(std::move(*value));
+}
+
+std::uint32_t settled_number(const Paths& paths, const std::string& task_id) {
+    const auto text = read_file(paths.settled(task_id), 64);
+    std::uint32_t number = 0;
+    if (text && *text) {
+        std::from_chars((*text)->data(), (*text)->data() + (*text)->size(), number);
+    }
+    return number;
+}
+
+Result<std::vector<core::RunName>> runs_of(const Paths& paths, const std::string& task_id) {
+    const auto names = list_directory(paths.runs_of(task_id));
+    if (!names) {
+        return names.error();
+    }
+    std::vector<core::RunName> runs;
+    for (const std::string& name : *names) {
+        if (const auto run = core::parse_run_directory_name(name)) {
+            runs.push_back(*run);
+        }
+    }
+    std::sort(runs.begin(), runs.end(), [](const core::RunName& left, const core::RunName& right) {
+        return left.number < right.number;
+    });
+    return runs;
+}
+
+}  // namespace
+
+Result<RunView> view_run(const std::string& directory, core::Run run) {
+    RunView view;
+    view.run = run;
+    // Before the records: a shim writes its exit record first and frees the lock after that.
+    auto alive = is_locked(directory + "/lock");
+    if (!alive) {
+        return alive.error();
+    }
+    view.shim_alive = *alive;
+    auto spec = read_document(directory + "/spec.json", core::read_run_spec);
+    auto shim = read_document(directory + "/shim.json", core::read_process_identity);
+    auto exit = read_document(directory + "/exit.json", core::read_exit_record);
+    auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
+    view.worker_started = path_exists(directory + "/worker.json");
+    if (spec && *spec) {
+        view.run.attempt = (*spec)->run.attempt;
+        view.spec = std::move(*spec);
+    }
+    if (shim) {
+        view.shim = std::move(*shim);
+    }
+    if (exit) {
+        view.exit = std::move(*exit);
+    }
+    if (outcome && *outcome) {
+        view.outcome = std::move(**outcome);
+    }
+    return view;
+}
+
+core::RunEnd end_of(const RunView& view) {
+    if (view.exit) {
+        return *view.exit;
+    }
+    if (!view.worker_started) {
+        return core::UnstartedRun{"the start was not finished"};
+    }
+    if (view.spec) {
+        if (const auto ended = end_left_over_tree(view.spec->run_id, sweep_patience_ms); !ended) {
+            return core::LostRun{"its shim is gone without an exit record, and " + ended.error().message};
+        }
+    }
+    return core::LostRun{"its shim is gone without an exit record"};
+}
+
+Result<core::RunHistory> read_history(const Paths& paths, const std::string& task_id,
+                                      const std::string& workspace) {
+    const auto runs = runs_of(paths, task_id);
+    if (!runs) {
+        return runs.error();
+    }
+    core::RunHistory history;
+    history.workspace_exists = is_directory(workspace);
+    const std::uint32_t settled = settled_number(paths, task_id);
+    for (const core::RunName& name : *runs) {
+        const bool newest = &name == &runs->back() && name.number > settled;
+        history.last_number = name.number;
+        history.work_attempts += name.step == core::StepKind::work ? 1 : 0;
+        if (name.number <= settled) {
+            history.settled_step = name.step;
+            history.settled_integrations += name.step == core::StepKind::integrate ? 1 : 0;
+            continue;
+        }
+        const core::Run run{name.step, name.number, 1};
+        auto view = view_run(paths.run(task_id, run), run);
+        if (!view) {
+            return view.error();
+        }
+        if (!newest) {
+            const bool lost = !view->exit && view->worker_started;
+            history.restarts = name.step == runs->back().step && lost ? history.restarts + 1 : 0;
+            history.integrations += name.step == core::StepKind::integrate && view->exit ? 1 : 0;
+            continue;
+        }
+        history.newest = core::RunHistory::Newest{view->run, view->spec ? view->spec->slot : 0, std::nullopt,
+                                                  std::nullopt, view->outcome};
+        if (!view->shim_alive) {
+            history.newest->end = end_of(*view);
+            if (name.step == core::StepKind::work) {
+                history.newest->marker = read_marker(workspace);
+            }
+        }
+    }
+    return history;
+}
+
+Result<std::vector<std::string>> tasks_with_runs(const Paths& paths) {
+    auto names = list_directory(paths.runs());
+    if (!names) {
+        return names.error();
+    }
+    names->erase(std::remove_if(names->begin(), names->end(),
+                                [](const std::string& name) { return !core::is_safe_task_id(name); }),
+                 names->end());
+    return names;
+}
+
+std::optional<core::BlockMarker> read_marker(const std::string& workspace) {
+    auto marker = read_document(block_marker_path(workspace), core::read_block_marker);
+    return marker ? std::move(*marker) : std::nullopt;
+}
+
+Result<void> keep_task(const Paths& paths, const core::Task& task) {
+    const std::string id(core::trimmed(task.id));
+    if (auto made = make_directories(paths.runs_of(id)); !made) {
+        return made;
+    }
+    return write_file_durably(paths.task_file(id), core::canonical_json(core::write_task(task)));
+}
+
+Result<core::Task> read_kept_task(const Paths& paths, const std::string& task_id) {
+    auto task = read_document(paths.task_file(task_id), core::read_task);
+    if (!task) {
+        return task.error();
+    }
+    if (!*task) {
+        return Error{fmt::format("{}: there is no such file", paths.task_file(task_id))};
+    }
+    return std::move(**task);
+}
+
+Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec) {
+    const std::string directory = paths.run(spec.task_id, spec.run);
+    if (auto made = make_directories(directory); !made) {
+        return made;
+    }
+    return write_file_durably(directory + "/spec.json", core::run_spec_text(spec));
+}
+
+Result<void> settle_runs(const Paths& paths, const std::string& task_id, std::uint32_t number) {
+    if (number == 0 || !is_directory(paths.runs_of(task_id))) {
+        return {};
+    }
+    return write_file_durably(paths.settled(task_id), fmt::format("{}\n", number));
+}
+
+std::string newest_base_sha(const Paths& paths, const std::string& task_id) {
+    const auto runs = runs_of(paths, task_id);
+    if (!runs) {
+        return {};
+    }
+    for (auto name = runs->rbegin(); name != runs->rend(); ++name) {
+        if (name->step == core::StepKind::prepare) {
+            const std::string directory = paths.run(task_id, core::Run{name->step, name->number, 1});
+            const auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
+            return outcome && *outcome ? (*outcome)->base_sha : std::string{};
+        }
+    }
+    return {};
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,32 @@
+// state.json and its previous generation on disk.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/state.h"
+#include "daemon/paths.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+
+struct LoadedState {
+    std::optional<core::ParallelState> state;  // nothing: there is no state yet
+    std::string warning;                       // what had to be set aside, if anything
+};
+
+// Reads state.json; a missing file is no state, whatever the previous generation says, since removing it is
+// how the Rust tools' users start over. If it cannot be read or understood it is renamed to
+// state.json.quarantine-<n>, kept for a person to look at, and the previous generation is used if that is
+// whole. If neither is, an error: nothing may start until it is settled. A caller must hold the supervisor's
+// lock.
+[[nodiscard]] Result<LoadedState> load_state(const Paths& paths);
+
+// The same without setting anything aside: for readers that hold no lock.
+[[nodiscard]] Result<std::optional<core::ParallelState>> read_state_file(const std::string& path);
+
+// Makes `text` the durable state; what was the state becomes the previous generation. At every instant one of
+// the two is a complete document. Runs on the helper thread: it waits for the disk.
+[[nodiscard]] Result<void> save_state(const Paths& paths, const std::string& text);
+
+}  // namespace ralph::daemon

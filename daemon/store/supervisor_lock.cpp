@@ -1,0 +1,75 @@
+#include "daemon/store/supervisor_lock.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "core/task.h"
+#include "core/time.h"
+
+namespace ralph::daemon {
+namespace {
+
+std::string read_content(const Paths& paths) {
+    const auto text = read_file(paths.supervisor_lock(), 4096);
+    return text && *text ? **text : std::string{};
+}
+
+// The value of "session_started_at: ..." if it is a time; the content may be torn.
+std::optional<std::string> session_in(std::string_view content) {
+    static constexpr std::string_view key = "session_started_at: ";
+    const std::size_t at = content.find(key);
+    if (at == std::string_view::npos) {
+        return std::nullopt;
+    }
+    const std::string_view rest = content.substr(at + key.size());
+    const std::string text(core::trimmed(rest.substr(0, rest.find('\n'))));
+    return core::parse_rfc3339(text) ? std::optional(text) : std::nullopt;
+}
+
+}  // namespace
+
+Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::string& now) {
+    auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
+    if (!lock) {
+        return lock.error();
+    }
+    if (!*lock) {
+        const auto owner = parse_queue_lock_owner(read_content(paths));
+        return Error{
+            owner ? fmt::format("another ralph supervises {}: pid {}, since {}", paths.root, owner->pid,
+                                owner->started_at)
+                  : fmt::format("another ralph supervises {}", paths.root),
+            "look at it with `ralph run parallel status`, or ask it to finish with `ralph queue stop`"};
+    }
+    const std::string content = read_content(paths);
+    auto predecessor = parse_queue_lock_owner(content);
+    if (!predecessor && !core::trimmed(content).empty()) {
+        predecessor = QueueLockOwner{};  // there was one, but its record is torn
+    }
+    // Of a session whose beginning cannot be read all records are taken to be part.
+    const std::string session =
+        predecessor ? session_in(content).value_or(core::format_rfc3339(core::Instant{})) : now;
+    auto written = (*lock)->write(fmt::format(
+        "pid: {}\nstarted_at: {}\nlabel: run loop\nsession_started_at: {}\n", ::getpid(), now, session));
+    if (!written) {
+        return written.error();
+    }
+    return SupervisorLock(std::move(**lock), session, std::move(predecessor));
+}
+
+Result<void> SupervisorLock::end_session() const {
+    return lock_.write("");
+}
+
+std::optional<QueueLockOwner> living_supervisor(const Paths& paths) {
+    if (!path_exists(paths.supervisor_lock())) {
+        return std::nullopt;
+    }
+    auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
+    if (!lock || *lock) {
+        return std::nullopt;
+    }
+    return parse_queue_lock_owner(read_content(paths)).value_or(QueueLockOwner{});
+}
+
+}  // namespace ralph::daemon

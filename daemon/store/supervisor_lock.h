@@ -1,0 +1,43 @@
+// One supervisor per repository, and the session that a crash does not end.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "daemon/paths.h"
+#include "daemon/store/files.h"
+#include "daemon/store/queue_lock.h"
+
+namespace ralph::daemon {
+
+// A session is one `ralph run` as its user sees it: it begins with a start and ends when the queue is drained
+// or the supervisor is told to end. A supervisor that starts after a crash goes on with the session, so that
+// what was tried in it is not tried again. While a session lasts the lock file tells of it; the lock itself
+// is the kernel's.
+class SupervisorLock {
+  public:
+    // `now` is RFC 3339. If another supervisor lives the error says which.
+    [[nodiscard]] static Result<SupervisorLock> acquire(const Paths& paths, const std::string& now);
+
+    // When the session began: now, or earlier if a crash interrupted it.
+    [[nodiscard]] const std::string& session_started_at() const { return session_started_at_; }
+    [[nodiscard]] bool resumed() const { return predecessor_.has_value(); }
+    // The supervisor that held the lock before and ended without ending its session; certainly dead.
+    [[nodiscard]] const std::optional<QueueLockOwner>& predecessor() const { return predecessor_; }
+
+    [[nodiscard]] Result<void> end_session() const;
+
+  private:
+    SupervisorLock(FileLock lock, std::string session_started_at, std::optional<QueueLockOwner> predecessor)
+        : lock_(std::move(lock)),
+          session_started_at_(std::move(session_started_at)),
+          predecessor_(std::move(predecessor)) {}
+    FileLock lock_;
+    std::string session_started_at_;
+    std::optional<QueueLockOwner> predecessor_;
+};
+
+// Who holds the supervisor's lock now, for messages; nothing if nobody does.
+[[nodiscard]] std::optional<QueueLockOwner> living_supervisor(const Paths& paths);
+
+}  // namespace ralph::daemon

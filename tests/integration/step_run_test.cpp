@@ -1,0 +1,338 @@
+// Real shims, real processes: what is reported is what happened, and nothing is left behind.
+#include <doctest/doctest.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <thread>
+
+#include "daemon/paths.h"
+#include "daemon/process/identity.h"
+#include "daemon/process/spawn.h"
+#include "daemon/process/step_run.h"
+#include "daemon/store/files.h"
+#include "daemon/store/run_directory.h"
+#include "tests/support/temporary_directory.h"
+
+using namespace ralph::daemon;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+namespace core = ralph::core;
+using ralph::tests::TemporaryDirectory;
+
+namespace {
+
+const core::Run the_run{core::StepKind::work, 1, 1};
+
+// One run of a shell command under a real shim, driven to its end.
+class Bench {
+  public:
+    explicit Bench(core::Milliseconds grace = 300ms) : paths_{folder_.path()}, grace_(grace) {}
+
+    Launch shell(const std::string& script, core::Milliseconds timeout = 0ms, long long log_limit = 1 << 20) {
+        Launch launch;
+        launch.spec.task_id = "RQ-0001";
+        launch.spec.run = the_run;
+        launch.spec.run_id =
+            "bench" + std::to_string(::getpid()) + "-" + folder_.path().substr(folder_.path().size() - 6);
+        launch.spec.command = {"sh", "-c", script};
+        launch.spec.working_directory = folder_.path();
+        launch.environment = {"PATH=/usr/bin:/bin", "RALPH_RUN_ID=" + launch.spec.run_id};
+        launch.timeout = timeout;
+        launch.kill_grace = grace_;
+        launch.log_limit_bytes = log_limit;
+        launch.shim = std::string(RALPH_BINARY_DIR) + "/ralph-shim";
+        return launch;
+    }
+
+    // Launches and waits for the end; `when_started` is called in between.
+    core::RunEnd run(Launch launch, const std::function<void(StepRun&)>& when_started = nullptr) {
+        auto step = make([&] {
+            if (when_started) {
+                when_started(*step_);
+            }
+        });
+        step->launch(std::move(launch));
+        return wait();
+    }
+
+    core::RunEnd adopt() {
+        make([] {})->adopt();
+        return wait();
+    }
+
+    // Launches a run and forgets about it once it has started, as a supervisor that crashes does.
+    void launch_and_leave(Launch launch) {
+        auto step = make([this] { context_.stop(); });
+        step->launch(std::move(launch));
+        context_.run();
+        step_.reset();
+    }
+
+    [[nodiscard]] std::string log() const {
+        const auto text = read_file(paths_.log("RQ-0001"));
+        return text && *text ? **text : "";
+    }
+    [[nodiscard]] std::string file(const std::string& name) const {
+        const auto text = read_file(folder_ / name);
+        return text && *text ? **text : "";
+    }
+    [[nodiscard]] RunView view() const { return *view_run(paths_.run("RQ-0001", the_run), the_run); }
+    [[nodiscard]] const Paths& paths() const { return paths_; }
+    [[nodiscard]] const TemporaryDirectory& folder() const { return folder_; }
+    asio::io_context& context() { return context_; }
+
+  private:
+    std::shared_ptr<StepRun> make(std::function<void()> started) {
+        RunCallbacks callbacks;
+        callbacks.started = std::move(started);
+        callbacks.ended = [this](core::RunEnd end, const core::Outcome&) {
+            end_ = std::move(end);
+            context_.stop();
+        };
+        step_ = std::make_shared<StepRun>(context_, helper_, paths_, "RQ-0001", the_run, grace_,
+                                          std::move(callbacks));
+        return step_;
+    }
+
+    core::RunEnd wait() {
+        context_.restart();
+        const asio::executor_work_guard<asio::io_context::executor_type> guard(context_.get_executor());
+        context_.run_for(30s);
+        REQUIRE(end_.has_value());
+        return *std::exchange(end_, std::nullopt);
+    }
+
+    TemporaryDirectory folder_;
+    Paths paths_;
+    core::Milliseconds grace_;
+    asio::io_context context_;
+    asio::thread_pool helper_{1};
+    std::shared_ptr<StepRun> step_;
+    std::optional<core::RunEnd> end_;
+};
+
+core::ExitRecord exit_of(const core::RunEnd& end) {
+    REQUIRE(std::holds_alternative<core::ExitRecord>(end));
+    return std::get<core::ExitRecord>(end);
+}
+
+pid_t pid_in(const std::string& text) {
+    return static_cast<pid_t>(std::stol(text));
+}
+
+// Gone, or a zombie that its own parent has not reaped yet.
+bool is_over(pid_t pid) {
+    const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+    return !stat || !*stat || (*stat)->find(") Z ") != std::string::npos ||
+           (*stat)->find(") X ") != std::string::npos;
+}
+
+// Waits until `condition` holds; the tests' only clock, for things that other processes do.
+bool eventually(const std::function<bool()>& condition) {
+    for (int i = 0; i < 1500; ++i) {
+        if (condition()) {
+            return true;
+        }
+        std::this_thread::sleep_for(10ms);
+    }
+    return false;
+}
+
+}  // namespace
+
+TEST_CASE("every exit status arrives as it was") {
+    for (const unsigned status : {0U, 1U, 7U, 9U, 10U, 65U, 75U, 126U, 127U, 137U, 255U}) {
+        Bench bench;
+        const auto record = exit_of(bench.run(bench.shell("exit " + std::to_string(status))));
+        CHECK(record.exited_with(status));
+        CHECK(!record.stopped);
+        CHECK(!record.timed_out);
+    }
+}
+
+TEST_CASE("a signal is no exit status") {
+    for (const unsigned signal : {SIGKILL, SIGTERM, SIGSEGV, SIGABRT, SIGHUP}) {
+        Bench bench;
+        const auto record =
+            exit_of(bench.run(bench.shell("ulimit -c 0; kill -" + std::to_string(signal) + " $$")));
+        CHECK(record.kind == core::ExitRecord::Kind::signalled);
+        CHECK(record.value == signal);
+    }
+}
+
+TEST_CASE("output, folder, environment and standard input of a step") {
+    Bench bench;
+    const auto record = exit_of(
+        bench.run(bench.shell("pwd; echo to-stderr >&2; cat; echo id=$RALPH_RUN_ID; ls /proc/self/fd")));
+    CHECK(record.exited_with(0));
+    const std::string log = bench.log();
+    CHECK(log.find("==> RQ-0001 work run 1 attempt 1 ") == 0);
+    CHECK(log.find(bench.folder().path() + "\n") != std::string::npos);
+    CHECK(log.find("to-stderr\n") != std::string::npos);
+    CHECK(log.find("id=bench") != std::string::npos);
+    CHECK(log.substr(log.size() - 8) == "0\n1\n2\n3\n");  // 3 is ls reading the folder
+}
+
+TEST_CASE("a command that is not there") {
+    Bench bench;
+    Launch launch = bench.shell("");
+    launch.spec.command = {"/no/such/program"};
+    CHECK(exit_of(bench.run(launch)).exited_with(127));
+    CHECK(bench.log().find("cannot execute /no/such/program") != std::string::npos);
+    Bench other;
+    launch = other.shell("true");
+    launch.spec.working_directory = "/no/such/folder";
+    CHECK(exit_of(other.run(launch)).exited_with(126));
+}
+
+TEST_CASE("what was used is measured") {
+    Bench bench;
+    const auto record = exit_of(bench.run(bench.shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done")));
+    CHECK(record.user_cpu_microseconds > 0);
+    CHECK(record.peak_memory_kib > 100);
+    CHECK(record.started_at < record.ended_at);
+}
+
+TEST_CASE("the whole tree ends with the step: background, new session, double fork") {
+    Bench bench;
+    const auto record = exit_of(
+        bench.run(bench.shell("sleep 1000 & echo $! > background; setsid sleep 1000 & echo $! > session; "
+                              "(setsid sh -c 'trap \"\" TERM HUP; echo $$ > daemon; exec sleep 1000' &) & "
+                              "while ! [ -s daemon ]; do sleep 0.01; done; exit 5")));
+    CHECK(record.exited_with(5));
+    for (const char* name : {"background", "session", "daemon"}) {
+        CHECK(is_over(pid_in(bench.file(name))));
+    }
+}
+
+TEST_CASE("a step that runs out of time is asked first and killed then") {
+    Bench polite;
+    const auto asked =
+        exit_of(polite.run(polite.shell("trap 'exit 3' TERM; while :; do sleep 0.01; done", 200ms)));
+    CHECK(asked.timed_out);
+    CHECK(asked.exited_with(3));
+    Bench stubborn;
+    const auto killed = exit_of(stubborn.run(stubborn.shell(
+        "trap '' TERM; (trap '' TERM; echo $$ > child; while :; do sleep 0.1; done) & while :; "
+        "do sleep 0.1; done",
+        200ms)));
+    CHECK(killed.timed_out);
+    CHECK(killed.kind == core::ExitRecord::Kind::signalled);
+    CHECK(killed.value == SIGKILL);
+}
+
+TEST_CASE("a step that is told to end") {
+    Bench bench;
+    const auto record = exit_of(bench.run(bench.shell("sleep 1000"), [](StepRun& run) { run.end(); }));
+    CHECK(record.stopped);
+    CHECK(record.kind == core::ExitRecord::Kind::signalled);
+    CHECK(record.value == SIGTERM);
+}
+
+TEST_CASE("a run outlives its supervisor and is adopted with its true status") {
+    Bench bench;
+    bench.launch_and_leave(bench.shell("while ! [ -e go ]; do sleep 0.01; done; exit 42"));
+    CHECK(bench.view().shim_alive);
+    std::ofstream(bench.folder() / "go") << "";
+    CHECK(exit_of(bench.adopt()).exited_with(42));
+    CHECK(!bench.view().shim_alive);
+}
+
+TEST_CASE("a run that ended while nobody watched keeps its status") {
+    Bench bench;
+    bench.launch_and_leave(bench.shell("exit 7"));
+    REQUIRE(eventually([&] { return !bench.view().shim_alive; }));
+    CHECK(exit_of(bench.adopt()).exited_with(7));
+}
+
+TEST_CASE("a killed shim leaves a lost run, and its tree is ended") {
+    Bench bench;
+    const auto end =
+        bench.run(bench.shell("(setsid sleep 1000 & echo $! > grandchild) & sleep 1000"), [&](StepRun&) {
+            REQUIRE(
+                eventually([&] { return !bench.file("grandchild").empty() && bench.view().worker_started; }));
+            const auto shim = open_process(*bench.view().shim);
+            REQUIRE(shim.has_value());
+            CHECK(signal_process(*shim, SIGKILL));
+        });
+    CHECK(std::holds_alternative<core::LostRun>(end));
+    CHECK(eventually([&] { return is_over(pid_in(bench.file("grandchild"))); }));
+}
+
+TEST_CASE("a shim whose supervisor dies before the go byte starts nothing") {
+    Bench bench;
+    Launch launch = bench.shell("echo started > started");
+    REQUIRE(make_run_directory(bench.paths(), launch.spec).has_value());
+    REQUIRE(make_directories(bench.paths().logs()).has_value());
+    // A launch whose event loop runs only until the shim is ready, never answering it.
+    {
+        asio::io_context context;
+        asio::thread_pool helper(1);
+        auto run =
+            std::make_shared<StepRun>(context, helper, bench.paths(), "RQ-0001", the_run, 1s, RunCallbacks{});
+        run->launch(launch);
+        REQUIRE(eventually([&] {
+            context.poll_one();
+            return bench.view().shim.has_value();
+        }));
+        CHECK(bench.view().shim_alive);
+        helper.join();
+    }
+    CHECK(eventually([&] { return !bench.view().shim_alive; }));
+    CHECK(std::holds_alternative<core::UnstartedRun>(end_of(bench.view())));
+    CHECK(bench.file("started").empty());
+    static_cast<void>(::waitpid(bench.view().shim->pid, nullptr, 0));
+}
+
+TEST_CASE("a shim that cannot be started is reported, and nothing ran") {
+    Bench bench;
+    Launch launch = bench.shell("echo started > started");
+    launch.shim = "/no/such/shim";
+    CHECK(std::holds_alternative<core::UnstartedRun>(bench.run(launch)));
+    CHECK(bench.file("started").empty());
+}
+
+TEST_CASE("the log is rotated at its limit and keeps the end") {
+    Bench bench;
+    const auto record = exit_of(bench.run(
+        bench.shell("i=0; while [ $i -lt 400 ]; do printf '%01023d\\n' $i; i=$((i+1)); done; echo the-end",
+                    0ms, 100'000)));
+    CHECK(record.exited_with(0));
+    CHECK(bench.log().size() <= 100'000 + 65'536);
+    CHECK(bench.log().find("the-end\n") != std::string::npos);
+    CHECK(std::filesystem::exists(bench.paths().log("RQ-0001") + ".1"));
+}
+
+TEST_CASE("no descriptor of ours reaches a child") {
+    const TemporaryDirectory folder;
+    const FileDescriptor leaky(::open(folder.path().c_str(), O_RDONLY));  // not close-on-exec
+    REQUIRE(leaky);
+    SpawnRequest request;
+    request.program = "/bin/sh";
+    request.arguments = {"-c", "ls /proc/self/fd > '" + folder.path() + "/fds'"};
+    auto child = spawn(request);
+    REQUIRE(child.has_value());
+    REQUIRE(::waitpid(child->pid, nullptr, 0) == child->pid);
+    CHECK(**read_file(folder / "fds") == "0\n1\n2\n3\n");
+}
+
+TEST_CASE("a process is who it is by its start time and boot, not by its number") {
+    const core::ProcessIdentity self = own_identity();
+    CHECK(open_process(self).has_value());
+    core::ProcessIdentity other = self;
+    other.start_ticks += 1;
+    CHECK(!open_process(other).has_value());
+    other = self;
+    other.boot_id = "another boot";
+    CHECK(!open_process(other).has_value());
+    other.pid = 0;
+    CHECK(!open_process(other).has_value());
+}
