@@ -245,7 +245,7 @@ void Handler::end_discard(Tasks::iterator task, const RunEnd& end, const Outcome
         return;
     }
     const auto* const record = std::get_if<ExitRecord>(&end);
-    if (record == nullptr || !record->exited_with(0)) {
+    if (record == nullptr || !record->exited_with(0) || record->stopped || record->timed_out) {
         const std::string why =
             record == nullptr ? "its outcome is lost" : failure_text(end, StepKind::discard, {}, outcome);
         note(true, task->task_id,
@@ -266,8 +266,10 @@ void Handler::ask_to_end(ActiveTask& task) {
 // Nothing is under way. Work that was finished before, and is still there, is not done again.
 void Handler::resume(ActiveTask& task, const RunHistory& history) {
     WorkerRecord* const record = supervisor_.state.find(task.task_id);
-    const bool finished = !history.newest && (history.settled_step == StepKind::integrate ||
-                                              record->lifecycle == Lifecycle::integrating);
+    const bool finished =
+        !history.newest && history.settled_step.value_or(record->lifecycle == Lifecycle::integrating
+                                                             ? StepKind::integrate
+                                                             : StepKind::prepare) == StepKind::integrate;
     task.phase = Phase::ready;
     if (finished && history.workspace_exists) {
         task.run = Run{StepKind::integrate, history.last_number, std::max(1U, history.work_attempts)};
@@ -422,6 +424,19 @@ void Handler::operator()(const event::RunEnded& event) {
     }
 }
 
+// The history of a task whose record is terminal: what has ended was dealt with, marked as settled or not.
+RunHistory dealt_with(RunHistory history) {
+    if (history.newest && history.newest->end) {
+        const StepKind step = history.newest->run.step;
+        history.settled_step = step;
+        history.settled_integrations += history.integrations + (step == StepKind::integrate ? 1 : 0);
+        history.integrations = 0;
+        history.restarts = 0;
+        history.newest.reset();
+    }
+    return history;
+}
+
 void Handler::operator()(const event::RetryRequested& event) {
     if (supervisor_.mode != Mode::running) {
         note(false, event.task_id, "no new task starts now; the retry waits for the next start");
@@ -448,7 +463,7 @@ void Handler::operator()(const event::RetryRequested& event) {
     task.phase = Phase::recovering;
     supervisor_.attempted.insert(event.task_id);
     supervisor_.active.push_back(std::move(task));
-    (*this)(event::TaskRecovered{event.task_id, event.history});
+    (*this)(event::TaskRecovered{event.task_id, dealt_with(event.history)});
 }
 
 void Handler::operator()(const event::DrainRequested& event) {

@@ -61,8 +61,11 @@ int run_command_line(int argc, char** argv) {
         "ralph"};
     app.footer(examples);
     app.set_version_flag("--version", "ralph " RALPH_VERSION);
-    app.require_subcommand(1);
+    app.require_subcommand(0, 1);
     app.fallthrough();
+    app.failure_message([](const CLI::App*, const CLI::Error& error) {
+        return std::string("ralph: ") + error.what() + "; see `ralph --help`\n";
+    });
 
     CommonArguments common;
     RunArguments run_arguments;
@@ -147,6 +150,9 @@ int run_command_line(int argc, char** argv) {
 
     try {
         app.parse(argc, argv);
+        if (app.get_subcommands().empty()) {
+            throw CLI::RequiredError("a command, such as `ralph demo` or `ralph run --parallel`,");
+        }
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }

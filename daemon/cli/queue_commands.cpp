@@ -22,13 +22,19 @@ std::string joined(const std::vector<std::string>& items) {
     return text;
 }
 
-Result<std::string> append_task(const Settings& settings, const TaskAddArguments& arguments) {
-    auto queue = load_queue(settings);
-    if (!queue) {
-        return queue.error();
+struct Addition {
+    std::string id;
+    core::TaskFile queue;  // with the new task
+};
+
+// Reads, adds and validates; writes nothing.
+Result<Addition> with_new_task(const Settings& settings, const TaskAddArguments& arguments) {
+    auto loaded = load_queue(settings);
+    if (!loaded) {
+        return loaded.error();
     }
-    core::TaskFile file = std::move(queue->snapshot.queue);
-    auto id = core::next_task_id(file, queue->snapshot.done, settings.queue_rules());
+    core::TaskFile queue = std::move(loaded->snapshot.queue);
+    auto id = core::next_task_id(queue, loaded->snapshot.done, settings.queue_rules());
     if (!id) {
         return id.error();
     }
@@ -41,14 +47,11 @@ Result<std::string> append_task(const Settings& settings, const TaskAddArguments
     if (!arguments.run.empty()) {
         task.custom_fields.emplace_back("run", arguments.run);
     }
-    file.tasks.push_back(std::move(task));
-    if (auto valid = core::validate_queue(file, queue->snapshot.done, settings.queue_rules()); !valid) {
+    queue.tasks.push_back(std::move(task));
+    if (auto valid = core::validate_queue(queue, loaded->snapshot.done, settings.queue_rules()); !valid) {
         return valid.error();
     }
-    if (auto saved = write_file_durably(settings.queue_file, core::task_file_text(file)); !saved) {
-        return saved.error();
-    }
-    return std::move(*id);
+    return Addition{std::move(*id), std::move(queue)};
 }
 
 }  // namespace
@@ -57,6 +60,10 @@ int add_task(const CommonArguments& common, const TaskAddArguments& arguments) {
     auto settings = open_repository(common);
     if (!settings) {
         return report_error(settings.error());
+    }
+    // Once without the locks: what cannot be added changes nothing, not even a lock file.
+    if (auto possible = with_new_task(*settings, arguments); !possible) {
+        return report_error(possible.error());
     }
     if (auto made = make_directories(settings->paths.parallel()); !made) {
         return report_error(made.error());
@@ -69,11 +76,15 @@ int add_task(const CommonArguments& common, const TaskAddArguments& arguments) {
     if (!lock) {
         return report_error(lock.error());
     }
-    auto id = append_task(*settings, arguments);
-    if (!id) {
-        return report_error(id.error());
+    auto addition = with_new_task(*settings, arguments);
+    if (!addition) {
+        return report_error(addition.error());
     }
-    print(*id + "\n");
+    if (auto saved = write_file_durably(settings->queue_file, core::task_file_text(addition->queue));
+        !saved) {
+        return report_error(saved.error());
+    }
+    print(addition->id + "\n");
     return 0;
 }
 

@@ -31,9 +31,9 @@ class Git {
     static constexpr core::Milliseconds fetch_timeout = std::chrono::minutes{10};
     static constexpr core::Milliseconds push_timeout = std::chrono::minutes{30};
 
-    // `directory` is the top of a working tree, or where a command needs none, any folder. A repository
-    // further up is never used, so that a command for a broken workspace inside a repository cannot hit that
-    // repository.
+    // `directory` is absolute: the top of a working tree, or where a command needs none, any folder. A
+    // repository further up is never used, so that a command for a broken workspace inside a repository
+    // cannot hit that repository.
     explicit Git(std::string directory) : directory_(std::move(directory)) {}
 
     [[nodiscard]] const std::string& directory() const { return directory_; }

@@ -209,7 +209,7 @@ class Keeper {
             if (!covered) {
                 return covered.error();
             }
-            if (covered->empty()) {
+            if (covered->empty() || is_in_kept_work(tip)) {
                 continue;
             }
             auto tree = workspace_.line({"rev-parse", "--verify", tip + "^{tree}"});
@@ -223,13 +223,25 @@ class Keeper {
         return {};
     }
 
-    // A new commit even if the tree is the parent's: its date is when the retention begins.
-    Result<void> keep(const std::string& tree, const std::string& parent) {
-        // What is about to be pruned does not count as kept.
+    // What is about to be pruned does not count as kept.
+    [[nodiscard]] std::int64_t oldest_that_counts() const {
         const std::int64_t retention =
             std::chrono::duration_cast<std::chrono::seconds>(settings_.supervisor.kept_work_retention)
                 .count();
-        const std::int64_t oldest = oldest_kept(settings_) + std::min<std::int64_t>(retention / 2, 3600);
+        return oldest_kept(settings_) + std::min<std::int64_t>(retention / 2, 3600);
+    }
+
+    [[nodiscard]] bool is_in_kept_work(const std::string& commit) const {
+        return std::any_of(kept_.begin(), kept_.end(), [&](const KeptRef& ref) {
+            const auto contained =
+                repository_.is_ancestor(commit, ref.object);  // an error if it is unknown there
+            return ref.committed > oldest_that_counts() && contained && *contained;
+        });
+    }
+
+    // A new commit even if the tree is the parent's: its date is when the retention begins.
+    Result<void> keep(const std::string& tree, const std::string& parent) {
+        const std::int64_t oldest = oldest_that_counts();
         const bool is_kept = std::any_of(kept_.begin(), kept_.end(), [&](const KeptRef& ref) {
             return ref.tree == tree && ref.parents == parent && ref.committed > oldest;
         });

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/transition.h"
 #include "daemon/steps/bookkeeping.h"
@@ -63,13 +65,22 @@ class Preparation {
 
     Result<int> clone(const std::string& path) {
         // A plain path is cloned with hard links, and with copies where those cannot be made (--local would
-        // fail there). Only one branch, since the repository's own branches are not origin's and go away
-        // again.
-        auto cloned =
-            repository_.expect({"clone", "--quiet", "--no-checkout", "--single-branch", "--origin", "origin",
-                                "--no-recurse-submodules", context_.settings.paths.root, path});
-        if (!cloned) {
-            return cloned.error();
+        // fail there). If that fails, somebody may be packing the repository at this moment; --no-local asks
+        // git for the objects instead. Only one branch, since the repository's own branches are not origin's
+        // and go away again.
+        std::vector<std::string> arguments{"clone",    "--quiet", "--no-checkout",          "--single-branch",
+                                           "--origin", "origin",  "--no-recurse-submodules"};
+        const std::string& root = context_.settings.paths.root;
+        auto linked = arguments;
+        linked.insert(linked.end(), {root, path});
+        if (!repository_.expect(linked)) {
+            if (auto removed = remove_tree(context_.settings.workspace_root, preparing_name_); !removed) {
+                return removed.error();
+            }
+            arguments.insert(arguments.end(), {"--no-local", root, path});
+            if (auto cloned = repository_.expect(arguments); !cloned) {
+                return cloned.error();
+            }
         }
         const Git workspace(path);
         auto refs =

@@ -19,10 +19,10 @@
 #include <boost/process/io.hpp>
 #include <boost/process/pipe.hpp>
 #include <boost/process/search_path.hpp>
-#include <boost/process/start_dir.hpp>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 
@@ -68,10 +68,15 @@ bp::environment make_environment(const std::vector<std::string>& lines) {
 
 // Runs in the child between fork and exec. bp::limit_handles of 1.81 is not used: it also closes the pipe by
 // which a failed exec is reported, so that a program that could not be started would look like one that
-// ended.
-void isolate_child() {
+// ended. Nor is bp::start_dir, which goes on in our own directory if it cannot change to the other.
+template <class Executor>
+void set_up_child(Executor& executor, const char* directory) {
     ::setpgid(0, 0);
     ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+    if (::chdir(directory) != 0) {
+        executor.set_error(std::error_code(errno, std::system_category()), "chdir failed");
+        ::_exit(EXIT_FAILURE);
+    }
 }
 
 // The reading end of one captured stream.
@@ -126,7 +131,7 @@ class Watch {
             if (ready < 0 && errno != EINTR) {
                 return give_up(fmt::format("poll failed: {}", ::strerrordesc_np(errno)));
             }
-            if (ready == 0) {
+            if (deadline_ && Clock::now() >= *deadline_) {  // also if there is always something to read
                 end.timed_out = true;
                 escalate();
             }
@@ -183,10 +188,11 @@ Result<ProgramEnd> start_and_wait(const ProgramRequest& request, const std::stri
                                   bp::pipe* errors, Streams&&... streams) {
     std::error_code problem;
     bp::child child(
-        bp::exe = path, bp::args = request.arguments, bp::start_dir = request.directory,
-        make_environment(request.environment), bp::std_in < bp::null,
-        bp::extend::on_exec_setup = [](auto& /*executor*/) { isolate_child(); }, problem,
-        std::forward<Streams>(streams)...);
+        bp::exe = path, bp::args = request.arguments, make_environment(request.environment),
+        bp::std_in < bp::null,
+        bp::extend::on_exec_setup =
+            [&request](auto& executor) { set_up_child(executor, request.directory.c_str()); },
+        problem, std::forward<Streams>(streams)...);
     if (problem) {
         return Error{
             fmt::format("{}: cannot be started in {}: {}", path, request.directory, problem.message())};

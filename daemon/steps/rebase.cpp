@@ -63,16 +63,18 @@ Result<ProgramEnd> rebase_onto(const StepContext& context, const Git& workspace,
 
 // Back to where HEAD was before the rebase that was begun here, whatever is left of it.
 Result<void> undo_rebase(const StepContext& context, const Git& workspace) {
-    auto detached = workspace.current_branch();
-    if (!detached) {
-        return detached.error();
+    auto branch = workspace.current_branch();
+    if (!branch) {
+        return branch.error();
     }
-    if (has_unfinished_operation(workspace) || !*detached) {
+    if (has_unfinished_operation(workspace) || !*branch) {
         auto aborted = workspace.run({"rebase", "--abort"});
-        if (!aborted) {
-            return aborted.error();
+        auto before = workspace.resolve(before_rebase);
+        auto now = workspace.resolve("HEAD");
+        if (!aborted || !before || !now) {
+            return !aborted ? aborted.error() : (before ? now.error() : before.error());
         }
-        if (aborted->status != 0) {
+        if (aborted->status != 0 || *before != *now) {
             if (auto forgotten = forget_unfinished_operation(workspace); !forgotten) {
                 return forgotten;
             }

@@ -1,9 +1,13 @@
 // Real shims, real processes: what is reported is what happened, and nothing is left behind.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -72,7 +76,8 @@ class Bench {
     void launch_and_leave(Launch launch) {
         auto step = make([this] { context_.stop(); });
         step->launch(std::move(launch));
-        context_.run();
+        const asio::executor_work_guard<asio::io_context::executor_type> guard(context_.get_executor());
+        context_.run_for(30s);
         step_.reset();
     }
 
@@ -231,7 +236,10 @@ TEST_CASE("a step that runs out of time is asked first and killed then") {
 
 TEST_CASE("a step that is told to end") {
     Bench bench;
-    const auto record = exit_of(bench.run(bench.shell("sleep 1000"), [](StepRun& run) { run.end(); }));
+    const auto record = exit_of(bench.run(bench.shell("sleep 1000"), [&](StepRun& run) {
+        REQUIRE(eventually([&] { return bench.view().worker_started; }));
+        run.end();
+    }));
     CHECK(record.stopped);
     CHECK(record.kind == core::ExitRecord::Kind::signalled);
     CHECK(record.value == SIGTERM);
@@ -269,27 +277,42 @@ TEST_CASE("a killed shim leaves a lost run, and its tree is ended") {
 
 TEST_CASE("a shim whose supervisor dies before the go byte starts nothing") {
     Bench bench;
-    Launch launch = bench.shell("echo started > started");
+    const Launch launch = bench.shell("echo started > started");
     REQUIRE(make_run_directory(bench.paths(), launch.spec).has_value());
     REQUIRE(make_directories(bench.paths().logs()).has_value());
-    // A launch whose event loop runs only until the shim is ready, never answering it.
-    {
-        asio::io_context context;
-        asio::thread_pool helper(1);
-        auto run =
-            std::make_shared<StepRun>(context, helper, bench.paths(), "RQ-0001", the_run, 1s, RunCallbacks{});
-        run->launch(launch);
-        REQUIRE(eventually([&] {
-            context.poll_one();
-            return bench.view().shim.has_value();
-        }));
-        CHECK(bench.view().shim_alive);
-        helper.join();
+    std::array<int, 2> sockets{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) == 0);
+    FileDescriptor ours(sockets[0]);
+    FileDescriptor theirs(sockets[1]);
+    const FileDescriptor run(::open(bench.paths().run("RQ-0001", the_run).c_str(), O_RDONLY | O_CLOEXEC));
+    const FileDescriptor log(::open(bench.paths().logs().c_str(), O_RDONLY | O_CLOEXEC));
+    SpawnRequest request;
+    request.program = launch.shim;
+    request.arguments = {"--log", "RQ-0001.log", "--", "sh", "-c", launch.spec.command.back()};
+    request.environment = launch.environment;
+    request.descriptors = {{run.get(), 3}, {theirs.get(), 4}, {log.get(), 5}};
+    auto shim = spawn(request);
+    REQUIRE(shim.has_value());
+    theirs.reset();
+    char byte = 0;
+    REQUIRE(::recv(ours.get(), &byte, 1, 0) == 1);
+    CHECK(byte == 'R');
+    CHECK(bench.view().shim_alive);
+    CHECK(bench.view().shim->pid == shim->pid);
+    SUBCASE("end of file") {
+        ours.reset();
     }
-    CHECK(eventually([&] { return !bench.view().shim_alive; }));
+    SUBCASE("another byte") {
+        REQUIRE(::send(ours.get(), "X", 1, MSG_NOSIGNAL) == 1);
+    }
+    SUBCASE("told to end") {
+        REQUIRE(signal_process(shim->pidfd, SIGTERM));
+    }
+    REQUIRE(::waitpid(shim->pid, nullptr, 0) == shim->pid);
+    CHECK(!bench.view().shim_alive);
+    CHECK(!bench.view().exit.has_value());
     CHECK(std::holds_alternative<core::UnstartedRun>(end_of(bench.view())));
     CHECK(bench.file("started").empty());
-    static_cast<void>(::waitpid(bench.view().shim->pid, nullptr, 0));
 }
 
 TEST_CASE("a shim that cannot be started is reported, and nothing ran") {

@@ -225,7 +225,7 @@ TEST_CASE("the queue lock as the Rust tools write it") {
         const std::string begin =
             "pid: " + std::to_string(::getpid()) + "\nstarted_at: " + now + "\ncommand: ";
         CHECK(owner.substr(0, begin.size()) == begin);
-        CHECK(owner.substr(owner.size() - 17) == "label: run loop\n");
+        CHECK(owner.substr(owner.size() - 16) == "label: run loop\n");
         const auto second = QueueLock::acquire(paths, "run loop", now, std::nullopt);
         REQUIRE(!second);
         CHECK(second.error().message.rfind("Queue lock already held at:", 0) == 0);

@@ -1,0 +1,351 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "core/run_record.h"
+#include "core/task_codec.h"
+#include "daemon/steps/steps.h"
+#include "daemon/store/files.h"
+#include "tests/support/git_fixture.h"
+
+using namespace ralph;
+using tests::GitFixture;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string archived = "ralph: archive RQ-0001 queue bookkeeping";
+using Lines = std::vector<std::string>;
+
+bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+// A workspace with a commit of the worker and a file that it left uncommitted.
+void work(const GitFixture& fixture, const std::string& task = "RQ-0001") {
+    REQUIRE(run_prepare_step(fixture.context(task)) == 0);
+    GitFixture::write(fixture.workspace(task) + "/work.txt", "work of " + task + "\n");
+    fixture.git(fixture.workspace(task), {"add", "work.txt"});
+    fixture.git(fixture.workspace(task), {"commit", "--quiet", "-m", "By the worker"});
+    GitFixture::write(fixture.workspace(task) + "/left.txt", "left\n");
+}
+
+std::string marker(const GitFixture& fixture) {
+    const std::string path = daemon::block_marker_path(fixture.workspace());
+    if (!GitFixture::exists(path)) {
+        return "(none)";
+    }
+    auto document = core::JsonDocument::parse(GitFixture::read(path), path);
+    const auto read = core::read_block_marker(*document);
+    return read.has_value() ? read->reason : "(unreadable)";
+}
+
+Lines ids(const core::TaskFile& file) {
+    Lines found;
+    for (const core::Task& task : file.tasks) {
+        found.push_back(task.id);
+    }
+    return found;
+}
+
+void expect_landed(const GitFixture& fixture, const Lines& subjects) {
+    CHECK(fixture.remote_subjects() == subjects);
+    CHECK(fixture.remote_file("work.txt") == "work of RQ-0001\n");
+    CHECK(fixture.remote_file("left.txt") == "left\n");
+    CHECK(ids(fixture.remote_tasks(".ralph/queue.jsonc")) == Lines{"RQ-0002"});
+    const core::TaskFile done = fixture.remote_tasks(".ralph/done.jsonc");
+    REQUIRE(ids(done) == Lines{"RQ-0001"});
+    CHECK(done.tasks.front().status == core::TaskStatus::done);
+    CHECK(marker(fixture) == "(none)");
+    CHECK(fixture.outcome().landed_sha == fixture.git(fixture.workspace(), {"rev-parse", "HEAD"}));
+}
+
+const Lines plainly{archived, "RQ-0001: Do the work", "By the worker", "Begin"};
+
+}  // namespace
+
+TEST_CASE("integrate lands the work with one bookkeeping commit, once") {
+    const GitFixture fixture;
+    work(fixture);
+    GitFixture::write(fixture.workspace() + "/.ralph/queue.jsonc", "rubbish of the worker");
+    REQUIRE(run_integrate_step(fixture.context()) == 0);
+    expect_landed(fixture, plainly);
+    CHECK(fixture.outcome().note.empty());
+    // The user's checkout has it.
+    CHECK(GitFixture::read(fixture.root() + "/left.txt") == "left\n");
+
+    SUBCASE("run again") {
+        REQUIRE(run_integrate_step(fixture.context()) == 0);
+    }
+    SUBCASE("run again after others have landed") {
+        fixture.push_by_colleague("b.txt", "b\n");
+        REQUIRE(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.remote_subjects().size() == plainly.size() + 1);
+        return;
+    }
+    SUBCASE("run again without a workspace") {
+        REQUIRE(run_discard_step(fixture.context()) == 0);
+        CHECK(fixture.kept_refs().empty());
+        REQUIRE(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.remote_subjects() == plainly);
+        return;
+    }
+    SUBCASE("prepared again") {
+        CHECK(run_prepare_step(fixture.context()) == 10);
+    }
+    CHECK(fixture.remote_subjects() == plainly);
+}
+
+TEST_CASE("integrate without a workspace and without a landing is blocked") {
+    const GitFixture fixture;
+    CHECK(run_integrate_step(fixture.context()) == 65);
+    CHECK(contains(fixture.outcome().summary, "is gone and RQ-0001 is not done on origin/main"));
+    CHECK_FALSE(GitFixture::exists(fixture.workspace()));
+}
+
+TEST_CASE("a worker that changed nothing lands as bookkeeping only") {
+    const GitFixture fixture;
+    REQUIRE(run_prepare_step(fixture.context()) == 0);
+    REQUIRE(run_integrate_step(fixture.context()) == 0);
+    CHECK(fixture.remote_subjects() == Lines{archived, "Begin"});
+}
+
+TEST_CASE("a long title becomes one line of at most 100 bytes") {
+    const GitFixture fixture;
+    work(fixture);
+    auto context = fixture.context();
+    context.task_title = "T\n\n" + std::string(88, 'x') + "\xc3\xa4\xc3\xa4\xc3\xa4";
+    REQUIRE(run_integrate_step(context) == 0);
+    CHECK(fixture.remote_subjects()[1] == "RQ-0001: T " + std::string(88, 'x'));
+}
+
+TEST_CASE("integrate goes on where it was killed") {
+    const GitFixture fixture;
+    work(fixture);
+    const std::string workspace = fixture.workspace();
+    SUBCASE("while git held locks") {
+        GitFixture::write(workspace + "/.git/index.lock", "");
+        GitFixture::write(workspace + "/.git/HEAD.lock", "");
+        GitFixture::write(workspace + "/.git/refs/heads/main.lock", "");
+    }
+    SUBCASE("after the bookkeeping commit, and others have landed since") {
+        const std::string refuse = fixture.remote() + "/hooks/pre-receive";
+        GitFixture::write_script(refuse, "exit 1");
+        REQUIRE(run_integrate_step(fixture.context()) == 65);
+        CHECK(fixture.git(workspace, {"log", "-1", "--format=%s"}) == archived);
+        fs::remove(refuse);
+        fixture.push_by_colleague("b.txt", "b\n");
+        REQUIRE(run_integrate_step(fixture.context()) == 0);
+        expect_landed(fixture,
+                      {archived, "RQ-0001: Do the work", "By the worker", "By a colleague: b.txt", "Begin"});
+        return;
+    }
+    SUBCASE("in the middle of the rebase") {
+        fixture.git(workspace, {"add", "--all"});
+        fixture.git(workspace, {"commit", "--quiet", "-m", "RQ-0001: Do the work"});
+        const std::string head = fixture.git(workspace, {"rev-parse", "HEAD"});
+        fixture.git(workspace, {"update-ref", "refs/ralph/before-rebase", "HEAD"});
+        SUBCASE("before it began") {}
+        SUBCASE("with only one commit done") {
+            REQUIRE(daemon::Git(workspace)
+                        .with_environment("GIT_SEQUENCE_EDITOR", "sed -i 's/^pick/edit/'")
+                        .run({"rebase", "-i", "HEAD~2"})
+                        ->status == 0);
+            REQUIRE(GitFixture::exists(workspace + "/.git/rebase-merge"));
+            SUBCASE("which git can abort") {}
+            SUBCASE("which git cannot abort") {
+                fs::remove(workspace + "/.git/rebase-merge/head-name");
+            }
+            SUBCASE("and only HEAD left of it") {
+                fs::remove_all(workspace + "/.git/rebase-merge");
+            }
+        }
+        REQUIRE(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.git(workspace, {"rev-parse", "HEAD^"}) == head);
+        CHECK(fixture.kept_refs().empty());
+    }
+    SUBCASE("while the gate was building") {
+        fixture.git(workspace, {"add", "--all"});
+        fixture.git(workspace, {"commit", "--quiet", "-m", "RQ-0001: Do the work"});
+        fixture.git(workspace, {"update-ref", "refs/ralph/gate", "HEAD"});
+        GitFixture::write(workspace + "/coverage.xml", "not work\n");
+        REQUIRE(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.remote_file("coverage.xml") == "(missing)");
+        CHECK(fixture.kept_refs().size() == 1);
+    }
+    REQUIRE(run_integrate_step(fixture.context()) == 0);
+    expect_landed(fixture, plainly);
+}
+
+TEST_CASE("a conflict is reported and leaves the workspace as it was") {
+    const GitFixture fixture;
+    work(fixture);
+    GitFixture::write(fixture.workspace() + "/a.txt", "mine\n");
+    fixture.push_by_colleague("a.txt", "theirs\n");
+    CHECK(run_integrate_step(fixture.context()) == 65);
+    const std::string workspace = fixture.workspace();
+    CHECK(fixture.outcome().summary ==
+          "conflict with origin/main in a.txt; resolve it in " + workspace +
+              " (git rebase origin/main), then run `ralph run parallel retry --task RQ-0001`");
+    CHECK(marker(fixture) == fixture.outcome().summary);
+    CHECK(GitFixture::read(workspace + "/a.txt") == "mine\n");
+    CHECK(fixture.git(workspace, {"symbolic-ref", "HEAD"}) == "refs/heads/main");
+    CHECK(fixture.git(workspace, {"status", "--porcelain"}).empty());
+    CHECK(fixture.git(workspace, {"log", "-1", "--format=%s"}) == "RQ-0001: Do the work");
+    CHECK(fixture.git(workspace, {"for-each-ref", "refs/ralph"}).empty());
+
+    // An operator merges instead of rebasing; how he resolved it is not lost.
+    REQUIRE(daemon::Git(workspace).run({"merge", "origin/main"})->status == 1);
+    SUBCASE("and has ended it") {
+        GitFixture::write(workspace + "/a.txt", "both\n");
+        fixture.git(workspace, {"commit", "--quiet", "-am", "Merge"});
+        CHECK(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.remote_file("a.txt") == "both\n");
+    }
+    SUBCASE("and has not ended it") {
+        CHECK(run_integrate_step(fixture.context()) == 65);
+        REQUIRE(fixture.kept_refs().size() == 1);
+        CHECK(contains(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":a.txt"}), "<<<<<<<"));
+        CHECK(contains(fixture.outcome().note, "refs/ralph/kept/RQ-0001/1"));
+    }
+}
+
+TEST_CASE("a conflict that the worker left in the index is not taken for its solution") {
+    const GitFixture fixture;
+    work(fixture);
+    GitFixture::write(fixture.workspace() + "/a.txt", "stashed\n");
+    fixture.git(fixture.workspace(), {"stash"});
+    GitFixture::write(fixture.workspace() + "/a.txt", "committed\n");
+    fixture.git(fixture.workspace(), {"commit", "--quiet", "-am", "Other"});
+    REQUIRE(daemon::Git(fixture.workspace()).run({"stash", "pop"})->status == 1);
+    CHECK(run_integrate_step(fixture.context()) == 65);
+    CHECK(contains(fixture.outcome().summary, "unresolved conflict in a.txt"));
+    CHECK(fixture.remote_subjects() == Lines{"Begin"});
+}
+
+TEST_CASE("a worker that commits changes of the queue does not conflict with others that land") {
+    const GitFixture fixture;
+    work(fixture);
+    work(fixture, "RQ-0002");
+    fs::remove(fixture.workspace("RQ-0002") + "/work.txt");
+    for (const char* status : {"draft", "doing"}) {
+        core::TaskFile queue = fixture.remote_tasks(".ralph/queue.jsonc");
+        queue.tasks[0].status = *core::parse_task_status(status);
+        GitFixture::write(fixture.workspace() + "/.ralph/queue.jsonc", core::task_file_text(queue));
+        fixture.git(fixture.workspace(), {"commit", "--quiet", "-am", std::string("Mark it ") + status});
+    }
+    REQUIRE(run_integrate_step(fixture.context("RQ-0002")) == 0);
+    CHECK(run_integrate_step(fixture.context()) == 0);
+    CHECK(fixture.remote_tasks(".ralph/queue.jsonc").tasks.empty());
+    CHECK(ids(fixture.remote_tasks(".ralph/done.jsonc")) == Lines{"RQ-0002", "RQ-0001"});
+}
+
+TEST_CASE("somebody else's push between fetch and push is tried again") {
+    const GitFixture fixture;
+    work(fixture);
+    const std::string hook = fixture.workspace() + "/.git/hooks/pre-push";
+    fixture.git(fixture.colleague(), {"pull", "--quiet", "--ff-only", "origin", "main"});
+    GitFixture::write(fixture.colleague() + "/b.txt", "b\n");
+    fixture.git(fixture.colleague(), {"add", "b.txt"});
+    fixture.git(fixture.colleague(), {"commit", "--quiet", "-m", "Faster"});
+    GitFixture::write_script(hook, "cd '" + fixture.colleague() + "' && git push --quiet origin HEAD:main");
+    CHECK(run_integrate_step(fixture.context()) == 75);
+    CHECK(fixture.outcome().summary == "somebody else pushed to origin/main in the meantime");
+    CHECK(marker(fixture) == fixture.outcome().summary);
+    CHECK(fixture.remote_subjects() == Lines{"Faster", "Begin"});
+    REQUIRE(run_integrate_step(fixture.context()) == 0);
+    expect_landed(fixture, {archived, "RQ-0001: Do the work", "By the worker", "Faster", "Begin"});
+}
+
+TEST_CASE("a push whose answer is lost has landed") {
+    const GitFixture fixture;
+    work(fixture);
+    // The push arrives, and then the one that is waited for fails.
+    GitFixture::write_script(fixture.workspace() + "/.git/hooks/pre-push",
+                             "git push --quiet --no-verify origin HEAD:main; exit 1");
+    REQUIRE(run_integrate_step(fixture.context()) == 0);
+    expect_landed(fixture, plainly);
+    CHECK(contains(fixture.outcome().note, "the answer to the push was lost"));
+}
+
+TEST_CASE("a push that the remote refuses is blocked with its words") {
+    const GitFixture fixture;
+    work(fixture);
+    GitFixture::write_script(fixture.remote() + "/hooks/pre-receive",
+                             "echo 'main is frozen until Monday' >&2; exit 1");
+    CHECK(run_integrate_step(fixture.context()) == 65);
+    CHECK(contains(fixture.outcome().summary, "main is frozen until Monday"));
+    CHECK(contains(fixture.outcome().summary, "pre-receive hook declined"));
+    CHECK(marker(fixture) == fixture.outcome().summary);
+    CHECK(fixture.outcome().summary.find('\n') == std::string::npos);
+}
+
+TEST_CASE("a remote that cannot be reached is tried again") {
+    const GitFixture fixture;
+    work(fixture);
+    fs::rename(fixture.remote(), fixture.remote() + ".away");
+    CHECK(run_integrate_step(fixture.context()) == 75);
+    CHECK(contains(fixture.outcome().summary, "does not appear to be a git repository"));
+    fs::rename(fixture.remote() + ".away", fixture.remote());
+    REQUIRE(run_integrate_step(fixture.context()) == 0);
+    expect_landed(fixture, plainly);
+}
+
+TEST_CASE("a commit that a hook refuses is blocked with its words") {
+    const GitFixture fixture;
+    work(fixture);
+    GitFixture::write_script(fixture.workspace() + "/.git/hooks/pre-commit",
+                             "echo 'no tabs please' >&2; exit 1");
+    CHECK(run_integrate_step(fixture.context()) == 65);
+    CHECK(contains(fixture.outcome().summary, "no tabs please"));
+    CHECK(GitFixture::read(fixture.workspace() + "/left.txt") == "left\n");
+}
+
+TEST_CASE("nothing is pushed unless the gate is green") {
+    const GitFixture fixture;
+    work(fixture);
+    auto context = fixture.context();
+    context.settings.project.ci_gate.enabled = true;
+    auto& argv = context.settings.project.ci_gate.argv;
+    SUBCASE("green, and what it leaves is not published") {
+        argv = {"sh", "-c",
+                "test \"$RALPH_GATE\" = ci && test -f left.txt && echo x > coverage.xml && echo x >> a.txt"};
+        GitFixture::write_script(fixture.remote() + "/hooks/pre-receive", "exit 1");
+        REQUIRE(run_integrate_step(context) == 65);
+        CHECK(fixture.git(fixture.workspace(), {"status", "--porcelain"}).empty());
+        fs::remove(fixture.remote() + "/hooks/pre-receive");
+        REQUIRE(run_integrate_step(context) == 0);
+        expect_landed(fixture, plainly);
+        CHECK(fixture.remote_file("coverage.xml") == "(missing)");
+        return;
+    }
+    SUBCASE("red") {
+        argv = {"sh", "-c", "exit 2"};
+        CHECK(run_integrate_step(context) == 65);
+        CHECK(contains(fixture.outcome().summary, "gate `sh -c exit 2` exited with status 2; see " +
+                                                      fixture.root() + "/.ralph/logs/parallel/RQ-0001.log"));
+    }
+    SUBCASE("too slow, with its children") {
+        argv = {"sh", "-c", "trap '' TERM; sleep 100 & wait; sleep 100"};
+        context.settings.supervisor.gate.timeout = std::chrono::milliseconds{100};
+        CHECK(run_integrate_step(context) == 65);
+        CHECK(contains(fixture.outcome().summary, "ran out of its time"));
+    }
+    SUBCASE("missing") {
+        argv = {"no-such-gate"};
+        CHECK(run_integrate_step(context) == 65);
+        CHECK(contains(fixture.outcome().summary, "no-such-gate: there is no such program"));
+    }
+    CHECK(fixture.remote_subjects() == Lines{"Begin"});
+    CHECK(marker(fixture) == fixture.outcome().summary);
+    CHECK(fixture.git(fixture.workspace(), {"for-each-ref", "refs/ralph"}).empty());
+}
+
+TEST_CASE("a task that is not on the remote cannot be archived") {
+    const GitFixture fixture;
+    work(fixture);
+    fixture.push_by_colleague(".ralph/queue.jsonc", "{\"version\": 1, \"tasks\": []}");
+    CHECK(run_integrate_step(fixture.context()) == 65);
+    CHECK(contains(fixture.outcome().summary, "put the task back into queue.jsonc"));
+    CHECK(fixture.remote_subjects().size() == 2);
+}

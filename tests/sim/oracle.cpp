@@ -1,0 +1,283 @@
+#include "tests/sim/oracle.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace ralph::sim {
+
+using core::Lifecycle;
+using core::StepKind;
+
+namespace {
+
+void demand(bool condition, const std::string& task_id, const char* what) {
+    if (!condition) {
+        throw Violation{fmt::format("{}: {}", task_id, what)};
+    }
+}
+
+const core::WorkerRecord* record_of(const core::ParallelState& state, const std::string& task_id) {
+    for (const core::WorkerRecord& record : state.workers) {
+        if (record.task_id == task_id) {
+            return &record;
+        }
+    }
+    return nullptr;
+}
+
+bool ended_by_us(const FakeRun& run) {
+    return run.status == FakeRun::Status::exited && run.exit.stopped;
+}
+
+bool holds_slot(const FakeRun& run) {
+    return run.run.step == StepKind::prepare || run.run.step == StepKind::work;
+}
+
+}  // namespace
+
+void Oracle::on_start(const core::action::StartRun& start, const core::ParallelState& durable,
+                      const Circumstances& circumstances) const {
+    const FakeTask& task = world_.task(start.task_id);
+    const core::WorkerRecord* const record = record_of(durable, start.task_id);
+    demand(task.live() == nullptr, task.id, "a run starts while another one of the task is alive");
+    for (const FakeRun& run : task.runs) {
+        demand(run.run.number < start.run.number, task.id, "a run number is used again");
+        if (run.executed() && run.run.step == StepKind::work && start.run.step == StepKind::work) {
+            demand(run.run.attempt < start.run.attempt, task.id, "RALPH_ATTEMPT does not grow");
+        }
+    }
+    switch (start.run.step) {
+        case StepKind::prepare:
+        case StepKind::work:
+            demand(record != nullptr && record->lifecycle == Lifecycle::running, task.id,
+                   "prepare or work starts without a durable running record");
+            check_slot(start, circumstances);
+            break;
+        case StepKind::integrate:
+            demand(record != nullptr && record->lifecycle == Lifecycle::integrating, task.id,
+                   "integrate starts without a durable integrating record");
+            check_integration(start, circumstances);
+            break;
+        case StepKind::discard:
+            demand(record == nullptr || (record->lifecycle != Lifecycle::running &&
+                                         record->lifecycle != Lifecycle::integrating),
+                   task.id, "the workspace of an active task is discarded");
+            break;
+    }
+    if (start.run.step == StepKind::work) {
+        demand(!task.landed, task.id, "a landed task is worked on again");
+        demand(task.workspace, task.id, "work starts without a workspace");
+        demand(!task.finished, task.id, "finished work is done again");
+    }
+    if (start.run.step == StepKind::prepare && !circumstances.state_was_lost) {
+        demand(!task.finished || circumstances.max_push_attempts == 0, task.id,
+               "finished work is thrown away");
+    }
+}
+
+void Oracle::check_slot(const core::action::StartRun& start, const Circumstances& circumstances) const {
+    std::uint32_t live = 0;
+    for (const FakeTask& task : world_.tasks()) {
+        for (const FakeRun& run : task.runs) {
+            if (run.alive() && holds_slot(run)) {
+                ++live;
+                demand(run.slot != start.slot, start.task_id, "a slot is used twice");
+            }
+        }
+    }
+    demand(start.slot < circumstances.workers || circumstances.state_was_lost, start.task_id,
+           "there is no such slot");
+    demand(live < circumstances.workers, start.task_id, "more workers than were asked for");
+}
+
+void Oracle::check_integration(const core::action::StartRun& start,
+                               const Circumstances& circumstances) const {
+    for (const FakeTask& task : world_.tasks()) {
+        for (const FakeRun& run : task.runs) {
+            demand(!run.alive() || run.run.step != StepKind::integrate, start.task_id,
+                   "two integrations at once");
+        }
+    }
+    const FakeTask& task = world_.task(start.task_id);
+    demand(task.workspace && task.finished, task.id, "unfinished work is integrated");
+    if (!circumstances.state_was_lost) {
+        demand(integrations_ended(task) < circumstances.max_push_attempts, task.id,
+               "more integrations than were allowed");
+    }
+}
+
+std::uint32_t Oracle::integrations_ended(const FakeTask& task) const {
+    const auto epoch = epochs_.find(task.id);
+    const std::uint32_t first = epoch == epochs_.end() ? 1 : epoch->second.first_run;
+    return static_cast<std::uint32_t>(
+        std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
+            return run.run.number >= first && run.run.step == StepKind::integrate &&
+                   run.status == FakeRun::Status::exited && !run.exit.stopped;
+        }));
+}
+
+std::uint32_t Oracle::losses_in_a_row(const FakeTask& task) const {
+    std::uint32_t losses = 0;
+    for (auto run = task.runs.rbegin(); run != task.runs.rend(); ++run) {
+        if (run->executed()) {
+            if (run->status != FakeRun::Status::lost) {
+                break;
+            }
+            ++losses;
+        }
+    }
+    return losses;
+}
+
+void Oracle::check_completed(const core::WorkerRecord& record) const {
+    const FakeTask& task = world_.task(record.task_id);
+    const FakeRun* const last = task.last_executed();
+    demand(last != nullptr && last->status == FakeRun::Status::exited, task.id,
+           "completed although the last run has no exit record");
+    demand((last->run.step == StepKind::integrate && last->exited_with(0)) ||
+               (last->run.step == StepKind::prepare && last->exited_with(10)),
+           task.id, "completed although the last run did not land it");
+    demand(task.landed, task.id, "completed and not landed");
+    demand(record.completed_at.has_value() && !record.last_error, task.id,
+           "a completed record with an error");
+}
+
+void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances& circumstances) const {
+    const FakeTask& task = world_.task(record.task_id);
+    demand(record.completed_at && record.last_error && !record.last_error->empty(), task.id,
+           "a failed record that does not say why");
+    const FakeRun* const last = task.last_executed();
+    if (circumstances.stop_requested) {
+        return;
+    }
+    demand(last != nullptr, task.id, "failed although nothing ran");
+    if (last->status == FakeRun::Status::lost) {
+        demand(losses_in_a_row(task) > circumstances.max_restarts, task.id, "given up too early");
+        return;
+    }
+    demand(last->status == FakeRun::Status::exited, task.id, "failed while its run is alive");
+    demand(!last->exited_with(0) || last->exit.timed_out || ended_by_us(*last), task.id,
+           "failed although the last run succeeded");
+    demand(last->run.step != StepKind::integrate || (!last->exited_with(65) && !last->exited_with(75)),
+           task.id, "failed where it should be blocked or tried again");
+    demand(!last->leaves_marker || ended_by_us(*last), task.id, "failed in spite of the block marker");
+}
+
+void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances& circumstances) const {
+    const FakeTask& task = world_.task(record.task_id);
+    const FakeRun* const last = task.last_executed();
+    demand(last != nullptr && last->status == FakeRun::Status::exited, task.id,
+           "blocked without an exit record");
+    demand(record.completed_at && record.last_error && !record.last_error->empty(), task.id,
+           "a blocked record that does not say why");
+    if (last->run.step == StepKind::work) {
+        demand(last->leaves_marker || (last->exited_with(0) && circumstances.max_push_attempts == 0), task.id,
+               "blocked by its work without a marker");
+        return;
+    }
+    demand(last->run.step == StepKind::integrate && (last->exited_with(65) || last->exited_with(75)), task.id,
+           "blocked without a reason");
+    if (last->exited_with(75) && !circumstances.state_was_lost) {
+        demand(integrations_ended(task) >= circumstances.max_push_attempts, task.id,
+               "integrations given up too early");
+    }
+}
+
+void Oracle::check_move(const core::WorkerRecord* from, const core::WorkerRecord& to,
+                        const Circumstances& circumstances) {
+    const FakeTask& task = world_.task(to.task_id);
+    const bool was_terminal = from == nullptr || (from->lifecycle != Lifecycle::running &&
+                                                  from->lifecycle != Lifecycle::integrating);
+    if (from != nullptr) {
+        demand(from->lifecycle != Lifecycle::completed, task.id, "a completed task moves");
+        demand(
+            from->lifecycle != Lifecycle::blocked_push || task.retry_request || circumstances.state_was_lost,
+            task.id, "a blocked task moves although nobody asked for it");
+    }
+    const bool is_active = to.lifecycle == Lifecycle::running || to.lifecycle == Lifecycle::integrating;
+    if (was_terminal && is_active) {
+        demand(task.live() == nullptr || task.live()->run.step == StepKind::discard ||
+                   circumstances.state_was_lost,
+               task.id, "selected while a run of it is alive");
+        epochs_[task.id].first_run = task.runs.empty() ? 1 : task.runs.back().run.number + 1;
+    }
+    switch (to.lifecycle) {
+        case Lifecycle::running:
+            break;
+        case Lifecycle::integrating:
+            demand(task.finished, task.id, "integrating although the work is not finished");
+            break;
+        case Lifecycle::completed:
+            check_completed(to);
+            break;
+        case Lifecycle::failed:
+            check_failed(to, circumstances);
+            break;
+        case Lifecycle::blocked_push:
+            check_blocked(to, circumstances);
+            break;
+    }
+}
+
+void Oracle::on_saved(const core::ParallelState& before, const core::ParallelState& after,
+                      const Circumstances& circumstances) {
+    for (const core::WorkerRecord& record : after.workers) {
+        const core::WorkerRecord* const old = record_of(before, record.task_id);
+        if (old == nullptr || old->lifecycle != record.lifecycle) {
+            check_move(old, record, circumstances);
+        } else if (record.lifecycle == Lifecycle::completed) {
+            demand(*old == record, record.task_id, "a completed record is changed");
+        }
+    }
+    for (const core::WorkerRecord& record : before.workers) {
+        if (record_of(after, record.task_id) == nullptr) {
+            const FakeTask& task = world_.task(record.task_id);
+            demand(task.live() == nullptr || task.live()->run.step == core::StepKind::discard, record.task_id,
+                   "the record of a living run is forgotten");
+            demand(record.lifecycle == Lifecycle::completed || !task.workspace, record.task_id,
+                   "the record of kept work is forgotten");
+        }
+    }
+}
+
+void Oracle::on_settled(const core::action::SettleRuns& settle) const {
+    const FakeTask& task = world_.task(settle.task_id);
+    demand(settle.number >= task.settled, task.id, "settled runs become unsettled");
+    for (const FakeRun& run : task.runs) {
+        demand(run.run.number > settle.number || !run.alive(), task.id, "a living run is settled");
+    }
+}
+
+void Oracle::check_world() const {
+    for (const FakeTask& task : world_.tasks()) {
+        demand(task.landings <= 1, task.id, "landed twice");
+        demand(!task.landed || task.landings == 1, task.id, "landed without a landing");
+    }
+}
+
+void Oracle::on_calm_end(const core::ParallelState& durable, int exit_code, bool limited) const {
+    bool some_not_landed = false;
+    for (const core::WorkerRecord& record : durable.workers) {
+        demand(record.lifecycle != Lifecycle::running && record.lifecycle != Lifecycle::integrating,
+               record.task_id, "still active although the session has ended");
+        some_not_landed = some_not_landed || record.lifecycle != Lifecycle::completed;
+    }
+    if (exit_code != (some_not_landed ? 3 : 0)) {
+        throw Violation{fmt::format("exit code {} is wrong", exit_code)};
+    }
+    for (const FakeTask& task : world_.tasks()) {
+        // A discard that a crash left without a watcher ends by itself.
+        demand(task.live() == nullptr || task.live()->run.step == StepKind::discard, task.id,
+               "a run is left alive");
+        const core::WorkerRecord* const record = record_of(durable, task.id);
+        const bool waits = std::any_of(task.depends_on.begin(), task.depends_on.end(), [&](const auto& id) {
+            const core::WorkerRecord* const other = record_of(durable, id);
+            return !world_.task(id).done_in_queue &&
+                   (other == nullptr || other->lifecycle != Lifecycle::completed);
+        });
+        demand(limited || task.landed || waits || record != nullptr, task.id, "never selected");
+    }
+}
+
+}  // namespace ralph::sim

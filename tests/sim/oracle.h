@@ -1,0 +1,61 @@
+// What must be true at every instant. It looks at the world and at what was made durable, never into the
+// supervisor, and uses core's types but none of its functions.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "core/supervisor.h"
+#include "tests/sim/world.h"
+
+namespace ralph::sim {
+
+struct Violation {
+    std::string what;
+};
+
+struct Circumstances {
+    std::uint32_t workers = 1;
+    std::uint32_t max_push_attempts = 1;
+    std::uint32_t max_restarts = 0;
+    bool stop_requested = false;
+    bool state_was_lost = false;  // an older state was put back: some countings do not hold
+};
+
+// All throw Violation.
+class Oracle {
+  public:
+    explicit Oracle(const World& world) : world_(world) {}
+
+    // Before a run is started.
+    void on_start(const core::action::StartRun& start, const core::ParallelState& durable,
+                  const Circumstances& circumstances) const;
+    void on_saved(const core::ParallelState& before, const core::ParallelState& after,
+                  const Circumstances& circumstances);
+    void on_settled(const core::action::SettleRuns& settle) const;
+    // At any time.
+    void check_world() const;
+    // After a session in which nothing went wrong.
+    void on_calm_end(const core::ParallelState& durable, int exit_code, bool limited) const;
+
+  private:
+    // Since the task was selected or retried.
+    struct Epoch {
+        std::uint32_t first_run = 1;
+    };
+    void check_slot(const core::action::StartRun& start, const Circumstances& circumstances) const;
+    void check_integration(const core::action::StartRun& start, const Circumstances& circumstances) const;
+    void check_completed(const core::WorkerRecord& record) const;
+    void check_failed(const core::WorkerRecord& record, const Circumstances& circumstances) const;
+    void check_blocked(const core::WorkerRecord& record, const Circumstances& circumstances) const;
+    void check_move(const core::WorkerRecord* from, const core::WorkerRecord& to,
+                    const Circumstances& circumstances);
+    [[nodiscard]] std::uint32_t integrations_ended(const FakeTask& task) const;
+    [[nodiscard]] std::uint32_t losses_in_a_row(const FakeTask& task) const;
+
+    const World& world_;
+    std::map<std::string, Epoch, std::less<>> epochs_;
+};
+
+}  // namespace ralph::sim

@@ -1,0 +1,290 @@
+// core::step when an operator asks for something: drain, stop and retry; and when kept work has been kept
+// long enough.
+#include <doctest/doctest.h>
+
+#include "tests/unit/step_driver.h"
+
+using namespace ralph::core;
+using namespace ralph::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::string ending = "warn: ending: the workers are told to end\n";
+const std::string interrupted = "interrupted: the supervisor was told to end";
+
+std::string draining(const std::string& why) {
+    return "note: draining: " + why + "; no new task starts, what runs is finished\n";
+}
+
+RunHistory settled(StepKind step, std::uint32_t number, bool workspace) {
+    RunHistory found;
+    found.last_number = number;
+    found.work_attempts = 1;
+    found.settled_step = step;
+    found.settled_integrations = step == StepKind::integrate ? 1 : 0;
+    found.workspace_exists = workspace;
+    return found;
+}
+
+StepDriver with_record(Lifecycle lifecycle, std::string ended = "2026-02-20T00:00:00Z") {
+    return StepDriver(StepDriver::defaults(), {ended_record("T1", lifecycle, std::move(ended))}, {"T1"});
+}
+
+}  // namespace
+
+TEST_CASE("step ending: a drain finishes what is active and starts nothing new") {
+    StepDriver driver;
+    driver.queue({"T1", "T2"});
+    driver.recovered("T1");
+    CHECK(driver.take(event::DrainRequested{0, "asked for"}) == draining("asked for"));
+    CHECK(driver.take(event::DrainRequested{15, "again"}).empty());
+    CHECK(driver.ended("T1", 1, 0) == lines({"start T1 2-work attempt=1 slot=0"}));
+    driver.ended("T1", 2, 0);
+    CHECK(driver.ended("T1", 3, 0) == lines({"announce T1 integrating -> completed attempt=1", "settle T1 3",
+                                             "start T1 4-discard attempt=1"}));
+    CHECK(driver.ended("T1", 4, 0) == lines({"settle T1 4", "finish 0: drained on request"}));
+}
+
+TEST_CASE("step ending: exit codes") {
+    struct Row {
+        Lifecycle lifecycle;
+        int drain_signal;
+        int stop_signal;  // 0: none
+        int exit_code;
+    };
+    const Row rows[] = {
+        {Lifecycle::completed, 0, 0, 0},      {Lifecycle::failed, 0, 0, 3},
+        {Lifecycle::blocked_push, 0, 0, 3},   {Lifecycle::completed, 15, 0, 143},
+        {Lifecycle::blocked_push, 1, 0, 129}, {Lifecycle::completed, 0, 2, 130},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.exit_code);
+        StepDriver driver = with_record(row.lifecycle);
+        const std::string text = row.stop_signal == 0
+                                     ? driver.take(event::DrainRequested{row.drain_signal, "x"})
+                                     : driver.take(event::StopRequested{row.stop_signal});
+        const std::string how = row.stop_signal == 0 ? "drained" : "ended";
+        CHECK(text == (row.stop_signal == 0 ? draining("x") : ending) +
+                          fmt::format("finish {}: {} on request\n", row.exit_code, how));
+    }
+}
+
+TEST_CASE("step ending: a stop ends the workers, fails what waits, and keeps what only waits to land") {
+    SupervisorSettings settings = StepDriver::defaults();
+    settings.workers = 4;
+    StepDriver driver(settings);
+    driver.queue({"T1", "T2", "T3", "T4"});
+    driver.recovered("T3");
+    driver.recovered("T4");
+    driver.recovered("T2");
+    driver.recovered("T1");
+    driver.started("T1", 1);
+    driver.ended("T1", 1, 0);
+    driver.started("T1", 2);
+    driver.ended("T1", 2, 0);
+    driver.started("T1", 3);
+    driver.ended("T1", 3, 75);                        // T1 waits to land
+    driver.started("T2", 1);                          // T2 runs
+    driver.ended("T3", 1, UnstartedRun{"no space"});  // T3 waits to be started; T4 is being started
+    CHECK(driver.take(event::StopRequested{2}) ==
+          ending +
+              lines({"end T2 1-prepare", "announce T3 running -> failed attempt=1: " + interrupted,
+                     "settle T3 1"}) +
+              "wake +500ms\n");
+    CHECK(driver.lifecycle("T1") == "integrating");
+    CHECK(driver.take(event::StopRequested{15}) == "wake +500ms\n");
+    CHECK(driver.started("T4", 1) == "end T4 1-prepare\nwake +500ms\n");
+    CHECK(driver.ended("T2", 1, stopped()) ==
+          lines({"announce T2 running -> failed attempt=1: prepare was stopped", "settle T2 1",
+                 "wake +500ms"}));
+    CHECK(driver.ended("T4", 1, stopped()) ==
+          lines({"announce T4 running -> failed attempt=1: prepare was stopped", "settle T4 1",
+                 "finish 130: ended on request"}));
+    CHECK(driver.lifecycle("T1") == "integrating");
+}
+
+TEST_CASE("step ending: what a stop makes of the end of a step") {
+    struct Row {
+        std::uint32_t number;
+        RunEnd end;
+        std::string lifecycle;
+    };
+    ExitRecord work_says_zero = exited(0);
+    work_says_zero.stopped = true;
+    const Row rows[] = {
+        {1, exited(0), "failed"},          // prepared, and then it waits
+        {2, work_says_zero, "failed"},     // obeyed our SIGTERM: not finished
+        {2, exited(0), "integrating"},     // was faster
+        {2, LostRun{"x"}, "failed"},       // would be run again
+        {3, work_says_zero, "completed"},  // landed, whatever we asked
+        {3, stopped(), "integrating"},     // goes on at the next start
+        {3, LostRun{"x"}, "integrating"}, {3, exited(75), "integrating"}, {3, exited(65), "blocked_push"},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.number);
+        CAPTURE(row.lifecycle);
+        StepDriver driver;
+        driver.queue({"T1"});
+        driver.run_first("T1", row.number - 1);
+        driver.started("T1", row.number);
+        driver.take(event::StopRequested{15});
+        CHECK_FALSE(driver.supervisor.finished);
+        driver.ended("T1", row.number, row.end);
+        CHECK(driver.lifecycle("T1") == row.lifecycle);
+        CHECK(driver.supervisor.finished);
+    }
+}
+
+TEST_CASE("step ending: a stop while records are being recovered") {
+    SupervisorSettings settings = StepDriver::defaults();
+    StepDriver driver(settings, {record("T1", Lifecycle::running), record("T2", Lifecycle::running)});
+    CHECK(driver.take(event::StopRequested{15}) == ending);
+    CHECK(driver.recovered("T1") ==
+          lines({"announce T1 running -> failed attempt=1: " + interrupted, "settle T1 0"}));
+    CHECK(driver.recovered("T2", history({StepKind::work, 2, 1}, 0, std::nullopt)) ==
+          lines({"adopt T2 2-work", "note T2: work goes on under its shim", "end T2 2-work"}));
+    CHECK(driver.ended("T2", 2, stopped()) ==
+          lines({"announce T2 running -> failed attempt=1: work was stopped", "settle T2 2",
+                 "finish 143: ended on request"}));
+}
+
+TEST_CASE("step ending: a discard that was stopped has not removed the workspace") {
+    StepDriver driver = with_record(Lifecycle::blocked_push, "2026-02-01T00:00:00Z");
+    driver.queue({});
+    driver.recovered("T1", settled(StepKind::integrate, 3, true));
+    driver.started("T1", 4);
+    CHECK(driver.take(event::StopRequested{15}) == ending + "end T1 4-discard\n");
+    ExitRecord says_zero = exited(0);
+    says_zero.stopped = true;
+    driver.ended("T1", 4, says_zero);
+    CHECK(driver.lifecycle("T1") == "blocked_push");
+}
+
+TEST_CASE("step ending: retry of a failed task begins anew, retry of a landing lands what is there") {
+    StepDriver failed = with_record(Lifecycle::failed);
+    CHECK(failed.take(event::RetryRequested{"T1", settled(StepKind::work, 2, true)}) ==
+          lines({"forget T1", "announce T1 failed -> running attempt=1: retry requested",
+                 "start T1 3-prepare attempt=2 slot=0"}));
+    CHECK(failed.error("T1") == "no error");
+    StepDriver blocked = with_record(Lifecycle::blocked_push);
+    CHECK(blocked.take(event::RetryRequested{"T1", settled(StepKind::integrate, 3, true)}) ==
+          lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
+                 "start T1 4-integrate attempt=1 integration=1"}));
+    CHECK(blocked.lifecycle("T1") == "integrating");
+    blocked.started("T1", 4);
+    blocked.ended("T1", 4, 75);
+    CHECK(blocked.supervisor.state.find("T1")->push_attempts == 2);
+    StepDriver removed = with_record(Lifecycle::blocked_push);
+    CHECK(removed.take(event::RetryRequested{"T1", settled(StepKind::integrate, 3, false)}) ==
+          lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
+                 "start T1 4-prepare attempt=2 slot=0"}));
+}
+
+// Found by ralph-sim, seed 100585: the run directories were read before the mark was written, and the old end
+// was applied to the retry.
+TEST_CASE("step ending: a retry does not meet the end it was asked for") {
+    StepDriver driver = with_record(Lifecycle::blocked_push);
+    RunHistory found = history({StepKind::integrate, 4, 1}, 0, exited(65));
+    found.integrations = 1;
+    found.settled_integrations = 2;
+    CHECK(driver.take(event::RetryRequested{"T1", found}) ==
+          lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
+                 "start T1 5-integrate attempt=1 integration=1"}));
+    driver.ended("T1", 5, 75);
+    CHECK(driver.supervisor.state.find("T1")->push_attempts == 5);
+}
+
+TEST_CASE("step ending: what cannot be retried") {
+    StepDriver driver(StepDriver::defaults(),
+                      {record("T1", Lifecycle::running), record("T2", Lifecycle::integrating),
+                       ended_record("T3", Lifecycle::completed, "2026-02-20T00:00:00Z")});
+    const std::pair<std::string, std::string> rows[] = {
+        {"T1", "a task that is running cannot be retried"},
+        {"T2", "a task that is integrating cannot be retried"},
+        {"T3", "a task that is completed cannot be retried"},
+        {"T4", "there is no record to retry"},
+    };
+    for (const auto& [id, why] : rows) {
+        CHECK(driver.take(event::RetryRequested{id, {}}) ==
+              lines({"forget " + id, "warn " + id + ": " + why}));
+    }
+}
+
+TEST_CASE("step ending: a retry that comes while draining or ending is left for the next start") {
+    const std::string waits = "note T1: no new task starts now; the retry waits for the next start\n";
+    for (const bool ends : {false, true}) {
+        CAPTURE(ends);
+        StepDriver driver(StepDriver::defaults(),
+                          {ended_record("T1", Lifecycle::failed, "2026-02-20T00:00:00Z"),
+                           record("T2", Lifecycle::running)});
+        driver.take(ends ? Event{event::StopRequested{15}} : Event{event::DrainRequested{15, "x"}});
+        CHECK(driver.take(event::RetryRequested{"T1", {}}) == waits);
+        CHECK(driver.lifecycle("T1") == "failed");
+    }
+}
+
+TEST_CASE("step ending: records are forgotten when nobody needs them any more") {
+    struct Row {
+        Lifecycle lifecycle;
+        std::string completed_at;
+        bool open;
+        bool expired;
+    };
+    const Row rows[] = {
+        {Lifecycle::completed, "2026-02-18T23:59:59Z", false, true},
+        {Lifecycle::completed, "2026-02-19T00:00:00Z", false, false},
+        {Lifecycle::completed, "2026-02-18T23:59:59Z", true, false},
+        {Lifecycle::completed, "unreadable", false, false},
+        {Lifecycle::failed, "2026-02-16T23:59:59Z", false, true},
+        {Lifecycle::failed, "2026-02-17T00:00:00Z", false, false},
+        {Lifecycle::blocked_push, "2026-02-16T23:59:59Z", false, true},
+        {Lifecycle::blocked_push, "2026-02-16T23:59:59Z", true, false},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.completed_at);
+        CAPTURE(row.open);
+        StepDriver driver = with_record(row.lifecycle, row.completed_at);
+        const std::string text = row.open ? driver.queue({"T1"}) : driver.queue({});
+        const bool inspected = text == "read T1\n";
+        CHECK(inspected == (row.expired && row.lifecycle != Lifecycle::completed));
+        if (inspected) {
+            driver.recovered("T1", settled(StepKind::work, 2, false));
+        }
+        CHECK((driver.lifecycle("T1") == "none") == row.expired);
+    }
+}
+
+// Found by reading and by ralph-sim: the discard was run 1 of a task with three runs, and its mark made them
+// unsettled again; the record was gone before the work was.
+TEST_CASE("step ending: the record of kept work goes after the work") {
+    StepDriver driver = with_record(Lifecycle::failed, "2026-02-01T00:00:00Z");
+    CHECK(driver.queue({}) == lines({"read T1"}));
+    CHECK(driver.recovered("T1", settled(StepKind::integrate, 3, true)) ==
+          lines({"start T1 4-discard attempt=1"}));
+    // While its workspace is being removed a task is neither selected nor retried.
+    CHECK(driver.queue({"T1"}).empty());
+    CHECK(driver.take(event::RetryRequested{"T1", {}}) ==
+          lines({"forget T1",
+                 "warn T1: its work was kept long enough and is being removed: it cannot be retried"}));
+    CHECK(driver.lifecycle("T1") == "failed");
+    driver.started("T1", 4);
+    driver.supervisor.attempted.clear();
+    CHECK(driver.ended("T1", 4, 0) ==
+          lines({"settle T1 4", "announce T1 new -> running attempt=1: Title of T1",
+                 "read T1 and keep Title of T1"}));
+}
+
+TEST_CASE("step ending: kept work that cannot be removed keeps its record") {
+    StepDriver driver = with_record(Lifecycle::failed, "2026-02-01T00:00:00Z");
+    driver.queue({});
+    driver.recovered("T1", settled(StepKind::integrate, 3, true));
+    driver.ended("T1", 4, LostRun{"x"});
+    CHECK(driver.lifecycle("T1") == "failed");
+    StepDriver alive = with_record(Lifecycle::failed, "2026-02-01T00:00:00Z");
+    alive.queue({});
+    CHECK(alive.recovered("T1", history({StepKind::work, 4, 1}, 0, std::nullopt)) ==
+          lines({"warn T1: its record is terminal, yet a run of it is alive: nothing is removed",
+                 "finish 3: the queue is drained"}));
+    CHECK(alive.lifecycle("T1") == "failed");
+}

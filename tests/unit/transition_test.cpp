@@ -1,0 +1,187 @@
+#include "core/transition.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+
+using namespace ralph::core;
+
+namespace {
+
+using enum TaskEvent;
+
+// The table by hand, one row an event. r i c f b are running, integrating, completed, failed, blocked_push;
+// '.' is ignored. The columns are the lifecycle before, in the same order.
+struct Row {
+    TaskEvent event;
+    const char* name;
+    const char* after;  // from: r i c f b
+};
+
+constexpr Row table[] = {
+    {prepare_succeeded, "prepare_succeeded", "r...."},
+    {prepare_found_landed, "prepare_found_landed", "c...."},
+    {prepare_failed, "prepare_failed", "f...."},
+    {work_succeeded, "work_succeeded", "i...."},
+    {work_failed, "work_failed", "f...."},
+    {work_blocked, "work_blocked", "b...."},
+    {integrate_succeeded, "integrate_succeeded", ".c..."},
+    {integrate_deferred, "integrate_deferred", ".i..."},
+    {integrate_exhausted, "integrate_exhausted", ".b..."},
+    {integrate_blocked, "integrate_blocked", ".b..."},
+    {integrate_failed, "integrate_failed", ".f..."},
+    {step_lost, "step_lost", "ri..."},
+    {restarts_exhausted, "restarts_exhausted", "ff..."},
+    {interrupted, "interrupted", "f...."},
+    {retry_requested, "retry_requested", "...rr"},
+};
+
+constexpr std::pair<char, Lifecycle> lifecycles[] = {{'r', Lifecycle::running},
+                                                     {'i', Lifecycle::integrating},
+                                                     {'c', Lifecycle::completed},
+                                                     {'f', Lifecycle::failed},
+                                                     {'b', Lifecycle::blocked_push}};
+
+char letter_of(std::optional<Lifecycle> lifecycle) {
+    for (const auto& [letter, each] : lifecycles) {
+        if (lifecycle == each) {
+            return letter;
+        }
+    }
+    return '.';
+}
+
+ExitRecord exited(std::uint32_t status) {
+    ExitRecord record;
+    record.value = status;
+    return record;
+}
+
+ExitRecord killed_by(std::uint32_t signal) {
+    ExitRecord record = exited(signal);
+    record.kind = ExitRecord::Kind::signalled;
+    return record;
+}
+
+}  // namespace
+
+TEST_CASE("transition: all pairs of lifecycle and event") {
+    REQUIRE(std::size(table) == all_task_events.size());
+    int pairs = 0;
+    for (const Row& row : table) {
+        CAPTURE(row.name);
+        std::string after;
+        for (const auto& [letter, lifecycle] : lifecycles) {
+            after += letter_of(transition(lifecycle, row.event));
+            ++pairs;
+        }
+        CHECK(after == row.after);
+    }
+    CHECK(pairs == 75);
+}
+
+TEST_CASE("transition: every event has its name, and the list holds each once") {
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < all_task_events.size(); ++i) {
+        CHECK(all_task_events[i] == table[i].event);
+        CHECK(to_string(table[i].event) == table[i].name);
+        names.emplace(to_string(all_task_events[i]));
+    }
+    CHECK(names.size() == 15);
+}
+
+TEST_CASE("transition: lifecycles and steps read back what they write") {
+    const std::pair<Lifecycle, std::string> names[] = {{Lifecycle::running, "running"},
+                                                       {Lifecycle::integrating, "integrating"},
+                                                       {Lifecycle::completed, "completed"},
+                                                       {Lifecycle::failed, "failed"},
+                                                       {Lifecycle::blocked_push, "blocked_push"}};
+    for (const auto& [lifecycle, name] : names) {
+        CHECK(to_string(lifecycle) == name);
+        CHECK(parse_lifecycle(name) == lifecycle);
+    }
+    const std::pair<StepKind, std::string> steps[] = {{StepKind::prepare, "prepare"},
+                                                      {StepKind::work, "work"},
+                                                      {StepKind::integrate, "integrate"},
+                                                      {StepKind::discard, "discard"}};
+    for (const auto& [step, name] : steps) {
+        CHECK(to_string(step) == name);
+        CHECK(parse_step_kind(name) == step);
+    }
+    for (const char* const unknown : {"", "Running", "running ", "blocked", "done"}) {
+        CHECK_FALSE(parse_lifecycle(unknown).has_value());
+        CHECK_FALSE(parse_step_kind(unknown).has_value());
+    }
+}
+
+TEST_CASE("transition: terminal lifecycles") {
+    CHECK_FALSE(is_terminal(Lifecycle::running));
+    CHECK_FALSE(is_terminal(Lifecycle::integrating));
+    CHECK(is_terminal(Lifecycle::completed));
+    CHECK(is_terminal(Lifecycle::failed));
+    CHECK(is_terminal(Lifecycle::blocked_push));
+}
+
+TEST_CASE("transition: what the end of a run means") {
+    struct Case {
+        ExitRecord record;
+        TaskEvent prepare;
+        TaskEvent work;
+        TaskEvent work_with_marker;
+        TaskEvent integrate;
+        TaskEvent last_integrate;
+    };
+    const Case cases[] = {
+        {exited(0), prepare_succeeded, work_succeeded, work_succeeded, integrate_succeeded,
+         integrate_succeeded},
+        {exited(1), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {exited(2), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {exited(10), prepare_found_landed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {exited(64), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {exited(65), prepare_failed, work_failed, work_blocked, integrate_blocked, integrate_blocked},
+        {exited(66), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {exited(74), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {exited(75), prepare_failed, work_failed, work_blocked, integrate_deferred, integrate_exhausted},
+        {exited(127), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {exited(143), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {exited(255), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {killed_by(1), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {killed_by(9), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {killed_by(10), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {killed_by(15), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+    };
+    for (const Case& each : cases) {
+        CAPTURE(each.record.value);
+        for (const bool flag : {false, true}) {
+            CHECK(classify(StepKind::prepare, each.record, flag, !flag) == each.prepare);
+            CHECK(classify(StepKind::work, each.record, false, flag) == each.work);
+            CHECK(classify(StepKind::work, each.record, true, flag) == each.work_with_marker);
+            CHECK(classify(StepKind::integrate, each.record, flag, true) == each.integrate);
+            CHECK(classify(StepKind::integrate, each.record, flag, false) == each.last_integrate);
+        }
+    }
+}
+
+TEST_CASE("transition: a run that was stopped is interrupted, but what has landed has landed") {
+    for (ExitRecord record : {exited(0), exited(1), exited(10), exited(65), exited(75), killed_by(15)}) {
+        CAPTURE(record.value);
+        record.stopped = true;
+        CHECK(classify(StepKind::prepare, record, true, true) == interrupted);
+        CHECK(classify(StepKind::work, record, true, true) == interrupted);
+        CHECK(classify(StepKind::integrate, record, true, true) ==
+              (record.exited_with(0) ? integrate_succeeded : interrupted));
+    }
+}
+
+TEST_CASE("transition: a run whose time was up has not succeeded, but what has landed has landed") {
+    for (ExitRecord record : {exited(0), exited(10), killed_by(9)}) {
+        CAPTURE(record.value);
+        record.timed_out = true;
+        CHECK(classify(StepKind::prepare, record, false, true) == prepare_failed);
+        CHECK(classify(StepKind::work, record, false, true) == work_failed);
+        CHECK(classify(StepKind::work, record, true, true) == work_blocked);
+        CHECK(classify(StepKind::integrate, record, false, true) ==
+              (record.exited_with(0) ? integrate_succeeded : integrate_failed));
+    }
+}
