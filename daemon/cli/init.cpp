@@ -33,6 +33,8 @@ constexpr const char* first_supervisor_config = R"({
 }
 )";
 
+constexpr unsigned shared_mode = 0644;  // what goes into the repository
+
 constexpr const char* ignored[] = {".ralph/cache/", ".ralph/lock/", ".ralph/logs/", ".ralph/workspaces/",
                                    ".ralph/trust.jsonc"};
 
@@ -41,7 +43,7 @@ Result<void> write_if_missing(const std::string& path, const std::string& text,
     if (path_exists(path)) {
         return {};
     }
-    if (auto saved = write_file_durably(path, text); !saved) {
+    if (auto saved = write_file_durably(path, text, path.ends_with("trust.jsonc") ? 0600 : shared_mode); !saved) {
         return saved;
     }
     written.push_back(path);
@@ -65,7 +67,7 @@ Result<void> extend_gitignore(const std::string& path, std::vector<std::string>&
         return {};
     }
     written.push_back(path);
-    return write_file_durably(path, content);
+    return write_file_durably(path, content, shared_mode);
 }
 
 }  // namespace

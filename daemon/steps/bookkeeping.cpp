@@ -136,8 +136,7 @@ Result<void> reconcile_repository(const Settings& settings, const std::string& w
     if (!queue || !done) {
         return queue ? done.error() : queue.error();
     }
-    const bool is_queued = queue->find(task_id) != nullptr;
-    if (!is_queued && is_done(*done, task_id)) {
+    if (queue->find(task_id) == nullptr && is_done(*done, task_id)) {
         return {};
     }
     const auto task = find_landed_task(settings, workspace, task_id, *queue, *done);
@@ -155,10 +154,8 @@ Result<void> reconcile_repository(const Settings& settings, const std::string& w
     erase_task(*queue, task_id);
     erase_task(*done, task_id);
     done->tasks.push_back(std::move(archived.tasks.front()));
-    if (is_queued) {
-        if (auto added = add_followups(settings, workspace, task_id, *queue, *done); !added) {
-            return added;
-        }
+    if (auto added = add_followups(settings, workspace, task_id, *queue, *done); !added) {
+        return added;
     }
     if (auto valid = core::validate_queue(*queue, *done, settings.queue_rules()); !valid) {
         return valid.error();

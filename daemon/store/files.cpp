@@ -145,13 +145,13 @@ Result<std::optional<std::string>> read_file(const std::string& path, std::size_
     }
 }
 
-Result<void> write_file_durably(const std::string& path, std::string_view content) {
+Result<void> write_file_durably(const std::string& path, std::string_view content, unsigned mode) {
     // One name per target: what a crash leaves behind is replaced by the next write. Always a new file, since
     // after a failed sync nothing more can be known about the old one.
     const std::string temporary = path + ".new";
     static_cast<void>(::unlink(temporary.c_str()));
     const FileDescriptor file(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
     if (!file) {
         return system_error("create", temporary, errno);
     }

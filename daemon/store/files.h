@@ -24,10 +24,11 @@ using core::Result;
                                                            std::size_t limit = 64ULL << 20);
 
 // After success the file is there with the new content even if the machine loses power now: a new file in the
-// same directory (mode 0600) is written, synced and renamed over the old one, then the directory is synced.
+// same directory is written, synced and renamed over the old one, then the directory is synced.
 // On failure the old file is untouched and the new one is gone. Writers of one path exclude each other by a
 // lock of their own.
-[[nodiscard]] Result<void> write_file_durably(const std::string& path, std::string_view content);
+[[nodiscard]] Result<void> write_file_durably(const std::string& path, std::string_view content,
+                                              unsigned mode = 0600);
 
 // Appends without syncing; for histories that nothing depends on.
 [[nodiscard]] Result<void> append_file(const std::string& path, std::string_view content);

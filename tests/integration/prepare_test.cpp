@@ -287,6 +287,9 @@ TEST_CASE("a workspace that knows more of origin than the repository keeps knowi
 TEST_CASE("files that git does not carry are copied and cannot be published") {
     const GitFixture fixture;
     const std::string root = fixture.root();
+    GitFixture::write(root + "/.ralph/tracked.md", "as committed\n");
+    fixture.commit_and_push(root, "Track a file");
+    GitFixture::write(root + "/.ralph/tracked.md", "an uncommitted edit\n");
     GitFixture::write(root + "/.ralph/config.jsonc", R"({"version": 2})");
     GitFixture::write(root + "/.ralph/prompts/a b#.md", "prompt\n");
     GitFixture::write(root + "/.ralph/cache/x", "run-time\n");
@@ -315,6 +318,7 @@ TEST_CASE("files that git does not carry are copied and cannot be published") {
         CAPTURE(path);
         CHECK_FALSE(GitFixture::exists(workspace + path));
     }
+    CHECK(GitFixture::read(workspace + "/.ralph/tracked.md") == "as committed\n");
     CHECK(contains(GitFixture::read(workspace + "/.ralph/queue.jsonc"), "RQ-0001"));
     GitFixture::write(workspace + "/.ralph/trust.jsonc", "{}");
     CHECK(publishable(fixture).empty());

@@ -1,0 +1,108 @@
+// Rules of the house that a compiler does not know.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path source = RALPH_SOURCE_DIR;
+
+std::vector<fs::path> sources_in(const std::string& folder) {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::recursive_directory_iterator(source / folder)) {
+        const std::string extension = entry.path().extension().string();
+        if (entry.is_regular_file() && (extension == ".h" || extension == ".cpp")) {
+            files.push_back(entry.path());
+        }
+    }
+    return files;
+}
+
+std::vector<std::string> lines_of(const fs::path& file) {
+    std::vector<std::string> lines;
+    std::ifstream stream(file);
+    for (std::string line; std::getline(stream, line);) {
+        lines.push_back(line);
+    }
+    return lines;
+}
+
+bool starts_with(const std::string& text, const std::string& prefix) {
+    return text.rfind(prefix, 0) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("include directions: core knows nobody, config knows core, daemon knows both") {
+    const std::map<std::string, std::vector<std::string>> refused{
+        {"core",
+         {"\"config/", "\"daemon/", "\"tests/", "<boost/asio", "<boost/process", "<spdlog", "<unistd.h>",
+          "<sys/", "<fcntl.h>", "<fstream>", "<filesystem>", "<thread>", "<iostream>", "<random>"}},
+        {"config",
+         {"\"daemon/", "\"tests/", "<boost/asio", "<boost/process", "<spdlog", "<unistd.h>", "<sys/",
+          "<fcntl.h>", "<fstream>", "<filesystem>", "<thread>", "<iostream>", "<random>"}},
+        {"daemon", {"\"tests/", "<boost/asio.hpp>", "<boost/beast.hpp>", "<iostream>"}},
+        {"daemon/shim",
+         {"\"core/", "\"config/", "\"daemon/", "<boost/", "<spdlog", "<fmt", "<iostream>", "<sstream>"}},
+    };
+    for (const auto& [folder, patterns] : refused) {
+        const auto files = sources_in(folder);
+        CHECK(!files.empty());
+        for (const fs::path& file : files) {
+            for (const std::string& line : lines_of(file)) {
+                for (const std::string& pattern : patterns) {
+                    CAPTURE(file.string());
+                    CHECK_FALSE(starts_with(line, "#include " + pattern));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("core reads no clock") {
+    for (const char* folder : {"core", "config"}) {
+        for (const fs::path& file : sources_in(folder)) {
+            for (const std::string& line : lines_of(file)) {
+                CAPTURE(file.string());
+                CHECK(line.find("_clock::now") == std::string::npos);
+                CHECK(line.find("std::time(") == std::string::npos);
+            }
+        }
+    }
+}
+
+TEST_CASE("every header is included once and no file grows without end") {
+    for (const char* folder : {"core", "config", "daemon", "tests"}) {
+        for (const fs::path& file : sources_in(folder)) {
+            const auto lines = lines_of(file);
+            CAPTURE(file.string());
+            CHECK(lines.size() <= 600);
+            if (file.extension() == ".h") {
+                CHECK(std::find(lines.begin(), lines.end(), "#pragma once") != lines.end());
+            }
+        }
+    }
+}
+
+TEST_CASE("no name of a process is ever signalled") {
+    for (const char* folder : {"core", "config", "daemon", "tests", "tools", "systemd"}) {
+        for (const auto& entry : fs::recursive_directory_iterator(source / folder)) {
+            if (!entry.is_regular_file() || entry.path().filename() == "house_rules_test.cpp") {
+                continue;
+            }
+            for (const std::string& line : lines_of(entry.path())) {
+                CAPTURE(entry.path().string());
+                CHECK(line.find("pkill") == std::string::npos);
+                CHECK(line.find("killall") == std::string::npos);
+            }
+        }
+    }
+}
