@@ -13,8 +13,8 @@ struct ErrorText {
     std::string remedy = {};
 };
 
-// Written Error{message} or Error{message, remedy}. The texts are in a base so that a string alone does not convert
-// to an Error, which would make Result<std::string> ambiguous.
+// Written Error{message} or Error{message, remedy}. The texts are in a base so that a string alone does not
+// convert to an Error, which would make Result<std::string> ambiguous.
 struct Error : ErrorText {
     // "message; remedy" on one line (control characters of foreign text are escaped).
     [[nodiscard]] std::string line() const;

@@ -75,7 +75,7 @@ std::optional<RunName> parse_run_directory_name(std::string_view name) {
     std::uint32_t number = 0;
     const char* const end = name.data() + name.size();
     const auto [rest, problem] = std::from_chars(name.data(), end, number);
-    if (problem != std::errc{} || number == 0 || rest == end || *rest != '-') {
+    if (problem != std::errc{} || name.front() == '0' || rest == end || *rest != '-') {
         return std::nullopt;
     }
     const auto step = parse_step_kind(name.substr(static_cast<std::size_t>(rest - name.data()) + 1));
@@ -107,6 +107,7 @@ Result<RunSpec> read_run_spec(const JsonDocument& document) {
     ObjectReader reader(document.root(), "", fault);
     read_version(reader);
     reader.require("task_id", spec.task_id);
+    reader.require("step");
     reader.read_as("step", spec.run.step, parse_step_kind, "prepare, work, integrate or discard");
     reader.require("number", spec.run.number);
     reader.require("attempt", spec.run.attempt);
@@ -126,6 +127,7 @@ Result<ProcessIdentity> read_process_identity(const JsonDocument& document) {
     ObjectReader reader(document.root(), "", fault);
     read_version(reader);
     reader.require("pid", pid);
+    reader.require("start_ticks");
     reader.read("start_ticks", identity.start_ticks);
     reader.require("boot_id", identity.boot_id);
     if (reader.ok() && (pid == 0 || pid > 0x7fffffffU)) {

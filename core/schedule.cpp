@@ -247,12 +247,27 @@ void end_when_idle(Supervisor& supervisor, const Selection& selection, std::vect
            blocked != nullptr ? blocked_reason(*blocked) : "the queue is drained", actions);
 }
 
+// Pauses are measured on the wall clock, which may be set back: no pause becomes longer than the longest
+// there is.
+void limit_pauses(Supervisor& supervisor, Instant now) {
+    Milliseconds longest = longest_start_pause;
+    for (const Milliseconds pause : supervisor.settings.push_backoff) {
+        longest = std::max(longest, pause);
+    }
+    for (auto* tasks : {&supervisor.active, &supervisor.discards}) {
+        for (ActiveTask& task : *tasks) {
+            task.not_before = std::min(task.not_before, now + longest);
+        }
+    }
+}
+
 }  // namespace
 
 void schedule(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
     if (supervisor.finished) {
         return;
     }
+    limit_pauses(supervisor, now);
     if (supervisor.mode != Mode::running && idle(supervisor)) {
         finish(supervisor, drained_exit_code(supervisor),
                supervisor.mode == Mode::ending ? "ended on request" : "drained on request", actions);

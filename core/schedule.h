@@ -7,6 +7,9 @@
 
 namespace ralph::core {
 
+// The longest pause between two tries to start a run.
+inline constexpr Milliseconds longest_start_pause{30'000};
+
 // Appends StartRun, LoadQueue, WakeAt and Finish actions.
 void schedule(Supervisor& supervisor, Instant now, std::vector<Action>& actions);
 

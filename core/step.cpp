@@ -13,8 +13,6 @@
 namespace ralph::core {
 namespace {
 
-constexpr Milliseconds longest_start_pause{30'000};
-
 // One event being handled.
 class Handler {
   public:
@@ -383,9 +381,7 @@ void Handler::operator()(const event::QueueLoaded& event) {
         supervisor_.queue_fresh = true;
         supervisor_.queue_requested = false;
     }
-    if (first) {
-        prune(supervisor_, now_, actions_);
-    }
+    prune(supervisor_, now_, actions_);
 }
 
 void Handler::operator()(const event::QueueInvalid& event) {

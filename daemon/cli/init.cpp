@@ -43,7 +43,8 @@ Result<void> write_if_missing(const std::string& path, const std::string& text,
     if (path_exists(path)) {
         return {};
     }
-    if (auto saved = write_file_durably(path, text, path.ends_with("trust.jsonc") ? 0600 : shared_mode); !saved) {
+    if (auto saved = write_file_durably(path, text, path.ends_with("trust.jsonc") ? 0600 : shared_mode);
+        !saved) {
         return saved;
     }
     written.push_back(path);

@@ -73,9 +73,10 @@ Result<void> consult_run_directories(const Settings& settings, Recovered& recove
     return {};
 }
 
-// A crash between a terminal record and the mark that its runs are dealt with.
-Result<void> settle_terminal(const Settings& settings, const core::ParallelState& state) {
-    for (const core::WorkerRecord& record : state.workers) {
+// A crash between a terminal record and the mark that its runs are dealt with. A failed or blocked record
+// with a run that lives (possible when the previous generation of the state had to be used) is not terminal.
+Result<void> settle_terminal(const Settings& settings, core::ParallelState& state) {
+    for (core::WorkerRecord& record : state.workers) {
         if (!record.is_terminal()) {
             continue;
         }
@@ -83,8 +84,12 @@ Result<void> settle_terminal(const Settings& settings, const core::ParallelState
         if (!history) {
             return history.error();
         }
-        const bool over = history->newest && history->newest->end;
-        if (over) {
+        const bool lives = history->newest && !history->newest->end;
+        if (lives && history->newest->run.step != core::StepKind::discard &&
+            record.lifecycle != core::Lifecycle::completed) {
+            record.mark_running();  // or integrating, as recovering the run will find
+        }
+        if (history->newest && !lives) {
             if (auto settled = settle_runs(settings.paths, record.task_id, history->last_number); !settled) {
                 return settled;
             }

@@ -28,7 +28,9 @@ core::Instant wall_clock() {
     return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
 }
 
-std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+std::string folder_of(const std::string& path) {
+    return path.substr(0, path.rfind('/'));
+}
 
 }  // namespace
 
@@ -217,6 +219,7 @@ void Runtime::perform(const core::action::SettleRuns& action) {
 }
 
 void Runtime::perform(const core::action::ForgetRetryRequest& action) {
+    retries_.erase(action.task_id);
     if (const auto removed = remove_file(settings_.paths.retry_requests() + "/" + action.task_id); !removed) {
         spdlog::warn("{}", removed.error().line());
     }
@@ -361,9 +364,9 @@ void Runtime::look_for_retry_requests() {
             continue;
         }
         auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id));
-        if (history) {
+        if (history && retries_.insert(task_id).second) {
             post(core::event::RetryRequested{task_id, std::move(*history)});
-        } else {
+        } else if (!history) {
             spdlog::warn("{} {}", task_id, history.error().line());
         }
     }

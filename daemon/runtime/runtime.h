@@ -14,6 +14,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -89,6 +90,7 @@ class Runtime {
     bool save_failed_ = false;
     std::optional<core::Instant> wake_instant_;
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
+    std::set<std::string> retries_;  // requests that were posted and are not dealt with yet
     int signals_seen_ = 0;
     int exit_code_ = core::exit_could_not_run;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "core/queue_validation.h"
 #include "core/task_codec.h"
@@ -63,6 +64,18 @@ Result<std::vector<core::RunName>> runs_of(const Paths& paths, const std::string
     return runs;
 }
 
+core::RunHistory::Newest newest_of(RunView view, const std::string& workspace) {
+    core::RunHistory::Newest newest{view.run, view.spec ? view.spec->slot : 0, std::nullopt, std::nullopt,
+                                    view.outcome};
+    if (!view.shim_alive) {
+        newest.end = end_of(view);
+        if (view.run.step == core::StepKind::work) {
+            newest.marker = read_marker(workspace);
+        }
+    }
+    return newest;
+}
+
 }  // namespace
 
 Result<RunView> view_run(const std::string& directory, core::Run run) {
@@ -119,33 +132,31 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
     core::RunHistory history;
     history.workspace_exists = is_directory(workspace);
     const std::uint32_t settled = settled_number(paths, task_id);
+    core::StepKind step_before = core::StepKind::prepare;
     for (const core::RunName& name : *runs) {
-        const bool newest = &name == &runs->back() && name.number > settled;
-        history.last_number = name.number;
-        history.work_attempts += name.step == core::StepKind::work ? 1 : 0;
-        if (name.number <= settled) {
-            history.settled_step = name.step;
-            history.settled_integrations += name.step == core::StepKind::integrate ? 1 : 0;
-            continue;
-        }
         const core::Run run{name.step, name.number, 1};
         auto view = view_run(paths.run(task_id, run), run);
         if (!view) {
             return view.error();
         }
-        if (!newest) {
-            const bool lost = !view->exit && view->worker_started;
-            history.restarts = name.step == runs->back().step && lost ? history.restarts + 1 : 0;
-            history.integrations += name.step == core::StepKind::integrate && view->exit ? 1 : 0;
+        history.last_number = name.number;
+        history.work_attempts += name.step == core::StepKind::work && view->worker_started ? 1 : 0;
+        // The decision maker does not count an integration that it stopped itself.
+        const bool integrated = name.step == core::StepKind::integrate && view->exit && !view->exit->stopped;
+        if (name.number <= settled) {
+            history.settled_step = name.step;
+            history.settled_integrations += integrated ? 1 : 0;
             continue;
         }
-        history.newest = core::RunHistory::Newest{view->run, view->spec ? view->spec->slot : 0, std::nullopt,
-                                                  std::nullopt, view->outcome};
-        if (!view->shim_alive) {
-            history.newest->end = end_of(*view);
-            if (name.step == core::StepKind::work) {
-                history.newest->marker = read_marker(workspace);
-            }
+        // Lost runs in a row of one step; what never began changes nothing.
+        if (name.step != std::exchange(step_before, name.step) || view->exit) {
+            history.restarts = 0;
+        }
+        if (name.number == runs->back().number) {
+            history.newest = newest_of(std::move(*view), workspace);
+        } else {
+            history.restarts += !view->exit && view->worker_started ? 1 : 0;
+            history.integrations += integrated ? 1 : 0;
         }
     }
     return history;

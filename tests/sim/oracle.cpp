@@ -34,6 +34,28 @@ bool holds_slot(const FakeRun& run) {
     return run.run.step == StepKind::prepare || run.run.step == StepKind::work;
 }
 
+// Since the task was selected or retried: all before that is settled.
+std::uint32_t integrations_ended(const FakeTask& task) {
+    return static_cast<std::uint32_t>(
+        std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
+            return run.run.number > task.settled && run.run.step == StepKind::integrate &&
+                   run.status == FakeRun::Status::exited && !run.exit.stopped;
+        }));
+}
+
+std::uint32_t losses_in_a_row(const FakeTask& task) {
+    std::uint32_t losses = 0;
+    for (auto run = task.runs.rbegin(); run != task.runs.rend(); ++run) {
+        if (run->executed() && run->run.number > task.settled && run->run.step != StepKind::discard) {
+            if (run->status != FakeRun::Status::lost) {
+                break;
+            }
+            ++losses;
+        }
+    }
+    return losses;
+}
+
 }  // namespace
 
 void Oracle::on_start(const core::action::StartRun& start, const core::ParallelState& durable,
@@ -65,6 +87,7 @@ void Oracle::on_start(const core::action::StartRun& start, const core::ParallelS
                    task.id, "the workspace of an active task is discarded");
             break;
     }
+    demand(losses_in_a_row(task) <= circumstances.max_restarts, task.id, "restarted more often than allowed");
     if (start.run.step == StepKind::work) {
         demand(!task.landed, task.id, "a landed task is worked on again");
         demand(task.workspace, task.id, "work starts without a workspace");
@@ -105,29 +128,6 @@ void Oracle::check_integration(const core::action::StartRun& start,
         demand(integrations_ended(task) < circumstances.max_push_attempts, task.id,
                "more integrations than were allowed");
     }
-}
-
-std::uint32_t Oracle::integrations_ended(const FakeTask& task) const {
-    const auto epoch = epochs_.find(task.id);
-    const std::uint32_t first = epoch == epochs_.end() ? 1 : epoch->second.first_run;
-    return static_cast<std::uint32_t>(
-        std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
-            return run.run.number >= first && run.run.step == StepKind::integrate &&
-                   run.status == FakeRun::Status::exited && !run.exit.stopped;
-        }));
-}
-
-std::uint32_t Oracle::losses_in_a_row(const FakeTask& task) const {
-    std::uint32_t losses = 0;
-    for (auto run = task.runs.rbegin(); run != task.runs.rend(); ++run) {
-        if (run->executed()) {
-            if (run->status != FakeRun::Status::lost) {
-                break;
-            }
-            ++losses;
-        }
-    }
-    return losses;
 }
 
 void Oracle::check_completed(const core::WorkerRecord& record) const {
@@ -185,7 +185,7 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
 }
 
 void Oracle::check_move(const core::WorkerRecord* from, const core::WorkerRecord& to,
-                        const Circumstances& circumstances) {
+                        const Circumstances& circumstances) const {
     const FakeTask& task = world_.task(to.task_id);
     const bool was_terminal = from == nullptr || (from->lifecycle != Lifecycle::running &&
                                                   from->lifecycle != Lifecycle::integrating);
@@ -200,7 +200,6 @@ void Oracle::check_move(const core::WorkerRecord* from, const core::WorkerRecord
         demand(task.live() == nullptr || task.live()->run.step == StepKind::discard ||
                    circumstances.state_was_lost,
                task.id, "selected while a run of it is alive");
-        epochs_[task.id].first_run = task.runs.empty() ? 1 : task.runs.back().run.number + 1;
     }
     switch (to.lifecycle) {
         case Lifecycle::running:
@@ -221,7 +220,7 @@ void Oracle::check_move(const core::WorkerRecord* from, const core::WorkerRecord
 }
 
 void Oracle::on_saved(const core::ParallelState& before, const core::ParallelState& after,
-                      const Circumstances& circumstances) {
+                      const Circumstances& circumstances) const {
     for (const core::WorkerRecord& record : after.workers) {
         const core::WorkerRecord* const old = record_of(before, record.task_id);
         if (old == nullptr || old->lifecycle != record.lifecycle) {

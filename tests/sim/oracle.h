@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 
 #include "core/supervisor.h"
@@ -32,7 +31,7 @@ class Oracle {
     void on_start(const core::action::StartRun& start, const core::ParallelState& durable,
                   const Circumstances& circumstances) const;
     void on_saved(const core::ParallelState& before, const core::ParallelState& after,
-                  const Circumstances& circumstances);
+                  const Circumstances& circumstances) const;
     void on_settled(const core::action::SettleRuns& settle) const;
     // At any time.
     void check_world() const;
@@ -40,22 +39,15 @@ class Oracle {
     void on_calm_end(const core::ParallelState& durable, int exit_code, bool limited) const;
 
   private:
-    // Since the task was selected or retried.
-    struct Epoch {
-        std::uint32_t first_run = 1;
-    };
     void check_slot(const core::action::StartRun& start, const Circumstances& circumstances) const;
     void check_integration(const core::action::StartRun& start, const Circumstances& circumstances) const;
     void check_completed(const core::WorkerRecord& record) const;
     void check_failed(const core::WorkerRecord& record, const Circumstances& circumstances) const;
     void check_blocked(const core::WorkerRecord& record, const Circumstances& circumstances) const;
     void check_move(const core::WorkerRecord* from, const core::WorkerRecord& to,
-                    const Circumstances& circumstances);
-    [[nodiscard]] std::uint32_t integrations_ended(const FakeTask& task) const;
-    [[nodiscard]] std::uint32_t losses_in_a_row(const FakeTask& task) const;
+                    const Circumstances& circumstances) const;
 
     const World& world_;
-    std::map<std::string, Epoch, std::less<>> epochs_;
 };
 
 }  // namespace ralph::sim

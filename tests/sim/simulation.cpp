@@ -181,6 +181,9 @@ void Simulation::disturb_supervisor(std::uint32_t kind) {
         deliver(core::event::StopRequested{15});
     } else if (kind < 62) {
         FakeTask& task = world_.tasks()[random_.below(world_.tasks().size())];
+        if (task.retry_request) {
+            return;  // there is one already
+        }
         record(task.id + " retry is requested");
         task.retry_request = true;
         post(task.id, core::event::RetryRequested{task.id, world_.history(task)});

@@ -55,6 +55,9 @@ FakeRun& World::make_run(const core::action::StartRun& start, bool with_spec) {
     made.slot = start.slot;
     made.has_spec = with_spec;
     FakeTask& owner = task(start.task_id);
+    if (start.run.step == StepKind::discard) {
+        owner.finished = false;  // whatever becomes of the run, nobody builds on what it may have left
+    }
     owner.runs.push_back(std::move(made));
     return owner.runs.back();
 }
@@ -66,7 +69,7 @@ bool World::launch(FakeRun& run, FakeTask& task) {
     run.status = FakeRun::Status::alive;
     run.ends_at = now_ + random_.below(20'000);
     plan(run, task);
-    if (run.run.step == StepKind::prepare || run.run.step == StepKind::discard) {
+    if (run.run.step == StepKind::prepare) {
         task.finished = false;
     }
     return true;

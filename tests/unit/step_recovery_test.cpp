@@ -237,7 +237,7 @@ TEST_CASE("step recovery: a marker beside the end of a worker") {
     CHECK(driver.error("T1") == "cannot push");
 }
 
-// Found by ralph-sim, seed 277 (and by reading): the spec was not written, so nothing is known but the name.
+// Found by ralph-sim: the spec was not written, so nothing is known but the name.
 TEST_CASE("step recovery: an attempt number that was not written is worked out") {
     StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::running)});
     RunHistory found = history({StepKind::work, 5, 1}, 0, unstarted);
@@ -281,6 +281,10 @@ TEST_CASE("step recovery: with fewer workers than before, what is alive counts")
     CHECK(driver.ended("T2", 2, 0) ==
           lines({"announce T2 running -> integrating attempt=1",
                  "start T2 3-integrate attempt=1 integration=1", "start T1 2-work attempt=1 slot=0"}));
+    StepDriver other(with_workers(1), {record("T1", Lifecycle::running), record("T2", Lifecycle::running)});
+    other.recovered("T1", history({StepKind::prepare, 1, 1}, 0, std::nullopt));
+    other.recovered("T2", history({StepKind::work, 2, 1}, 1, std::nullopt));
+    CHECK(other.ended("T1", 1, 0).empty());  // though slot 0 is its own
 }
 
 TEST_CASE("step recovery: nothing is selected until all records are recovered") {
