@@ -67,6 +67,11 @@ std::optional<StepKind> parse_step_kind(std::string_view text) {
     return std::nullopt;
 }
 
+bool counts_as_lost(StepKind step, const ExitRecord& record) {
+    return step != StepKind::work && record.kind == ExitRecord::Kind::signalled && !record.stopped &&
+           !record.timed_out;
+}
+
 std::string run_directory_name(const Run& run) {
     return fmt::format("{}-{}", run.number, to_string(run.step));
 }

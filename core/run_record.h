@@ -88,6 +88,11 @@ struct UnstartedRun {
 };
 using RunEnd = std::variant<ExitRecord, LostRun, UnstartedRun>;
 
+// Whether a run that ended so counts as lost. Prepare, integrate and discard are idempotent and decide
+// nothing before they end: one that was killed by a signal that is not of our sending runs again. A worker
+// that was killed has failed.
+[[nodiscard]] bool counts_as_lost(StepKind step, const ExitRecord& record);
+
 // What a step says of itself: an optional document beside its exit code, for people and for later steps.
 struct Outcome {
     std::string summary;  // one line, becomes last_error when the step did not succeed

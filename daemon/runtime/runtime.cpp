@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/queue_edit.h"
 #include "core/state_codec.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"
@@ -158,6 +159,11 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
 }
 
 void Runtime::perform(const core::action::StartRun& action) {
+    if (action.run.step != core::StepKind::discard &&
+        !path_exists(settings_.paths.task_file(action.task_id))) {
+        keep_and_start(action);
+        return;
+    }
     auto launch = build_launch(settings_, executables_, supervisor_.state.target_branch, supervisor_.settings,
                                action, wall_clock());
     if (!launch) {
@@ -168,6 +174,35 @@ void Runtime::perform(const core::action::StartRun& action) {
     spdlog::debug("{} {} is started as run {}", action.task_id, core::to_string(action.run.step),
                   action.run.number);
     make_run(action.task_id, action.run)->launch(std::move(*launch));
+}
+
+// A crash came between the record and the task's text (or somebody removed it): the queue has it. A task that
+// has left the queue gets a text without content, so that prepare finds out whether it has landed or is gone.
+void Runtime::keep_and_start(const core::action::StartRun& action) {
+    const auto unstarted = [this, action](std::string reason) {
+        post(core::event::RunEnded{
+            action.task_id, action.run.number, core::UnstartedRun{std::move(reason)}, {}, {}});
+    };
+    if (!supervisor_.queue) {
+        unstarted("the queue could not be read yet");
+        return;
+    }
+    core::Task task = core::make_task(action.task_id, action.task_id, wall_clock());
+    for (const core::TaskFile* const file : {&supervisor_.queue->done, &supervisor_.queue->queue}) {
+        if (const core::Task* const found = file->find(action.task_id)) {
+            task = *found;
+        }
+    }
+    asio::post(helper_, [this, action, unstarted, task = std::move(task)] {
+        auto kept = keep_task(settings_.paths, task);
+        asio::post(context_, [this, action, unstarted, kept = std::move(kept)] {
+            if (kept) {
+                perform(action);
+            } else {
+                unstarted(kept.error().message);
+            }
+        });
+    });
 }
 
 void Runtime::perform(const core::action::ReadHistory& action) {

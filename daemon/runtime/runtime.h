@@ -58,6 +58,7 @@ class Runtime {
     void perform(const core::action::Note& action);
     void perform(const core::action::Finish& action);
 
+    void keep_and_start(const core::action::StartRun& action);
     Result<void> start_watching();
     void recover_tasks();
     void read_task_history(const std::string& task_id, std::shared_ptr<const core::Task> task);

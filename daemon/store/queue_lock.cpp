@@ -60,33 +60,55 @@ Error held(const std::string& directory, const std::optional<QueueLockOwner>& ow
                  "wait for it to end, or end it"};
 }
 
+// Lock directories are made and taken apart beside the others' sight, in the cache folder: queue-lock.<pid>.
+constexpr std::string_view staging_prefix = "queue-lock.";
+
+// Removes what processes that died on the way left there.
+void clear_staging(const std::string& cache) {
+    const auto names = list_directory(cache);
+    if (!names) {
+        return;
+    }
+    for (const std::string& name : *names) {
+        int pid = 0;
+        const char* const end = name.data() + name.size();
+        if (name.rfind(staging_prefix, 0) == 0 &&
+            std::from_chars(name.data() + staging_prefix.size(), end, pid).ptr == end && pid > 0 &&
+            (pid == ::getpid() || (::kill(pid, 0) != 0 && errno == ESRCH))) {
+            static_cast<void>(remove_tree(cache, name));
+        }
+    }
+}
+
 // A lock directory appears with its owner file in it, in one step, so that no crash leaves one without an
 // owner.
-Result<bool> place(const std::string& directory, const std::string& text) {
-    const std::string prepared = fmt::format("{}.{}", directory, ::getpid());
+Result<bool> place(const Paths& paths, const std::string& text) {
+    const std::string directory = paths.queue_lock();
+    if (auto made = make_directories(paths.cache()); !made) {
+        return made.error();
+    }
+    clear_staging(paths.cache());
+    const std::string prepared = fmt::format("{}/{}{}", paths.cache(), staging_prefix, ::getpid());
     if (auto made = make_directories(prepared); !made) {
         return made.error();
     }
-    const auto withdraw = [&prepared] {
-        static_cast<void>(remove_file(prepared + "/owner"));
-        static_cast<void>(::rmdir(prepared.c_str()));
-    };
     if (auto written = write_file_durably(prepared + "/owner", text); !written) {
-        withdraw();
+        clear_staging(paths.cache());
         return written.error();
     }
     if (::renameat2(AT_FDCWD, prepared.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE) == 0) {
         return true;
     }
     const int reason = errno;
-    withdraw();
+    clear_staging(paths.cache());
     return reason == EEXIST ? Result<bool>{false} : Result<bool>{system_error("create", directory, reason)};
 }
 
 // Moves the stale directory aside and looks again at what was moved: a lock that somebody took in between
 // goes back.
-Result<void> clear_stale(const std::string& directory, const QueueLockOwner& stale) {
-    const std::string aside = fmt::format("{}.stale.{}", directory, ::getpid());
+Result<void> clear_stale(const Paths& paths, const QueueLockOwner& stale) {
+    const std::string directory = paths.queue_lock();
+    const std::string aside = fmt::format("{}/{}{}", paths.cache(), staging_prefix, ::getpid());
     if (::rename(directory.c_str(), aside.c_str()) != 0) {
         return errno == ENOENT ? Result<void>{} : Result<void>{system_error("rename", directory, errno)};
     }
@@ -96,8 +118,8 @@ Result<void> clear_stale(const std::string& directory, const QueueLockOwner& sta
             ::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE));
         return {};
     }
-    const std::size_t slash = aside.rfind('/');
-    return remove_tree(aside.substr(0, slash), aside.substr(slash + 1));
+    clear_staging(paths.cache());
+    return {};
 }
 
 }  // namespace
@@ -136,7 +158,7 @@ Result<QueueLock> QueueLock::acquire(const Paths& paths, const std::string& labe
     const std::string directory = paths.queue_lock();
     constexpr int tries = 3;
     for (int i = 0; i < tries; ++i) {
-        auto placed = place(directory, owner_text(label, now));
+        auto placed = place(paths, owner_text(label, now));
         if (!placed) {
             return placed.error();
         }
@@ -150,7 +172,7 @@ Result<QueueLock> QueueLock::acquire(const Paths& paths, const std::string& labe
         if (!owner || (!is_dead(*owner) && !is_predecessor(*owner, predecessor))) {
             return held(directory, owner);
         }
-        if (auto cleared = clear_stale(directory, *owner); !cleared) {
+        if (auto cleared = clear_stale(paths, *owner); !cleared) {
             return cleared.error();
         }
     }

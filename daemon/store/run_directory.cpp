@@ -64,11 +64,22 @@ Result<std::vector<core::RunName>> runs_of(const Paths& paths, const std::string
     return runs;
 }
 
-core::RunHistory::Newest newest_of(RunView view, const std::string& workspace) {
+// A start that a crash cut off leaves beginnings of files. Should its shim still come, it finds its file gone
+// and gives up.
+void clear_beginnings(const std::string& directory) {
+    for (const char* name : {"spec.json.new", "shim.json.new", "worker.json.new", "exit.json.reserved"}) {
+        static_cast<void>(remove_file(directory + "/" + name));
+    }
+}
+
+core::RunHistory::Newest newest_of(RunView view, const std::string& directory, const std::string& workspace) {
     core::RunHistory::Newest newest{view.run, view.spec ? view.spec->slot : 0, std::nullopt, std::nullopt,
                                     view.outcome};
     if (!view.shim_alive) {
         newest.end = end_of(view);
+        if (!view.exit) {
+            clear_beginnings(directory);
+        }
         if (view.run.step == core::StepKind::work) {
             newest.marker = read_marker(workspace);
         }
@@ -110,7 +121,9 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
 
 core::RunEnd end_of(const RunView& view) {
     if (view.exit) {
-        return *view.exit;
+        return core::counts_as_lost(view.run.step, *view.exit)
+                   ? core::RunEnd{core::LostRun{"it " + describe(*view.exit)}}
+                   : core::RunEnd{*view.exit};
     }
     if (!view.worker_started) {
         return core::UnstartedRun{"the start was not finished"};
@@ -141,21 +154,23 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
         }
         history.last_number = name.number;
         history.work_attempts += name.step == core::StepKind::work && view->worker_started ? 1 : 0;
+        const bool lost = view->exit ? core::counts_as_lost(name.step, *view->exit) : view->worker_started;
         // The decision maker does not count an integration that it stopped itself.
-        const bool integrated = name.step == core::StepKind::integrate && view->exit && !view->exit->stopped;
+        const bool integrated =
+            name.step == core::StepKind::integrate && view->exit && !lost && !view->exit->stopped;
         if (name.number <= settled) {
             history.settled_step = name.step;
             history.settled_integrations += integrated ? 1 : 0;
             continue;
         }
         // Lost runs in a row of one step; what never began changes nothing.
-        if (name.step != std::exchange(step_before, name.step) || view->exit) {
+        if (name.step != std::exchange(step_before, name.step) || (view->exit && !lost)) {
             history.restarts = 0;
         }
         if (name.number == runs->back().number) {
-            history.newest = newest_of(std::move(*view), workspace);
+            history.newest = newest_of(std::move(*view), paths.run(task_id, run), workspace);
         } else {
-            history.restarts += !view->exit && view->worker_started ? 1 : 0;
+            history.restarts += lost ? 1 : 0;
             history.integrations += integrated ? 1 : 0;
         }
     }

@@ -64,9 +64,9 @@ class Project {
     // Every file below .ralph with its content, but for logs: to see that nothing was changed.
     [[nodiscard]] std::string snapshot() const;
 
-  private:
-    [[nodiscard]] std::vector<std::string> environment() const;
+    [[nodiscard]] std::vector<std::string> environment() const;  // of all that is run
 
+  private:
     TemporaryDirectory folder_;
     std::optional<daemon::Child> supervisor_;
 };

@@ -1,0 +1,200 @@
+// ralph-crash: kill a process of ralph at every system call that writes, start again, and see that nothing
+// shows.
+//
+//   ralph-crash --role supervisor|shim|integrate|prepare [--from N] [--to N] [--every N]
+//
+// Each point is a run of its own: a fresh project with a task that lands, one that fails and one that ends
+// blocked by a conflict; one process of the role is killed before its n-th call of the write class; a killed
+// supervisor is started again. Then the end is compared with that of an undisturbed run. Prints what differs,
+// and the number of points.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+
+#include "core/jsonc.h"
+#include "tests/crash/tracer.h"
+#include "tests/support/project.h"
+
+namespace {
+
+using ralph::core::Lifecycle;
+using ralph::tests::Project;
+using ralph::tests::Role;
+namespace fs = std::filesystem;
+
+const std::map<std::string, Role> roles{{"supervisor", Role::supervisor},
+                                        {"shim", Role::shim},
+                                        {"integrate", Role::integrate},
+                                        {"prepare", Role::prepare}};
+
+std::string ledger(const Project& project, const std::string& id, const std::string& what) {
+    return "echo " + what + " >> '" + project.outside("ledger-" + id) + "'; ";
+}
+
+void fill(const Project& project) {
+    project.add("lands", ledger(project, "RQ-0001", "begin") + "echo blue > README; " +
+                             ledger(project, "RQ-0001", "end"));
+    project.add("fails", ledger(project, "RQ-0002", "begin") + ledger(project, "RQ-0002", "end") + "exit 7");
+    project.add("conflicts",
+                ledger(project, "RQ-0003", "begin") +
+                    "echo green > README; until git ls-remote -q origin main | grep -qv $RALPH_BASE_SHA; do "
+                    "sleep 0.05; done; " +
+                    ledger(project, "RQ-0003", "end"));
+    project.commit_and_push("queue");
+}
+
+// Processes that were started in the project: all carry its folder in their environment.
+std::size_t processes_of(const Project& project) {
+    std::size_t found = 0;
+    const std::string mark = "TMPDIR=" + project.folder().path();
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+        std::ifstream file(entry.path() / "environ", std::ios::binary);
+        const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+        found += text.find(mark) != std::string::npos ? 1 : 0;
+    }
+    return found;
+}
+
+std::vector<std::string> left_over_files(const Project& project) {
+    std::vector<std::string> found;
+    for (const char* place : {"/.ralph", "/.git"}) {
+        for (const auto& entry : fs::recursive_directory_iterator(project.root() + place)) {
+            const std::string name = entry.path().filename().string();
+            const bool temporary = name.ends_with(".new") || name.ends_with(".lock") ||
+                                   name == "exit.json.reserved" ||
+                                   entry.path().string().ends_with("/.ralph/lock");
+            const bool ours_for_good =
+                name == "supervisor.lock" || name == "repository.lock" || name == "integrate.lock";
+            if (temporary && !ours_for_good) {
+                found.push_back(entry.path().string());
+            }
+        }
+    }
+    return found;
+}
+
+// What a user would find at the end. `exact_ledger`: no worker was lost, so each ran exactly once.
+std::vector<std::string> differences(const Project& project, bool exact_ledger) {
+    std::vector<std::string> found;
+    const auto expect = [&](bool condition, const std::string& what) {
+        if (!condition) {
+            found.push_back(what);
+        }
+    };
+    const std::map<std::string, Lifecycle> ends{{"RQ-0001", Lifecycle::completed},
+                                                {"RQ-0002", Lifecycle::failed},
+                                                {"RQ-0003", Lifecycle::blocked_push}};
+    for (const auto& [id, lifecycle] : ends) {
+        const auto record = project.record(id);
+        expect(record && record->lifecycle == lifecycle,
+               fmt::format("{} is {}: {}", id, record ? to_string(record->lifecycle) : "missing",
+                           record ? record->last_error.value_or("") : ""));
+        const std::string text = Project::read(project.outside("ledger-" + id));
+        if (exact_ledger) {
+            expect(text == "begin\nend\n", id + " has the ledger " + text);
+        }
+    }
+    const auto failed = project.record("RQ-0002");
+    expect(failed && failed->last_error.value_or("").find("status 7") != std::string::npos,
+           "the true exit status is not told");
+    const auto subjects = project.remote_subjects();
+    const std::vector<std::string> wanted{"ralph: archive RQ-0001 queue bookkeeping", "RQ-0001: lands",
+                                          "queue", "begin"};
+    expect(subjects == wanted, "the remote's history is: " + fmt::format("{}", fmt::join(subjects, ", ")));
+    expect(project.git(project.remote(), {"show", "main:README"}) == "blue\n", "the remote's README differs");
+    expect(project.remote_done() == std::vector<std::string>{"RQ-0001"}, "the remote's done.jsonc differs");
+    expect(project.git(project.root(), {"status", "--porcelain"}).empty(), "the checkout is not clean");
+    expect(Project::read(project.root() + "/README") == "blue\n", "the checkout was not brought forward");
+    std::vector<std::string> workspaces;
+    std::error_code missing;
+    for (const auto& entry : fs::directory_iterator(project.workspaces(), missing)) {
+        workspaces.push_back(entry.path().filename().string());
+    }
+    std::sort(workspaces.begin(), workspaces.end());
+    expect(workspaces == std::vector<std::string>{"RQ-0002", "RQ-0003"},
+           "the workspaces are: " + fmt::format("{}", fmt::join(workspaces, ", ")));
+    expect(Project::eventually([&] { return processes_of(project) == 0; }), "processes are left");
+    for (const std::string& file : left_over_files(project)) {
+        found.push_back("left over: " + file);
+    }
+    return found;
+}
+
+struct Options {
+    Role role = Role::supervisor;
+    int from = 1;
+    int to = 1'000'000;
+    int every = 1;
+};
+
+// False when the role makes fewer calls than n.
+bool check_point(const Options& options, int n, int& failures) {
+    Project project;
+    fill(project);
+    const std::vector<std::string> command{std::string(RALPH_BINARY_DIR) + "/ralph", "run", "--parallel",
+                                           "3"};
+    const std::string log = project.outside("run.log");
+    const auto traced =
+        ralph::tests::run_and_kill(command, project.environment(), project.root(), log, options.role, n);
+    if (!traced.killed) {
+        return false;
+    }
+    std::string second;
+    if (options.role == Role::supervisor) {
+        const auto end = project.ralph({"run", "--parallel", "3"});
+        second = end.errors;
+    }
+    const auto different = differences(project, options.role != Role::shim);
+    if (!different.empty()) {
+        ++failures;
+        std::printf("point %d (before %s):\n", n, traced.call.c_str());
+        for (const std::string& line : different) {
+            std::printf("  %s\n", line.c_str());
+        }
+        std::printf("--- first run\n%s--- second run\n%s", Project::read(log).c_str(), second.c_str());
+        std::fflush(stdout);
+    }
+    return true;
+}
+
+int number(const char* text) {
+    return static_cast<int>(std::strtol(text, nullptr, 10));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    std::string name = "supervisor";
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const std::string option = argv[i];
+        if (option == "--role" && roles.count(argv[i + 1]) > 0) {
+            name = argv[i + 1];
+            options.role = roles.at(name);
+        } else if (option == "--from") {
+            options.from = number(argv[i + 1]);
+        } else if (option == "--to") {
+            options.to = number(argv[i + 1]);
+        } else if (option == "--every") {
+            options.every = std::max(1, number(argv[i + 1]));
+        } else {
+            std::fprintf(stderr,
+                         "usage: ralph-crash --role supervisor|shim|integrate|prepare [--from N] [--to N] "
+                         "[--every N]\n");
+            return 2;
+        }
+    }
+    int points = 0;
+    int failures = 0;
+    for (int n = options.from; n <= options.to && check_point(options, n, failures); n += options.every) {
+        ++points;
+    }
+    std::printf("%s: killed at %d points, %d of them left a trace\n", name.c_str(), points, failures);
+    return failures == 0 && points > 0 ? 0 : 1;
+}
