@@ -131,8 +131,8 @@ std::optional<Timestamp> parse(std::string_view rest) {
         return std::nullopt;
     }
     const std::int64_t day_number = std::chrono::sys_days{date}.time_since_epoch().count();
-    const std::int64_t seconds =
-        day_number * 86'400 + *hour * 3'600 + *minute * 60 + (*second == 60 ? 59 : *second) - *offset * 60LL;
+    const std::int64_t seconds = day_number * 86'400 + *hour * 3'600LL + *minute * 60LL +
+                                 (*second == 60 ? 59 : *second) - *offset * 60LL;
     return Timestamp{saturated(seconds, fraction), *offset};
 }
 

@@ -119,7 +119,8 @@ void LiveTable::show(const core::Supervisor& supervisor) {
         size.ws_col = 80;
         size.ws_row = 24;
     }
-    auto lines = table_lines(supervisor, size.ws_col - 1U, std::max(4, size.ws_row - 4));
+    const std::size_t height = size.ws_row > 8U ? size.ws_row - 4U : 4U;
+    auto lines = table_lines(supervisor, size.ws_col - 1U, height);
     const std::lock_guard<std::mutex> guard(mutex_);
     if (closed_ || lines == lines_) {
         return;

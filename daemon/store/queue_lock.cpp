@@ -163,7 +163,7 @@ Result<QueueLock> QueueLock::acquire(const Paths& paths, const std::string& labe
             return placed.error();
         }
         if (*placed) {
-            return QueueLock(directory, directory + "/owner");
+            return QueueLock(paths.cache(), directory, directory + "/owner");
         }
         const auto owner = read_owner(directory);
         if (!owner && !path_exists(directory)) {
@@ -188,17 +188,32 @@ Result<QueueLock> QueueLock::acquire_shared(const Paths& paths, const std::strin
             !written) {
             return written.error();
         }
-        return QueueLock(directory, sidecar);
+        return QueueLock(paths.cache(), directory, sidecar);
     }
     return acquire(paths, std::string(shared_label), now, std::nullopt);
 }
 
+// In one step as well: at no instant is there a lock directory without an owner, which nobody could clear.
+// While sharers hold it, too, only our own file goes.
 QueueLock::~QueueLock() {
-    if (directory_.empty()) {
+    if (cache_.empty()) {
         return;
     }
-    static_cast<void>(::unlink(owner_.c_str()));
-    static_cast<void>(::rmdir(directory_.c_str()));  // stays while a sharer's file is in it
+    const auto names = list_directory(directory_);
+    const bool alone = names && names->size() == 1;
+    const std::string aside = fmt::format("{}/{}{}", cache_, staging_prefix, ::getpid());
+    if (!alone || ::renameat2(AT_FDCWD, directory_.c_str(), AT_FDCWD, aside.c_str(), RENAME_NOREPLACE) != 0) {
+        static_cast<void>(::unlink(owner_.c_str()));
+        static_cast<void>(::rmdir(directory_.c_str()));
+        return;
+    }
+    const auto moved = list_directory(aside);
+    if (moved && moved->size() > 1) {  // somebody has come to share it in between
+        static_cast<void>(::unlink((aside + owner_.substr(directory_.size())).c_str()));
+        static_cast<void>(
+            ::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, directory_.c_str(), RENAME_NOREPLACE));
+    }
+    clear_staging(cache_);
 }
 
 }  // namespace ralph::daemon

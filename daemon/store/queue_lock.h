@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "core/run_record.h"
 #include "daemon/paths.h"
@@ -34,17 +35,18 @@ class QueueLock {
     [[nodiscard]] static Result<QueueLock> acquire_shared(const Paths& paths, const std::string& now);
 
     QueueLock(QueueLock&& other) noexcept
-        : directory_(std::move(other.directory_)), owner_(std::move(other.owner_)) {
-        other.directory_.clear();
-    }
+        : cache_(std::exchange(other.cache_, {})),
+          directory_(std::move(other.directory_)),
+          owner_(std::move(other.owner_)) {}
     QueueLock& operator=(QueueLock&&) = delete;
     QueueLock(const QueueLock&) = delete;
     QueueLock& operator=(const QueueLock&) = delete;
     ~QueueLock();
 
   private:
-    QueueLock(std::string directory, std::string owner)
-        : directory_(std::move(directory)), owner_(std::move(owner)) {}
+    QueueLock(std::string cache, std::string directory, std::string owner)
+        : cache_(std::move(cache)), directory_(std::move(directory)), owner_(std::move(owner)) {}
+    std::string cache_;  // empty in a lock that was moved from
     std::string directory_;
     std::string owner_;
 };
