@@ -51,6 +51,7 @@ class Handler {
     void end_discard(Tasks::iterator task, const RunEnd& end, const Outcome& outcome);
     void end_lost(Tasks::iterator task, const LostRun& lost);
     void end_unstarted(ActiveTask& task, const UnstartedRun& unstarted);
+    [[nodiscard]] bool not_yet(ActiveTask& task, const Outcome& outcome);
     void apply(Tasks::iterator task, TaskEvent what, const std::string& detail);
     void go_on(ActiveTask& task, TaskEvent what);
     void retire(Tasks::iterator task, Lifecycle lifecycle);
@@ -194,6 +195,21 @@ void Handler::end_unstarted(ActiveTask& task, const UnstartedRun& unstarted) {
     }
 }
 
+// Prepare says that the task is not on the target branch yet. A supervisor that waits for new tasks sees them
+// when they are added, which is before they are pushed; it tries again as often as it would try to land.
+bool Handler::not_yet(ActiveTask& task, const Outcome& outcome) {
+    if (!supervisor_.settings.continuous || supervisor_.mode == Mode::ending ||
+        ++task.start_failures >= supervisor_.settings.max_push_attempts) {
+        return false;
+    }
+    if (task.start_failures == 1) {
+        note(false, task.task_id, fmt::format("waits: {}", outcome.summary));
+    }
+    task.phase = Phase::ready;
+    task.not_before = now_ + backoff_after(task.start_failures, supervisor_.settings.push_backoff);
+    return true;
+}
+
 void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::optional<BlockMarker>& marker,
                       const Outcome& outcome) {
     if (task->run.step == StepKind::discard) {
@@ -212,6 +228,9 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     }
     const auto& record = std::get<ExitRecord>(end);
     const StepKind step = task->run.step;
+    if (step == StepKind::prepare && record.exited_with(exit_try_again) && not_yet(*task, outcome)) {
+        return;
+    }
     if (step == StepKind::integrate && !record.stopped) {
         ++task->integrations;
         // Set, not counted up: applying the same end again after a crash changes nothing.
@@ -250,6 +269,9 @@ void Handler::end_discard(Tasks::iterator task, const RunEnd& end, const Outcome
              fmt::format("the workspace could not be removed: {}; the next start tries again", why));
     } else {
         forget_kept(task->task_id);
+    }
+    if (!outcome.note.empty()) {
+        note(true, task->task_id, outcome.note);
     }
     actions_.emplace_back(action::SettleRuns{task->task_id, task->run.number});
     supervisor_.discards.erase(task);

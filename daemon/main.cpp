@@ -1,4 +1,7 @@
 // The command line: what there is and how it is called. What the commands do is in daemon/cli/.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <string>
 
@@ -161,7 +164,17 @@ int run_command_line(int argc, char** argv) {
 
 }  // namespace
 
+// A file that we open must never become standard output or error because those were closed.
+void fill_standard_descriptors() {
+    int opened = 0;
+    do {
+        opened = ::open("/dev/null", O_RDWR);
+    } while (opened >= 0 && opened <= STDERR_FILENO);
+    ::close(opened);
+}
+
 int main(int argc, char** argv) {
+    fill_standard_descriptors();
     try {
         return run_command_line(argc, argv);
     } catch (const std::exception& error) {

@@ -71,6 +71,15 @@ Result<void> extend_gitignore(const std::string& path, std::vector<std::string>&
     return write_file_durably(path, content, shared_mode);
 }
 
+bool is_trusting(const std::string& path) {
+    const auto text = read_file(path);
+    if (!text || !*text) {
+        return false;
+    }
+    const auto trusted = config::read_trust(config::Layer{path, **text});
+    return trusted && *trusted;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust) {
@@ -95,6 +104,9 @@ Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool
     }
     if (made) {
         made = extend_gitignore(root + "/.gitignore", written);
+    }
+    if (made && trust && path_exists(paths.trust()) && !is_trusting(paths.trust())) {
+        made = remove_file(paths.trust());
     }
     if (made && (own || trust)) {
         made = write_if_missing(paths.trust(), config::trust_text(wall_clock()), written);

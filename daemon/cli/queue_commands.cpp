@@ -54,6 +54,27 @@ Result<Addition> with_new_task(const Settings& settings, const TaskAddArguments&
     return Addition{std::move(*id), std::move(queue)};
 }
 
+// Those of ours who add at the same time wait for each other; the Rust tools' lock, which cannot be waited
+// for, comes second.
+Result<std::string> add_under_locks(const Settings& settings, const TaskAddArguments& arguments) {
+    const auto lock = FileLock::acquire(settings.paths.repository_lock(), FileLock::Wait::yes);
+    if (!lock) {
+        return lock.error();
+    }
+    const auto shared = QueueLock::acquire_shared(settings.paths, core::format_rfc3339(wall_clock()));
+    if (!shared) {
+        return shared.error();
+    }
+    auto addition = with_new_task(settings, arguments);
+    if (!addition) {
+        return addition.error();
+    }
+    if (auto saved = write_file_durably(settings.queue_file, core::task_file_text(addition->queue)); !saved) {
+        return saved.error();
+    }
+    return std::move(addition->id);
+}
+
 }  // namespace
 
 int add_task(const CommonArguments& common, const TaskAddArguments& arguments) {
@@ -68,23 +89,11 @@ int add_task(const CommonArguments& common, const TaskAddArguments& arguments) {
     if (auto made = make_directories(settings->paths.parallel()); !made) {
         return report_error(made.error());
     }
-    auto shared = QueueLock::acquire_shared(settings->paths, core::format_rfc3339(wall_clock()));
-    if (!shared) {
-        return report_error(shared.error());
+    const auto id = add_under_locks(*settings, arguments);
+    if (!id) {
+        return report_error(id.error());
     }
-    auto lock = FileLock::acquire(settings->paths.repository_lock(), FileLock::Wait::yes);
-    if (!lock) {
-        return report_error(lock.error());
-    }
-    auto addition = with_new_task(*settings, arguments);
-    if (!addition) {
-        return report_error(addition.error());
-    }
-    if (auto saved = write_file_durably(settings->queue_file, core::task_file_text(addition->queue));
-        !saved) {
-        return report_error(saved.error());
-    }
-    print(addition->id + "\n");
+    print(*id + "\n");  // after the locks: whoever reads this may be gone, and we with it
     return 0;
 }
 

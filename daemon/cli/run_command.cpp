@@ -136,15 +136,18 @@ Result<Preflight> preflight(const CommonArguments& common, const RunArguments& a
     if (!executables) {
         return executables.error();
     }
+    const auto state = read_state_file(settings->paths.state());
+    const bool has_work_in_progress = state && *state && (*state)->active_count() > 0;
     auto branch = target_branch(*settings);
+    if (!branch && has_work_in_progress && !(*state)->target_branch.empty()) {
+        branch = (*state)->target_branch;
+    }
     if (!branch) {
         return branch.error();
     }
     if (auto checked = check_workspace_root(*settings); !checked) {
         return checked.error();
     }
-    const auto state = read_state_file(settings->paths.state());
-    const bool has_work_in_progress = state && *state && (*state)->active_count() > 0;
     if (!has_work_in_progress) {
         if (auto checked = check_queue(*settings, arguments.include_draft); !checked) {
             return checked.error();

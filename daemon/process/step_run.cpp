@@ -27,6 +27,7 @@ constexpr std::chrono::seconds ready_patience{30};
 constexpr std::chrono::seconds deaf_shim_patience{10};
 constexpr std::chrono::milliseconds adoption_pause{50};
 constexpr int adoption_tries = 200;
+constexpr std::chrono::milliseconds look_again_pause{500};
 
 // waitid's P_PIDFD; glibc 2.36 has it, its header guards differ.
 constexpr idtype_t by_pidfd = static_cast<idtype_t>(3);
@@ -146,11 +147,11 @@ void StepRun::adopt() {
 
 void StepRun::try_adopt() {
     const auto view = view_run(directory_, run_);
-    if (!view || !view->shim_alive) {
+    if (view && !view->shim_alive) {
         on_gone();
         return;
     }
-    if (view->shim) {
+    if (view && view->shim) {
         if (auto pidfd = open_process(*view->shim)) {
             watch(std::move(*pidfd));
             return;
@@ -204,13 +205,32 @@ void StepRun::on_gone() {
     if (pidfd_.is_open()) {
         pidfd_.close();
     }
+    look_at_end();
+}
+
+// What cannot be read now (no descriptor left, an I/O error) is not an outcome: it is read again until it can
+// be.
+void StepRun::look_at_end() {
     asio::post(helper_, [self = shared_from_this()] {
         auto view = view_run(self->directory_, self->run_);
-        core::RunEnd end = view ? end_of(*view) : core::RunEnd{core::LostRun{view.error().message}};
-        core::Outcome outcome = view ? view->outcome : core::Outcome{};
+        if (!view) {
+            asio::post(self->context_, [self] { self->look_again(); });
+            return;
+        }
+        core::RunEnd end = end_of(*view);
+        core::Outcome outcome = view->outcome;
         asio::post(self->context_, [self, end = std::move(end), outcome = std::move(outcome)] {
             self->finish(end, outcome);
         });
+    });
+}
+
+void StepRun::look_again() {
+    timer_.expires_after(look_again_pause);
+    timer_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
+        if (!cancelled) {
+            self->look_at_end();
+        }
     });
 }
 

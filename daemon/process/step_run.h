@@ -56,6 +56,8 @@ class StepRun : public std::enable_shared_from_this<StepRun> {
     void try_adopt();
     void watch(FileDescriptor pidfd);
     void on_gone();
+    void look_at_end();
+    void look_again();
     void unstarted(std::string reason);
     void finish(core::RunEnd end, core::Outcome outcome);
 

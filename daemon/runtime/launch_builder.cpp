@@ -9,6 +9,7 @@
 #include <map>
 
 #include "core/check.h"
+#include "daemon/process/environment.h"
 #include "daemon/store/run_directory.h"
 
 extern char**
@@ -16,6 +17,10 @@ extern char**
 
 namespace ralph::daemon {
 namespace {
+
+// Linux refuses a single argument or variable of 128 KiB and more.
+constexpr std::size_t longest_argument = 100'000;
+constexpr std::size_t longest_title = 4'000;
 
 using Environment = std::map<std::string, std::string>;
 
@@ -29,9 +34,9 @@ Environment inherited_environment() {
             continue;
         }
         const std::string_view name = text.substr(0, equals);
-        if (name.substr(0, 6) == "RALPH_" || name == "NOTIFY_SOCKET" || name == "WATCHDOG_USEC" ||
-            name == "WATCHDOG_PID" || name == "LISTEN_FDS" || name == "LISTEN_PID" ||
-            name == "LISTEN_FDNAMES") {
+        if (name.substr(0, 6) == "RALPH_" || names_git_repository(name) || name == "NOTIFY_SOCKET" ||
+            name == "WATCHDOG_USEC" || name == "WATCHDOG_PID" || name == "LISTEN_FDS" ||
+            name == "LISTEN_PID" || name == "LISTEN_FDNAMES") {
             continue;
         }
         environment.emplace(name, text.substr(equals + 1));
@@ -102,7 +107,11 @@ Result<Executables> find_executables() {
 }
 
 std::string worker_refusal(const Settings& settings, const core::Task& task) {
-    if (task.custom_field("run") != nullptr) {
+    if (const std::string* const run = task.custom_field("run")) {
+        if (run->size() > longest_argument) {
+            return fmt::format("the command of {} is longer than {} bytes; put it into a script",
+                               core::trimmed(task.id), longest_argument);
+        }
         return settings.trusted ? ""
                                 : fmt::format(
                                       "{} brings its own command (custom_fields.run), and this repository is "
@@ -125,7 +134,8 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     if (!task && start.run.step != core::StepKind::discard) {
         return task.error();
     }
-    const std::string title(task ? core::trimmed(task->title) : std::string_view{});
+    const std::string title(
+        (task ? core::trimmed(task->title) : std::string_view{}).substr(0, longest_title));
     const std::string workspace = settings.workspace(start.task_id);
     const std::string attempt = std::to_string(start.run.attempt);
     StepCommand command = step_command(settings, executables, task ? *task : core::Task{}, start.run.step,

@@ -50,7 +50,11 @@ Runtime::Runtime(Settings settings, Executables executables, const SupervisorLoc
 
 int Runtime::run() {
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
-        signals_.add(signal);
+        struct sigaction inherited {};
+        static_cast<void>(::sigaction(signal, nullptr, &inherited));
+        if (signal != SIGHUP || inherited.sa_handler != SIG_IGN) {  // nohup means it
+            signals_.add(signal);
+        }
     }
     wait_for_signal();
     if (auto watching = start_watching(); !watching) {
@@ -60,6 +64,7 @@ int Runtime::run() {
     recover_tasks();
     load_queue_now(true, true);
     look_for_retry_requests();
+    look_for_stop_request();
     context_.run();
     helper_.join();
     reporter_.close();
@@ -81,9 +86,17 @@ void Runtime::decide() {
     while (!events_.empty()) {
         const core::Event event = std::move(events_.front());
         events_.pop_front();
-        auto actions = core::step(supervisor_, event, wall_clock());
-        actions_.insert(actions_.end(), std::make_move_iterator(actions.begin()),
-                        std::make_move_iterator(actions.end()));
+        for (core::Action& action : core::step(supervisor_, event, wall_clock())) {
+            // What only ends or tells something needs no record first, and must not wait for a disk that is
+            // full.
+            if (const auto* const end = std::get_if<core::action::EndRun>(&action)) {
+                perform(*end);
+            } else if (const auto* const note = std::get_if<core::action::Note>(&action)) {
+                perform(*note);
+            } else {
+                actions_.push_back(std::move(action));
+            }
+        }
     }
     commit();
 }
@@ -338,7 +351,8 @@ void Runtime::recover_tasks() {
         read_task_history(task.task_id, nullptr);
     }
     for (const core::WorkerRecord* record : supervisor_.state.by_lifecycle(core::Lifecycle::completed)) {
-        if (!is_directory(settings_.workspace(record->task_id))) {
+        const std::string half_removed = settings_.workspace_root + "/." + record->task_id + ".discarded";
+        if (!is_directory(settings_.workspace(record->task_id)) && !is_directory(half_removed)) {
             continue;
         }
         const auto history =

@@ -551,7 +551,10 @@ void Shim::report() {
         ftruncate(reserved_, static_cast<off_t>(record.size())) == 0 && fsync(reserved_) == 0 &&
         renameat(run_directory, reserved_name, run_directory, "exit.json") == 0 && fsync(run_directory) == 0;
     int pause_ms = 100;
-    while (!durable) {
+    struct stat directory {};
+    // In a directory that somebody removed nothing can be written any more; then the run is lost, and known
+    // to be.
+    while (!durable && fstat(run_directory, &directory) == 0 && directory.st_nlink > 0) {
         poll(nullptr, 0, pause_ms);
         pause_ms = pause_ms < 5000 ? pause_ms * 2 : 5000;
         durable = write_durably("exit.json", record);

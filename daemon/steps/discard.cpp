@@ -26,6 +26,16 @@ Result<core::Outcome> discard(const StepContext& context) {
                 "look what is in it, then remove it"};
         }
         remove_stale_locks(workspace);
+        // What is on the remote is only known when the remote was asked, and when it is the right one.
+        auto known = configure_workspace(context.settings, workspace);
+        if (known) {
+            known = workspace.fetch_origin();
+        }
+        if (!known) {
+            return Error{fmt::format("{} is not removed, since origin cannot be asked what it holds: {}",
+                                     context.workspace, known.error().message),
+                         known.error().remedy};
+        }
         auto kept = keep_work(context.settings, workspace, context.task_id);
         if (!kept) {
             return Error{fmt::format("{} is not removed, since its work cannot be kept: {}",

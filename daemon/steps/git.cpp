@@ -50,9 +50,11 @@ std::optional<std::string> as_optional(std::string text) {
 std::vector<std::string> environment_without_git() {
     std::vector<std::string> kept;
     for (std::string& line : our_environment()) {
-        const bool is_needed = starts_with_any(
-            line, {"GIT_SSH=", "GIT_SSH_COMMAND=", "GIT_ASKPASS=", "GIT_AUTHOR_", "GIT_COMMITTER_",
-                   "GIT_CONFIG_GLOBAL=", "GIT_CONFIG_SYSTEM=", "GIT_CONFIG_NOSYSTEM="});
+        // How to reach a remote, who commits and what is configured stays; what would change how git speaks
+        // does not.
+        const bool is_needed =
+            starts_with_any(line, {"GIT_SSH", "GIT_ASKPASS=", "GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_",
+                                   "GIT_SSL_", "GIT_HTTP_", "GIT_PROXY_", "GIT_ALLOW_PROTOCOL="});
         if (is_needed || !starts_with_any(line, {"GIT_"})) {
             kept.push_back(std::move(line));
         }

@@ -50,6 +50,9 @@ class Integration {
         if (auto stop = commit_work(context_, workspace_); !stop || *stop) {
             return stop ? std::move(**stop) : not_now(stop.error());
         }
+        if (auto configured = configure_workspace(context_.settings, workspace_); !configured) {
+            return not_now(configured.error());
+        }
         if (auto fetched = workspace_.fetch_origin(); !fetched) {
             return not_now(fetched.error());
         }
@@ -59,6 +62,9 @@ class Integration {
                                                "`ralph run parallel retry --task {}`",
                                                context_.target_branch, context_.task_id))
                          : not_now(there.error());
+        }
+        if (auto stop = check_completeness(context_, workspace_); !stop || *stop) {
+            return stop ? std::move(**stop) : not_now(stop.error());
         }
         auto bookkeeping = read_bookkeeping(context_.settings, workspace_, context_.target_branch);
         if (!bookkeeping) {

@@ -25,6 +25,11 @@ using Stop = std::optional<Ending>;
                                                    core::Outcome& outcome);
 
 // One commit of everything that the worker left uncommitted, except queue and done.
+// Whether HEAD is all that the worker made. Commits on another branch, and commits of a repository within the
+// workspace that exist nowhere else, would be left behind when the workspace is removed: an operator has to
+// decide.
+[[nodiscard]] core::Result<Stop> check_completeness(const StepContext& context, const Git& workspace);
+
 [[nodiscard]] core::Result<Stop> commit_work(const StepContext& context, const Git& workspace);
 
 // Takes back the bookkeeping commit of an earlier attempt, then puts the work on top of origin/<branch>.

@@ -18,6 +18,7 @@ namespace ralph::daemon {
 namespace {
 
 constexpr int already_landed = static_cast<int>(core::exit_already_landed);
+constexpr int not_on_target_yet = static_cast<int>(core::exit_try_again);
 
 class Preparation {
   public:
@@ -135,7 +136,7 @@ class Preparation {
     }
 
     Result<int> make_ready(const Git& workspace) {
-        if (auto configured = configure(workspace); !configured) {
+        if (auto configured = configure_workspace(context_.settings, workspace); !configured) {
             return configured.error();
         }
         if (auto fetched = bring_refs(workspace); !fetched) {
@@ -151,9 +152,10 @@ class Preparation {
         }
         if (bookkeeping->tracked && bookkeeping->queue.find(context_.task_id) == nullptr) {
             // Found out now, and not when an expensive worker is through.
-            return Error{fmt::format("{} is not in {} on {}", context_.task_id,
-                                     context_.settings.queue_relative, context_.target()),
-                         "commit and push the queue"};
+            outcome_.summary =
+                fmt::format("{} is not in {} on {}; commit and push the queue", context_.task_id,
+                            context_.settings.queue_relative, context_.target());
+            return not_on_target_yet;
         }
         return check_out(workspace, bookkeeping->tracked);
     }
@@ -190,36 +192,6 @@ class Preparation {
             return synced.error();
         }
         return 0;
-    }
-
-    // The remote is the repository's, and so is who commits.
-    Result<void> configure(const Git& workspace) {
-        auto fetch = repository_.origin_url(Git::Direction::fetch);
-        auto push = repository_.origin_url(Git::Direction::push);
-        if (!fetch || !push) {
-            return fetch ? push.error() : fetch.error();
-        }
-        if (!*fetch && !*push) {
-            return Error{fmt::format("{} has no remote named origin", context_.settings.paths.root),
-                         "add it with `git remote add origin URL`"};
-        }
-        auto name = repository_.config_value("user.name");
-        auto email = repository_.config_value("user.email");
-        if (!name || !email) {
-            return name ? email.error() : name.error();
-        }
-        const std::pair<const char*, std::string> values[] = {
-            {"remote.origin.url", fetch->value_or(push->value_or(""))},
-            {"remote.origin.pushurl", push->value_or(fetch->value_or(""))},
-            {"remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"},
-            {"user.name", name->value_or("ralph")},
-            {"user.email", email->value_or("ralph@localhost")}};
-        for (const auto& [key, value] : values) {
-            if (auto set = workspace.set_config(key, value); !set) {
-                return set;
-            }
-        }
-        return {};
     }
 
     Result<void> bring_refs(const Git& workspace) {

@@ -5,6 +5,7 @@
 #include "daemon/steps/landing_details.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/store/files.h"
+#include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
 namespace {
@@ -39,12 +40,34 @@ Result<bool> is_our_bookkeeping(const StepContext& context, const Git& workspace
     return are_bookkeeping_files(context, split_at_nul(*changed));
 }
 
+// After which commit the worker's own work begins: after the base that it was given, if the target has lost
+// that base meanwhile (somebody removed commits by force, and they must not come back with the work); else
+// after the target.
+Result<std::string> begin_of_work(const StepContext& context, const Git& workspace,
+                                  const std::string& target) {
+    const std::string base = newest_base_sha(context.settings.paths, context.task_id);
+    if (base.empty()) {
+        return target;
+    }
+    auto known = workspace.resolve(base + "^{commit}");
+    if (!known || !*known) {
+        return known ? Result<std::string>{target} : Result<std::string>{known.error()};
+    }
+    auto below_work = workspace.is_ancestor(base, "HEAD");
+    auto below_target = workspace.is_ancestor(base, target);
+    if (!below_work || !below_target) {
+        return below_work ? below_target.error() : below_work.error();
+    }
+    return *below_work && !*below_target ? base : target;
+}
+
 // Runs the rebase. A conflict in nothing but queue and done is no conflict, since the bookkeeping that
 // follows takes both from the target anyway.
-Result<ProgramEnd> rebase_onto(const StepContext& context, const Git& workspace, const std::string& target) {
+Result<ProgramEnd> rebase_onto(const StepContext& context, const Git& workspace, const std::string& target,
+                               const std::string& begin) {
     const Git git = workspace.with_environment("GIT_EDITOR", "true");
     auto end = git.run({"-c", "rebase.autoSquash=false", "-c", "rebase.autoStash=false", "-c",
-                        "rebase.updateRefs=false", "rebase", "--quiet", target});
+                        "rebase.updateRefs=false", "rebase", "--quiet", "--onto", target, begin});
     while (end && end->status != 0) {
         auto conflicts = git.unmerged_paths();
         if (!conflicts) {
@@ -162,13 +185,17 @@ Result<Stop> rebase_work(const StepContext& context, const Git& workspace) {
     }
     // A worker that has merged the target keeps its merge; a rebase would lose how it resolved the conflicts.
     auto on_top = workspace.is_ancestor(target, "HEAD");
-    if (!on_top || *on_top) {
-        return on_top ? Result<Stop>{Stop{}} : Result<Stop>{on_top.error()};
+    auto begin = begin_of_work(context, workspace, target);
+    if (!on_top || !begin) {
+        return on_top ? begin.error() : on_top.error();
+    }
+    if (*on_top && *begin == target) {
+        return Stop{};
     }
     if (auto set = workspace.expect({"update-ref", before_rebase, "HEAD"}); !set) {
         return set.error();
     }
-    auto rebased = rebase_onto(context, workspace, target);
+    auto rebased = rebase_onto(context, workspace, target, *begin);
     if (!rebased) {
         return rebased.error();
     }

@@ -54,6 +54,36 @@ bool is_usable_workspace(const Git& workspace) {
     return tree && *tree && workspace.dirty_paths(Git::Untracked::no);
 }
 
+Result<void> configure_workspace(const Settings& settings, const Git& workspace) {
+    const Git repository(settings.paths.root);
+    auto fetch = repository.origin_url(Git::Direction::fetch);
+    auto push = repository.origin_url(Git::Direction::push);
+    if (!fetch || !push) {
+        return fetch ? push.error() : fetch.error();
+    }
+    if (!*fetch && !*push) {
+        return Error{fmt::format("{} has no remote named origin", settings.paths.root),
+                     "add it with `git remote add origin URL`"};
+    }
+    auto name = repository.config_value("user.name");
+    auto email = repository.config_value("user.email");
+    if (!name || !email) {
+        return name ? email.error() : name.error();
+    }
+    const std::pair<const char*, std::string> values[] = {
+        {"remote.origin.url", fetch->value_or(push->value_or(""))},
+        {"remote.origin.pushurl", push->value_or(fetch->value_or(""))},
+        {"remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"},
+        {"user.name", name->value_or("ralph")},
+        {"user.email", email->value_or("ralph@localhost")}};
+    for (const auto& [key, value] : values) {
+        if (auto set = workspace.set_config(key, value); !set) {
+            return set;
+        }
+    }
+    return {};
+}
+
 void remove_stale_locks(const Git& workspace) {
     std::error_code problem;
     for (const auto& entry : fs::directory_iterator(git_folder(workspace), problem)) {

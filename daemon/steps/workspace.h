@@ -15,6 +15,9 @@ namespace ralph::daemon {
 // Has a .git folder of its own, a commit, and a readable index.
 [[nodiscard]] bool is_usable_workspace(const Git& workspace);
 
+// The remote is the repository's, and so is who commits, whatever a worker has set meanwhile.
+[[nodiscard]] core::Result<void> configure_workspace(const Settings& settings, const Git& workspace);
+
 // Removes lock files of git: only for repositories in which no git can be running.
 void remove_stale_locks(const Git& workspace);
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -104,6 +105,20 @@ Result<bool> place(const Paths& paths, const std::string& text) {
     return reason == EEXIST ? Result<bool>{false} : Result<bool>{system_error("create", directory, reason)};
 }
 
+// Sharers that died leave their files in a directory whose owner has gone. Nobody holds it when all of them
+// are dead.
+bool only_dead_sharers(const std::string& directory) {
+    const auto names = list_directory(directory);
+    if (!names || names->empty()) {
+        return false;
+    }
+    return std::all_of(names->begin(), names->end(), [&directory](const std::string& name) {
+        const auto text = read_file(directory + "/" + name, 1ULL << 16);
+        const auto sharer = text && *text ? parse_queue_lock_owner(**text) : std::nullopt;
+        return name.rfind("owner_task_", 0) == 0 && sharer && is_dead(*sharer);
+    });
+}
+
 // Moves the stale directory aside and looks again at what was moved: a lock that somebody took in between
 // goes back.
 Result<void> clear_stale(const Paths& paths, const QueueLockOwner& stale) {
@@ -167,6 +182,10 @@ Result<QueueLock> QueueLock::acquire(const Paths& paths, const std::string& labe
         }
         const auto owner = read_owner(directory);
         if (!owner && !path_exists(directory)) {
+            continue;
+        }
+        if (!owner && only_dead_sharers(directory)) {
+            static_cast<void>(remove_tree(paths.ralph(), "lock"));
             continue;
         }
         if (!owner || (!is_dead(*owner) && !is_predecessor(*owner, predecessor))) {

@@ -92,6 +92,7 @@ core::RunHistory::Newest newest_of(RunView view, const std::string& directory, c
 Result<RunView> view_run(const std::string& directory, core::Run run) {
     RunView view;
     view.run = run;
+    view.exists = is_directory(directory);
     // Before the records: a shim writes its exit record first and frees the lock after that.
     auto alive = is_locked(directory + "/lock");
     if (!alive) {
@@ -103,15 +104,18 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     auto exit = read_document(directory + "/exit.json", core::read_exit_record);
     auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
     view.worker_started = path_exists(directory + "/worker.json");
-    if (spec && *spec) {
+    // Without these the run would be taken for one that was lost, or for another; the others are written by
+    // steps, or matter only while the shim lives.
+    if (!spec || !exit) {
+        return spec ? exit.error() : spec.error();
+    }
+    if (*spec) {
         view.run.attempt = (*spec)->run.attempt;
         view.spec = std::move(*spec);
     }
+    view.exit = std::move(*exit);
     if (shim) {
         view.shim = std::move(*shim);
-    }
-    if (exit) {
-        view.exit = std::move(*exit);
     }
     if (outcome && *outcome) {
         view.outcome = std::move(**outcome);
@@ -124,6 +128,9 @@ core::RunEnd end_of(const RunView& view) {
         return core::counts_as_lost(view.run.step, *view.exit)
                    ? core::RunEnd{core::LostRun{"it " + describe(*view.exit)}}
                    : core::RunEnd{*view.exit};
+    }
+    if (!view.exists) {
+        return core::LostRun{"its run directory was removed"};
     }
     if (!view.worker_started) {
         return core::UnstartedRun{"the start was not finished"};

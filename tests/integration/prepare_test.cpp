@@ -114,7 +114,7 @@ TEST_CASE("prepare says what is missing") {
     }
     SUBCASE("the task") {
         context = fixture.context("RQ-0009");
-        CHECK(run_prepare_step(context) == 1);
+        CHECK(run_prepare_step(context) == 75);
         CHECK(fixture.outcome().summary ==
               "RQ-0009 is not in .ralph/queue.jsonc on origin/main; commit and push the queue");
     }

@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include "daemon/steps/landing.h"
+#include "daemon/steps/landing_details.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+using core::Result;
+
+constexpr std::string_view gitlink_mode = "160000";
+
+// Local branches with commits that are neither in HEAD nor on origin.
+Result<std::vector<std::string>> stray_branches(const Git& workspace) {
+    auto refs = workspace.output({"for-each-ref", "--format=%(refname:short)%00", "refs/heads"});
+    if (!refs) {
+        return refs.error();
+    }
+    std::vector<std::string> stray;
+    for (std::string& name : split_at_nul(*refs)) {
+        name.erase(0, name.find_first_not_of('\n') == std::string::npos ? name.size()
+                                                                        : name.find_first_not_of('\n'));
+        if (name.empty()) {
+            continue;
+        }
+        auto missing = workspace.output(
+            {"rev-list", "--max-count=1", "refs/heads/" + name, "--not", "HEAD", "--remotes=origin"});
+        if (!missing) {
+            return missing.error();
+        }
+        if (!missing->empty()) {
+            stray.push_back(std::move(name));
+        }
+    }
+    return stray;
+}
+
+// Why a repository within the workspace would lose something with it; empty if it would not.
+Result<std::string> loss_of_nested(const std::string& folder, const std::string& commit) {
+    if (!path_exists(folder + "/.git")) {
+        return std::string{};  // a pointer only, as it came with the check-out
+    }
+    const Git nested(folder);
+    auto dirty = nested.dirty_paths(Git::Untracked::yes);
+    if (!dirty) {
+        return dirty.error();
+    }
+    if (!dirty->empty()) {
+        return std::string("has uncommitted changes");
+    }
+    auto published = nested.output({"for-each-ref", "--count=1", "--contains", commit, "refs/remotes"});
+    if (!published) {
+        return published.error();
+    }
+    return published->empty()
+               ? fmt::format("has commit {} that is on no remote of its own", commit.substr(0, 12))
+               : std::string{};
+}
+
+}  // namespace
+
+Result<Stop> check_completeness(const StepContext& context, const Git& workspace) {
+    auto stray = stray_branches(workspace);
+    if (!stray) {
+        return stray.error();
+    }
+    if (!stray->empty()) {
+        return Stop{blocked(fmt::format(
+            "commits on branch {} are not in HEAD and would not land; merge or remove it in {}, {}",
+            named(*stray), context.workspace, retry_command(context)))};
+    }
+    // ":<old mode> <new mode> <old object> <new object> <status>" NUL path NUL
+    auto changes = workspace.output({"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev",
+                                     "--merge-base", origin_ref(context.target_branch), "HEAD"});
+    if (!changes) {
+        return changes.error();
+    }
+    const auto fields = split_at_nul(*changes);
+    for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
+        const std::string& change = fields[i];
+        if (change.size() < 97 || change.compare(8, gitlink_mode.size(), gitlink_mode) != 0) {
+            continue;
+        }
+        const std::string commit = change.substr(56, 40);
+        auto loss = loss_of_nested(context.workspace + "/" + fields[i + 1], commit);
+        if (!loss) {
+            return loss.error();
+        }
+        if (!loss->empty()) {
+            return Stop{blocked(fmt::format(
+                "{} is a git repository of its own and {}; push it there, or remove its .git folder "
+                "so that its files land, in {}, {}",
+                core::printable(fields[i + 1]), *loss, context.workspace, retry_command(context)))};
+        }
+    }
+    return Stop{};
+}
+
+}  // namespace ralph::daemon

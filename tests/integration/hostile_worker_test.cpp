@@ -1,0 +1,115 @@
+// Workers that do what agents do: change remotes, use branches of their own, nest repositories, leave things
+// behind.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+
+#include "tests/support/project.h"
+
+using ralph::core::Lifecycle;
+using ralph::tests::Project;
+namespace fs = std::filesystem;
+
+TEST_CASE("a worker that points origin elsewhere lands on the real one all the same") {
+    Project project;
+    project.git(project.folder().path(),
+                {"clone", "-q", "--bare", project.remote(), project.outside("other.git")});
+    project.add("one", "git remote set-url origin '" + project.outside("other.git") +
+                           "'; git remote set-url --push origin '" + project.outside("other.git") +
+                           "'; echo x > x.txt");
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel"}).status == 0);
+    CHECK(project.git(project.remote(), {"show", "main:x.txt"}) == "x\n");
+}
+
+TEST_CASE("commits on a side branch are not left behind silently") {
+    Project project;
+    const std::string id = project.add(
+        "one",
+        "git checkout -q -b feature; echo f > f.txt; git add f.txt; git commit -qm f; git checkout -q main");
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel"}).status == 3);
+    CHECK(project.record(id)->lifecycle == Lifecycle::blocked_push);
+    CHECK(project.record(id)->last_error->find("feature") != std::string::npos);
+    CHECK(Project::read(project.workspaces() + "/" + id + "/.git/refs/heads/feature").size() == 41);
+}
+
+TEST_CASE("work on a branch of its own that stays checked out lands") {
+    Project project;
+    project.add("one", "git checkout -q -b feature; echo f > f.txt; git add f.txt; git commit -qm f");
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel"}).status == 0);
+    CHECK(project.git(project.remote(), {"show", "main:f.txt"}) == "f\n");
+}
+
+TEST_CASE("a repository within the workspace is not lost with it") {
+    Project project;
+    const std::string id = project.add("one",
+                                       "git init -q sub && cd sub && echo important > f && git add f && git "
+                                       "-c user.name=a -c user.email=b commit -qm x");
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel"}).status == 3);
+    CHECK(project.record(id)->lifecycle == Lifecycle::blocked_push);
+    CHECK(project.record(id)->last_error->find("sub is a git repository of its own") != std::string::npos);
+    CHECK(Project::read(project.workspaces() + "/" + id + "/sub/f") == "important\n");
+}
+
+TEST_CASE("commits that were removed from the target by force do not come back with the work") {
+    Project project;
+    project.add("one", "echo x > x.txt; while ! [ -e '" + project.outside("go") + "' ]; do sleep 0.02; done");
+    project.commit_and_push("queue");
+    Project::write(project.root() + "/secret.txt", "secret\n");
+    project.commit_and_push("secret");
+    project.start({"run", "--parallel", "2"});
+    REQUIRE(Project::eventually([&] { return fs::exists(project.workspaces() + "/RQ-0001/x.txt"); }));
+    project.git(project.root(), {"push", "-q", "--force", "origin", "HEAD~1:main"});
+    Project::write(project.outside("go"), "");
+    CHECK(project.wait() == 0);
+    const auto subjects = project.remote_subjects();
+    CHECK(std::count(subjects.begin(), subjects.end(), "secret") == 0);
+    CHECK(project.git(project.remote(), {"show", "main:x.txt"}) == "x\n");
+}
+
+TEST_CASE("a command that is too long for the system fails once, not for ever") {
+    Project project;
+    const std::string id = project.add("one", "true # " + std::string(110'000, 'x'));
+    project.commit_and_push();
+    const auto end = project.ralph({"run", "--parallel"});
+    CHECK(end.status == 1);
+    CHECK(end.errors.find(id) != std::string::npos);
+    CHECK(end.errors.find("longer than") != std::string::npos);
+}
+
+TEST_CASE("a new task of a continuous run is waited for until it is pushed") {
+    Project project;
+    project.start({"run", "--parallel", "2", "--continuous"});
+    REQUIRE(Project::eventually([&] { return fs::exists(project.paths().queue_lock()); }));
+    project.add("later", "echo later > later.txt");
+    REQUIRE(Project::eventually([&] { return project.log().find("RQ-0001 waits: ") != std::string::npos; }));
+    project.commit_and_push();
+    CHECK(Project::eventually([&] {
+        return project.record("RQ-0001") && project.record("RQ-0001")->lifecycle == Lifecycle::completed;
+    }));
+    project.signal(SIGTERM);
+    CHECK(project.wait() == 128 + SIGTERM);
+}
+
+TEST_CASE("a worker that removes its run directory is lost, and the run ends") {
+    Project project;
+    Project::write(project.root() + "/.ralph/supervisor.jsonc", "{\"max_restarts\": 0}");
+    const std::string id = project.add("one", "rm -rf \"$RALPH_RUN_DIR\"; echo x > x.txt");
+    project.commit_and_push();
+    const auto end = project.ralph({"run", "--parallel"});
+    CAPTURE(end.errors);
+    CHECK(end.status == 3);
+    CHECK(project.record(id)->lifecycle == Lifecycle::failed);
+}
+
+TEST_CASE("a stop that is asked for while a killed sharer's file lies in the queue lock") {
+    Project project;
+    Project::write(project.paths().queue_lock() + "/owner_task_4194304_0", "pid: 4194304\nlabel: task\n");
+    CHECK(project.ralph({"run", "--parallel"}).status == 0);
+    CHECK(!fs::exists(project.paths().queue_lock()));
+}
