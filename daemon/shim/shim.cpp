@@ -48,11 +48,16 @@
 #include <string_view>
 #include <vector>
 
+#include "daemon/shim/files.h"
+#include "daemon/shim/log.h"
+#include "daemon/shim/tree.h"
+
 namespace {
+
+using namespace ralph::shim;
 
 constexpr int run_directory = 3;
 constexpr int control_socket = 4;
-constexpr int log_directory = 5;
 constexpr std::size_t exit_record_size = 4096;
 constexpr const char* reserved_name = "exit.json.reserved";
 
@@ -92,35 +97,6 @@ struct Options {
     return text.data();
 }
 
-[[nodiscard]] bool write_all(int fd, std::string_view text) {
-    while (!text.empty()) {
-        const ssize_t written = write(fd, text.data(), text.size());
-        if (written < 0 && errno == EINTR) {
-            continue;
-        }
-        if (written < 0) {
-            return false;
-        }
-        text.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return true;
-}
-
-[[nodiscard]] std::string read_small_file(const char* path) {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return {};
-    }
-    std::string text;
-    std::array<char, 4096> buffer{};
-    ssize_t got = 0;
-    while ((got = read(fd, buffer.data(), buffer.size())) > 0 || (got < 0 && errno == EINTR)) {
-        text.append(buffer.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
-    }
-    close(fd);
-    return text;
-}
-
 // Field 22 of /proc/<pid>/stat; the command name before it may hold anything, so counting starts at its last
 // ')'.
 [[nodiscard]] unsigned long long start_ticks(pid_t pid) {
@@ -154,113 +130,6 @@ struct Options {
     return written && renameat(run_directory, temporary.c_str(), run_directory, name) == 0 &&
            fsync(run_directory) == 0;
 }
-
-// --- the log
-// ---------------------------------------------------------------------------------------------------
-
-// The step's output. At the limit the log is renamed to NAME.1, replacing the older part, and begun anew, so
-// that the end of the output is always there. What cannot be written is dropped and counted: a full disk
-// stops no worker.
-class Log {
-  public:
-    Log(std::string name, long long limit) : name_(std::move(name)), limit_(limit) { open_file(); }
-
-    void write(std::string_view text) {
-        if (size_ + static_cast<long long>(text.size()) > limit_ && size_ > 0) {
-            const std::string older = name_ + ".1";
-            if (renameat(log_directory, name_.c_str(), log_directory, older.c_str()) == 0) {
-                close(fd_);
-                open_file();
-            }
-        }
-        if (dropped_ > 0) {
-            const std::string gap =
-                "\n[ralph: " + std::to_string(dropped_) + " bytes of output could not be written]\n";
-            if (fd_ < 0 || !write_all(fd_, gap)) {
-                dropped_ += static_cast<long long>(text.size());
-                return;
-            }
-            dropped_ = 0;
-        }
-        if (fd_ < 0 || !write_all(fd_, text)) {
-            dropped_ += static_cast<long long>(text.size());
-        }
-        size_ += static_cast<long long>(text.size());
-    }
-
-  private:
-    void open_file() {
-        fd_ = openat(log_directory, name_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-                     0600);
-        struct stat info {};
-        size_ = fd_ >= 0 && fstat(fd_, &info) == 0 ? info.st_size : 0;
-    }
-
-    std::string name_;
-    long long limit_;
-    long long size_ = 0;
-    long long dropped_ = 0;
-    int fd_ = -1;
-};
-
-// --- the tree
-// --------------------------------------------------------------------------------------------------
-
-// The children of a process, of all its threads.
-[[nodiscard]] std::vector<pid_t> children_of(pid_t parent) {
-    std::vector<pid_t> children;
-    const std::string tasks = "/proc/" + std::to_string(parent) + "/task";
-    DIR* const directory = opendir(tasks.c_str());
-    if (directory == nullptr) {
-        return children;
-    }
-    while (const dirent* entry = readdir(directory)) {
-        if (entry->d_name[0] == '.') {
-            continue;
-        }
-        const std::string list = read_small_file((tasks + "/" + entry->d_name + "/children").c_str());
-        const char* at = list.c_str();
-        char* end = nullptr;
-        for (long pid = strtol(at, &end, 10); end != at; pid = strtol(at, &end, 10)) {
-            children.push_back(static_cast<pid_t>(pid));
-            at = end;
-        }
-    }
-    closedir(directory);
-    return children;
-}
-
-[[nodiscard]] bool contains(const std::vector<pid_t>& pids, pid_t pid) {
-    for (const pid_t candidate : pids) {
-        if (candidate == pid) {
-            return true;
-        }
-    }
-    return false;
-}
-
-// Signals every descendant, each through a pidfd that was opened while the process was listed as a child of
-// one that is in the tree: a number that was recycled meanwhile is not in that list any more.
-void signal_descendants(int signal) {
-    std::vector<pid_t> parents{getpid()};
-    for (std::size_t next = 0; next < parents.size() && parents.size() < 100'000; ++next) {
-        const pid_t parent = parents[next];
-        for (const pid_t child : children_of(parent)) {
-            const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, child, 0));
-            if (pidfd < 0) {
-                continue;
-            }
-            if (contains(children_of(parent), child) && !contains(parents, child)) {
-                syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
-                parents.push_back(child);
-            }
-            close(pidfd);
-        }
-    }
-}
-
-// --- the life of a run
-// -----------------------------------------------------------------------------------------
 
 class Shim {
   public:

@@ -72,14 +72,11 @@ void clear_beginnings(const std::string& directory) {
     }
 }
 
-core::RunHistory::Newest newest_of(RunView view, const std::string& directory, const std::string& workspace) {
+core::RunHistory::Newest newest_of(RunView view, const std::string& workspace) {
     core::RunHistory::Newest newest{view.run, view.spec ? view.spec->slot : 0, std::nullopt, std::nullopt,
                                     view.outcome};
     if (!view.shim_alive) {
         newest.end = end_of(view);
-        if (!view.exit) {
-            clear_beginnings(directory);
-        }
         if (view.run.step == core::StepKind::work) {
             newest.marker = read_marker(workspace);
         }
@@ -92,6 +89,7 @@ core::RunHistory::Newest newest_of(RunView view, const std::string& directory, c
 Result<RunView> view_run(const std::string& directory, core::Run run) {
     RunView view;
     view.run = run;
+    view.directory = directory;
     view.exists = is_directory(directory);
     // Before the records: a shim writes its exit record first and frees the lock after that.
     auto alive = is_locked(directory + "/lock");
@@ -132,6 +130,7 @@ core::RunEnd end_of(const RunView& view) {
     if (!view.exists) {
         return core::LostRun{"its run directory was removed"};
     }
+    clear_beginnings(view.directory);
     if (!view.worker_started) {
         return core::UnstartedRun{"the start was not finished"};
     }
@@ -175,7 +174,7 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
             history.restarts = 0;
         }
         if (name.number == runs->back().number) {
-            history.newest = newest_of(std::move(*view), paths.run(task_id, run), workspace);
+            history.newest = newest_of(std::move(*view), workspace);
         } else {
             history.restarts += lost ? 1 : 0;
             history.integrations += integrated ? 1 : 0;

@@ -15,6 +15,7 @@ namespace ralph::daemon {
 // A run as its directory shows it.
 struct RunView {
     core::Run run;
+    std::string directory;
     bool exists = false;  // the directory itself
     std::optional<core::RunSpec> spec;
     bool shim_alive = false;  // the lock is held

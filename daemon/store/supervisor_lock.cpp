@@ -3,6 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <thread>
+
 #include "core/task.h"
 #include "core/time.h"
 
@@ -26,10 +31,29 @@ std::optional<std::string> session_in(std::string_view content) {
     return core::parse_rfc3339(text) ? std::optional(text) : std::nullopt;
 }
 
+bool holder_is_dead(const Paths& paths) {
+    const auto owner = parse_queue_lock_owner(read_content(paths));
+    return owner && ::kill(owner->pid, 0) != 0 && errno == ESRCH;
+}
+
+// A supervisor that was killed while it started a child leaves the lock to that child until it executes its
+// program, some milliseconds later. The kernel offers no wait for a lock with an end, so it is asked again a
+// few times, and only when the holder on record is dead.
+Result<std::optional<FileLock>> acquire_patiently(const Paths& paths) {
+    constexpr int tries = 100;
+    constexpr std::chrono::milliseconds pause{20};
+    auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
+    for (int i = 0; i < tries && lock && !*lock && holder_is_dead(paths); ++i) {
+        std::this_thread::sleep_for(pause);
+        lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
+    }
+    return lock;
+}
+
 }  // namespace
 
 Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::string& now) {
-    auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
+    auto lock = acquire_patiently(paths);
     if (!lock) {
         return lock.error();
     }
