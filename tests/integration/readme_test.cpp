@@ -27,7 +27,8 @@ std::string block_after(const std::string& heading, const std::string& language)
 
 // Runs a script as a person would type it, with `ralph` in the PATH and no configuration of the machine but a
 // name.
-ralph::daemon::ProgramEnd type(const std::string& script, const std::string& folder, const std::string& home) {
+ralph::daemon::ProgramEnd type(const std::string& script, const std::string& folder,
+                               const std::string& home) {
     ralph::daemon::ProgramRequest request;
     request.program = "sh";
     request.arguments = {"-e", "-c", script};
