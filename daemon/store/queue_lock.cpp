@@ -137,6 +137,21 @@ Result<void> clear_stale(const Paths& paths, const QueueLockOwner& stale) {
     return {};
 }
 
+// As clear_stale: moved aside first, looked at again, and put back if it is somebody's after all.
+void clear_dead_sharers(const Paths& paths) {
+    const std::string directory = paths.queue_lock();
+    const std::string aside = fmt::format("{}/{}{}", paths.cache(), staging_prefix, ::getpid());
+    if (::rename(directory.c_str(), aside.c_str()) != 0) {
+        return;
+    }
+    if (!only_dead_sharers(aside)) {
+        static_cast<void>(
+            ::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE));
+        return;
+    }
+    clear_staging(paths.cache());
+}
+
 }  // namespace
 
 std::optional<QueueLockOwner> parse_queue_lock_owner(std::string_view text) {
@@ -185,7 +200,7 @@ Result<QueueLock> QueueLock::acquire(const Paths& paths, const std::string& labe
             continue;
         }
         if (!owner && only_dead_sharers(directory)) {
-            static_cast<void>(remove_tree(paths.ralph(), "lock"));
+            clear_dead_sharers(paths);
             continue;
         }
         if (!owner || (!is_dead(*owner) && !is_predecessor(*owner, predecessor))) {
