@@ -14,10 +14,6 @@ std::size_t width_of(const std::string& text) {
 
 }  // namespace
 
-core::Instant wall_clock() {
-    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
-}
-
 core::Result<Settings> open_repository(const CommonArguments& common) {
     auto root = find_repository(common.repository);
     if (!root) {

@@ -10,8 +10,6 @@
 
 namespace ralph::daemon {
 
-[[nodiscard]] core::Instant wall_clock();
-
 // The settings of the repository that --repo names.
 [[nodiscard]] core::Result<Settings> open_repository(const CommonArguments& common);
 

@@ -10,6 +10,7 @@
 #include "core/task_codec.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/init.h"
+#include "daemon/clock.h"
 #include "daemon/steps/git.h"
 #include "daemon/store/state_store.h"
 

@@ -7,6 +7,7 @@
 #include "core/queue_edit.h"
 #include "core/task_codec.h"
 #include "daemon/cli/common.h"
+#include "daemon/clock.h"
 #include "daemon/store/files.h"
 #include "daemon/store/queue_lock.h"
 #include "daemon/store/supervisor_lock.h"

@@ -1,4 +1,4 @@
-// ralph run: preflight, locks, recovery, and then the runtime.
+// ralph run: preflight, and then the supervisor.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -6,13 +6,10 @@
 #include <optional>
 
 #include "daemon/cli/common.h"
-#include "daemon/runtime/recovery.h"
 #include "daemon/runtime/reporter.h"
-#include "daemon/runtime/runtime.h"
+#include "daemon/runtime/supervise.h"
 #include "daemon/steps/git.h"
-#include "daemon/store/queue_lock.h"
 #include "daemon/store/state_store.h"
-#include "daemon/store/supervisor_lock.h"
 
 namespace ralph::daemon {
 namespace {
@@ -174,53 +171,6 @@ core::SupervisorSettings supervisor_settings(const Settings& settings, const Run
     return result;
 }
 
-Result<void> make_folders(const Paths& paths) {
-    for (const std::string& folder : {paths.parallel(), paths.runs(), paths.retry_requests(), paths.logs()}) {
-        if (auto made = make_directories(folder); !made) {
-            return Error{made.error().message, "make sure that the folder can be written"};
-        }
-    }
-    return {};
-}
-
-// Locks, recovery, runtime. The locks are let go after everything else.
-Result<int> supervise(Preflight ready, const RunArguments& arguments) {
-    const Paths paths = ready.settings.paths;
-    const core::Instant now = wall_clock();
-    if (auto made = make_folders(paths); !made) {
-        return made.error();
-    }
-    const auto lock = SupervisorLock::acquire(paths, core::format_rfc3339(now));
-    if (!lock) {
-        return lock.error();
-    }
-    const auto queue_lock =
-        QueueLock::acquire(paths, "run loop", core::format_rfc3339(now), lock->predecessor());
-    if (!queue_lock) {
-        return queue_lock.error();
-    }
-    // A request made before the start is lost, as with the Rust tools.
-    if (auto removed = remove_file(paths.stop_file()); !removed) {
-        return removed.error();
-    }
-    const auto workers = worker_count(ready.settings, arguments);
-    auto recovered = recover_state(ready.settings, *lock, ready.branch, now);
-    if (!workers || !recovered) {
-        return workers ? recovered.error() : workers.error();
-    }
-    for (const std::string& warning : recovered->warnings) {
-        spdlog::warn("{}", core::printable(warning));
-    }
-    auto supervisor = core::make_supervisor(supervisor_settings(ready.settings, arguments, *workers),
-                                            std::move(recovered->state), std::move(recovered->attempted));
-    Reporter reporter(paths, true);
-    spdlog::info("{} workers on {}, landing on origin/{}{}", *workers, paths.root, ready.branch,
-                 lock->resumed() ? "; going on after an interruption" : "");
-    Runtime runtime(std::move(ready.settings), std::move(ready.executables), *lock, std::move(supervisor),
-                    reporter);
-    return runtime.run();
-}
-
 }  // namespace
 
 int run_supervisor(const CommonArguments& common, const RunArguments& arguments) {
@@ -235,7 +185,13 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
             std::fprintf(stderr, "ralph: say how many tasks to run at once: ralph run --parallel N\n"));
         return core::exit_usage;
     }
-    const auto exit_code = supervise(std::move(*ready), arguments);
+    const auto workers = worker_count(ready->settings, arguments);
+    if (!workers) {
+        return report_error(workers.error());
+    }
+    const core::SupervisorSettings limits = supervisor_settings(ready->settings, arguments, *workers);
+    const auto exit_code = supervise(
+        {std::move(ready->settings), std::move(ready->executables), std::move(ready->branch), limits});
     return exit_code ? *exit_code : report_error(exit_code.error());
 }
 

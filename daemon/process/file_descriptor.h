@@ -1,11 +1,12 @@
 // Owner of a file descriptor.
 #pragma once
 
-#include <unistd.h>
-
 #include <utility>
 
 namespace ralph::daemon {
+
+// Defined beside the other system calls for files (daemon/store/file_calls.cpp).
+void close_descriptor(int descriptor);
 
 class FileDescriptor {
   public:
@@ -28,7 +29,7 @@ class FileDescriptor {
     [[nodiscard]] int release() { return std::exchange(fd_, -1); }
     void reset() {
         if (fd_ >= 0) {
-            ::close(std::exchange(fd_, -1));
+            close_descriptor(std::exchange(fd_, -1));
         }
     }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <csignal>
@@ -85,6 +86,14 @@ std::optional<std::uint64_t> start_ticks(pid_t pid) {
 
 core::ProcessIdentity own_identity() {
     return core::ProcessIdentity{::getpid(), start_ticks(::getpid()).value_or(0), boot_id()};
+}
+
+pid_t own_pid() {
+    return ::getpid();
+}
+
+bool process_exists(pid_t pid) {
+    return ::kill(pid, 0) == 0 || errno != ESRCH;
 }
 
 std::optional<FileDescriptor> open_process(const core::ProcessIdentity& identity) {

@@ -20,6 +20,9 @@ namespace ralph::daemon {
 [[nodiscard]] std::optional<std::uint64_t> start_ticks(pid_t pid);
 
 [[nodiscard]] core::ProcessIdentity own_identity();
+[[nodiscard]] pid_t own_pid();
+// Whether any process has that number: only ever a reason to believe that its former bearer is gone.
+[[nodiscard]] bool process_exists(pid_t pid);
 
 // A pidfd of exactly that process, or nothing if it is gone. The pidfd is opened first and the start time
 // compared after that: a number that was recycled in between shows another start time.

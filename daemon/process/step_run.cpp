@@ -1,27 +1,15 @@
 #include "daemon/process/step_run.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <array>
-#include <boost/asio/post.hpp>
-#include <cerrno>
 #include <csignal>
 #include <utility>
 
 #include "core/check.h"
-#include "daemon/process/identity.h"
-#include "daemon/process/spawn.h"
 #include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
 namespace {
-
-namespace asio = boost::asio;
 
 constexpr std::chrono::seconds ready_patience{30};
 constexpr std::chrono::seconds deaf_shim_patience{10};
@@ -29,33 +17,27 @@ constexpr std::chrono::milliseconds adoption_pause{50};
 constexpr int adoption_tries = 200;
 constexpr std::chrono::milliseconds look_again_pause{500};
 
-// waitid's P_PIDFD; glibc 2.36 has it, its header guards differ.
-constexpr idtype_t by_pidfd = static_cast<idtype_t>(3);
-
 }  // namespace
 
-StepRun::StepRun(asio::io_context& context, asio::thread_pool& helper, Paths paths, std::string task_id,
-                 core::Run run, core::Milliseconds kill_grace, RunCallbacks callbacks)
-    : context_(context),
-      helper_(helper),
+StepRun::StepRun(Loop& loop, Paths paths, std::string task_id, core::Run run, core::Milliseconds kill_grace,
+                 RunCallbacks callbacks)
+    : loop_(loop),
       paths_(std::move(paths)),
       task_id_(std::move(task_id)),
       run_(run),
       kill_grace_(kill_grace),
       callbacks_(std::move(callbacks)),
       directory_(paths_.run(task_id_, run_)),
-      control_(context),
-      pidfd_(context),
-      timer_(context) {}
+      timer_(loop) {}
 
 void StepRun::launch(Launch launch) {
     auto request = std::make_shared<const Launch>(std::move(launch));
-    asio::post(helper_, [self = shared_from_this(), request] {
+    loop_.post_to_helper([self = shared_from_this(), request] {
         auto made = make_run_directory(self->paths_, request->spec);
         if (made) {
             made = make_directories(self->paths_.logs());
         }
-        asio::post(self->context_, [self, request, made = std::move(made)] {
+        self->loop_.post([self, request, made = std::move(made)] {
             if (made) {
                 self->spawn_shim(*request);
             } else {
@@ -66,23 +48,11 @@ void StepRun::launch(Launch launch) {
 }
 
 void StepRun::spawn_shim(const Launch& launch) {
-    std::array<int, 2> sockets{};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0) {
-        unstarted(system_error("socketpair", directory_, errno).message);
-        return;
-    }
-    FileDescriptor ours(sockets[0]);
-    const FileDescriptor theirs(sockets[1]);
-    const FileDescriptor run_directory(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const FileDescriptor log_directory(::open(paths_.logs().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!run_directory || !log_directory) {
-        unstarted(system_error("open", directory_, errno).message);
-        return;
-    }
-    SpawnRequest request;
+    ShimRequest request;
     request.program = launch.shim;
     request.environment = launch.environment;
-    request.descriptors = {{run_directory.get(), 3}, {theirs.get(), 4}, {log_directory.get(), 5}};
+    request.run_directory = directory_;
+    request.log_directory = paths_.logs();
     request.arguments = {
         "--grace",
         std::to_string(launch.kill_grace.count()),
@@ -98,47 +68,31 @@ void StepRun::spawn_shim(const Launch& launch) {
         fmt::format("{} {} run {} attempt {}", task_id_, to_string(run_.step), run_.number, run_.attempt),
         "--"};
     request.arguments.insert(request.arguments.end(), launch.spec.command.begin(), launch.spec.command.end());
-    auto child = spawn(request);
-    if (!child) {
-        unstarted(child.error().message);
+    auto shim = ShimProcess::start(loop_, request);
+    if (!shim) {
+        unstarted(shim.error().message);
         return;
     }
-    our_child_ = true;
-    control_.assign(ours.release());
-    pidfd_.assign(child->pidfd.release());
-    await_ready();
-}
-
-void StepRun::await_ready() {
-    timer_.expires_after(ready_patience);
-    timer_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
-        if (!cancelled) {
-            // Nothing has been started: closing the socket makes the shim give up, and if it is deaf, it is
-            // ours to end.
-            self->control_.close();
-            static_cast<void>(
-                ::syscall(SYS_pidfd_send_signal, self->pidfd_.native_handle(), SIGKILL, nullptr, 0));
-        }
+    shim_ = std::move(*shim);
+    timer_.arm(ready_patience, [self = shared_from_this()] {
+        // Nothing has been started: without its socket the shim gives up, and if it is deaf, it is ours to
+        // end.
+        self->shim_->withdraw();
+        self->shim_->signal(SIGKILL);
     });
-    control_.async_wait(
-        asio::posix::stream_descriptor::wait_read,
-        [self = shared_from_this()](const boost::system::error_code& problem) { self->on_ready(problem); });
+    shim_->await_ready([self = shared_from_this()](bool ready) { self->on_ready(ready); });
 }
 
-void StepRun::on_ready(const boost::system::error_code& problem) {
+void StepRun::on_ready(bool ready) {
     timer_.cancel();
-    char byte = 0;
-    const bool ready =
-        !problem && ::recv(control_.native_handle(), &byte, 1, MSG_DONTWAIT) == 1 && byte == 'R';
-    const bool go = ready && !end_requested_ && ::send(control_.native_handle(), "G", 1, MSG_NOSIGNAL) == 1;
-    if (control_.is_open()) {
-        control_.close();
-    }
+    answered_ = true;
+    const bool go = ready && !end_requested_ && shim_->let_go();
     if (go) {
         callbacks_.started();
+    } else {
+        shim_->withdraw();
     }
-    pidfd_.async_wait(asio::posix::stream_descriptor::wait_read,
-                      [self = shared_from_this()](const boost::system::error_code&) { self->on_gone(); });
+    watch();
 }
 
 void StepRun::adopt() {
@@ -152,8 +106,9 @@ void StepRun::try_adopt() {
         return;
     }
     if (view && view->shim) {
-        if (auto pidfd = open_process(*view->shim)) {
-            watch(std::move(*pidfd));
+        if ((shim_ = ShimProcess::adopt(loop_, *view->shim)) != nullptr) {
+            answered_ = true;
+            watch();
             return;
         }
     }
@@ -163,75 +118,54 @@ void StepRun::try_adopt() {
     if (++adoptions_tried_ >= adoption_tries) {
         adoptions_tried_ = adoption_tries;
     }
-    timer_.expires_after(adoption_pause * (adoptions_tried_ == adoption_tries ? 100 : 1));
-    timer_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
-        if (!cancelled) {
-            self->try_adopt();
-        }
-    });
+    timer_.arm(adoption_pause * (adoptions_tried_ == adoption_tries ? 100 : 1),
+               [self = shared_from_this()] { self->try_adopt(); });
 }
 
-void StepRun::watch(FileDescriptor pidfd) {
-    pidfd_.assign(pidfd.release());
+void StepRun::watch() {
     if (end_requested_) {
         end();
     }
-    pidfd_.async_wait(asio::posix::stream_descriptor::wait_read,
-                      [self = shared_from_this()](const boost::system::error_code&) { self->on_gone(); });
+    shim_->await_end([self = shared_from_this()] { self->on_gone(); });
 }
 
 void StepRun::end() {
     end_requested_ = true;
-    if (!pidfd_.is_open() || control_.is_open()) {
+    if (!shim_ || !answered_) {
         return;  // not started yet: on_ready or watch will see the request
     }
-    static_cast<void>(::syscall(SYS_pidfd_send_signal, pidfd_.native_handle(), SIGTERM, nullptr, 0));
-    timer_.expires_after(kill_grace_ + deaf_shim_patience);
-    timer_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
-        if (!cancelled && self->pidfd_.is_open()) {
-            static_cast<void>(
-                ::syscall(SYS_pidfd_send_signal, self->pidfd_.native_handle(), SIGKILL, nullptr, 0));
+    shim_->signal(SIGTERM);
+    timer_.arm(kill_grace_ + deaf_shim_patience, [self = shared_from_this()] {
+        if (self->shim_) {
+            self->shim_->signal(SIGKILL);
         }
     });
 }
 
 void StepRun::on_gone() {
     timer_.cancel();
-    if (our_child_) {
-        siginfo_t info{};
-        static_cast<void>(
-            ::waitid(by_pidfd, static_cast<id_t>(pidfd_.native_handle()), &info, WEXITED | WNOHANG));
-    }
-    if (pidfd_.is_open()) {
-        pidfd_.close();
-    }
+    shim_.reset();
     look_at_end();
 }
 
 // What cannot be read now (no descriptor left, an I/O error) is not an outcome: it is read again until it can
 // be.
 void StepRun::look_at_end() {
-    asio::post(helper_, [self = shared_from_this()] {
+    loop_.post_to_helper([self = shared_from_this()] {
         auto view = view_run(self->directory_, self->run_);
         if (!view) {
-            asio::post(self->context_, [self] { self->look_again(); });
+            self->loop_.post([self] { self->look_again(); });
             return;
         }
         core::RunEnd end = end_of(*view);
         core::Outcome outcome = view->outcome;
-        asio::post(self->context_, [self, end = std::move(end), outcome = std::move(outcome)] {
-            self->finish(end, outcome);
-        });
+        self->loop_.post(
+            [self, end = std::move(end), outcome = std::move(outcome)] { self->finish(end, outcome); });
     });
 }
 
 void StepRun::look_again() {
-    timer_.expires_after(look_again_pause);
-    timer_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
-        if (!cancelled) {
-            self->look_at_end();
-        }
-    });
+    timer_.arm(look_again_pause, [self = shared_from_this()] { self->look_at_end(); });
 }
 
 void StepRun::unstarted(std::string reason) {

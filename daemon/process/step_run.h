@@ -5,22 +5,19 @@
 //   adopt:  shim's identity proven by pidfd and start time            -> watched
 //   watched: pidfd readable -> directory read, left-over tree ended -> ended
 //
-// Everything happens on the io_context's thread but what waits for the disk or for dying processes, which is
-// posted to the helper thread.
+// Everything happens on the loop's thread but what waits for the disk or for dying processes, which is posted
+// to the helper thread.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/supervisor.h"
+#include "daemon/loop.h"
 #include "daemon/paths.h"
-#include "daemon/process/file_descriptor.h"
+#include "daemon/process/shim_process.h"
 
 namespace ralph::daemon {
 
@@ -41,8 +38,8 @@ struct RunCallbacks {
 
 class StepRun : public std::enable_shared_from_this<StepRun> {
   public:
-    StepRun(boost::asio::io_context& context, boost::asio::thread_pool& helper, Paths paths,
-            std::string task_id, core::Run run, core::Milliseconds kill_grace, RunCallbacks callbacks);
+    StepRun(Loop& loop, Paths paths, std::string task_id, core::Run run, core::Milliseconds kill_grace,
+            RunCallbacks callbacks);
 
     void launch(Launch launch);
     void adopt();
@@ -51,29 +48,26 @@ class StepRun : public std::enable_shared_from_this<StepRun> {
 
   private:
     void spawn_shim(const Launch& launch);
-    void await_ready();
-    void on_ready(const boost::system::error_code& problem);
+    void on_ready(bool ready);
     void try_adopt();
-    void watch(FileDescriptor pidfd);
+    void watch();
     void on_gone();
     void look_at_end();
     void look_again();
     void unstarted(std::string reason);
     void finish(core::RunEnd end, core::Outcome outcome);
 
-    boost::asio::io_context& context_;
-    boost::asio::thread_pool& helper_;
+    Loop& loop_;
     Paths paths_;
     std::string task_id_;
     core::Run run_;
     core::Milliseconds kill_grace_;
     RunCallbacks callbacks_;
     std::string directory_;
-    boost::asio::posix::stream_descriptor control_;
-    boost::asio::posix::stream_descriptor pidfd_;
-    boost::asio::steady_timer timer_;
+    std::unique_ptr<ShimProcess> shim_;  // null before it is started or adopted, and when it is gone
+    Timer timer_;
     int adoptions_tried_ = 0;
-    bool our_child_ = false;
+    bool answered_ = false;  // the shim has been let go or refused; true for an adopted one
     bool end_requested_ = false;
 };
 

@@ -7,7 +7,6 @@
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <filesystem>
 
 #include "daemon/runtime/live_table.h"
 #include "daemon/store/files.h"
@@ -15,7 +14,7 @@
 namespace ralph::daemon {
 namespace {
 
-constexpr std::uintmax_t history_limit = 16ULL << 20;
+constexpr unsigned long long history_limit = 16ULL << 20;
 constexpr const char* terminal_pattern = "%H:%M:%S %^%-5l%$ %v";
 constexpr const char* plain_pattern = "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
 
@@ -72,8 +71,7 @@ void Reporter::announce(const core::action::Announce& announcement, core::Instan
     line["to"] = core::to_string(announcement.to);
     line["attempt"] = announcement.attempt;
     line["detail"] = announcement.detail;
-    std::error_code problem;
-    if (std::filesystem::file_size(paths_.events(), problem) > history_limit && !problem) {
+    if (file_size(paths_.events()) > history_limit) {
         static_cast<void>(rename_durably(paths_.events(), paths_.events() + ".1"));
     }
     const auto appended = append_file(paths_.events(), boost::json::serialize(line) + "\n");

@@ -4,20 +4,19 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <csignal>
+#include <cstring>
 #include <utility>
 
 #include "core/check.h"
 #include "core/queue_edit.h"
 #include "core/state_codec.h"
+#include "daemon/clock.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"
 
 namespace ralph::daemon {
 namespace {
-
-namespace asio = boost::asio;
 
 constexpr std::chrono::milliseconds pause_after_failed_save{1000};
 // Writers save done.jsonc first and queue.jsonc right after it; in between the pair does not validate.
@@ -25,8 +24,14 @@ constexpr std::chrono::milliseconds queue_settling{50};
 constexpr std::chrono::milliseconds queue_settling_at_most{500};
 constexpr std::chrono::milliseconds history_retry{1000};
 
-core::Instant wall_clock() {
-    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
+std::vector<int> ending_signals() {
+    std::vector<int> signals{SIGTERM, SIGINT};
+    struct sigaction inherited {};
+    static_cast<void>(::sigaction(SIGHUP, nullptr, &inherited));
+    if (inherited.sa_handler != SIG_IGN) {  // nohup means it
+        signals.push_back(SIGHUP);
+    }
+    return signals;
 }
 
 std::string folder_of(const std::string& path) {
@@ -41,32 +46,20 @@ Runtime::Runtime(Settings settings, Executables executables, const SupervisorLoc
       executables_(std::move(executables)),
       lock_(lock),
       supervisor_(std::move(supervisor)),
-      reporter_(reporter),
-      signals_(context_),
-      wake_(context_),
-      save_again_(context_),
-      queue_settles_(context_),
-      watcher_(context_) {}
+      reporter_(reporter) {}
 
 int Runtime::run() {
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
-        struct sigaction inherited {};
-        static_cast<void>(::sigaction(signal, nullptr, &inherited));
-        if (signal != SIGHUP || inherited.sa_handler != SIG_IGN) {  // nohup means it
-            signals_.add(signal);
-        }
-    }
-    wait_for_signal();
+    loop_.watch_signals(ending_signals(), [this](int signal) { on_signal(signal); });
     if (auto watching = start_watching(); !watching) {
         spdlog::error("{}", watching.error().line());
         return core::exit_could_not_run;
     }
     recover_tasks();
-    load_queue_now(true, true);
+    queue_answer_owed_ = true;
+    load_queue_now(true);
     look_for_retry_requests();
     look_for_stop_request();
-    context_.run();
-    helper_.join();
+    loop_.run();
     reporter_.close();
     return exit_code_;
 }
@@ -78,7 +71,7 @@ void Runtime::post(core::Event event) {
     events_.push_back(std::move(event));
     if (!busy_) {
         busy_ = true;
-        asio::post(context_, [this] { decide(); });
+        loop_.post([this] { decide(); });
     }
 }
 
@@ -107,10 +100,9 @@ void Runtime::commit() {
         act();
         return;
     }
-    asio::post(helper_, [this, text = std::move(text)]() mutable {
+    loop_.post_to_helper([this, text = std::move(text)]() mutable {
         auto saved = save_state(settings_.paths, text);
-        asio::post(context_,
-                   [this, text = std::move(text), saved = std::move(saved)] { on_saved(text, saved); });
+        loop_.post([this, text = std::move(text), saved = std::move(saved)] { on_saved(text, saved); });
     });
 }
 
@@ -121,12 +113,7 @@ void Runtime::on_saved(const std::string& text, const Result<void>& saved) {
                           saved.error().line());
         }
         save_failed_ = true;
-        save_again_.expires_after(pause_after_failed_save);
-        save_again_.async_wait([this](const boost::system::error_code& cancelled) {
-            if (!cancelled) {
-                decide();
-            }
-        });
+        save_again_.arm(pause_after_failed_save, [this] { decide(); });
         return;
     }
     if (std::exchange(save_failed_, false)) {
@@ -146,7 +133,7 @@ void Runtime::act() {
     busy_ = false;
     if (!events_.empty()) {
         busy_ = true;
-        asio::post(context_, [this] { decide(); });
+        loop_.post([this] { decide(); });
     }
 }
 
@@ -165,7 +152,7 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
         post(core::event::RunEnded{task_id, run.number, std::move(end), std::move(marker),
                                    std::move(outcome)});
     };
-    auto made = std::make_shared<StepRun>(context_, helper_, settings_.paths, task_id, run,
+    auto made = std::make_shared<StepRun>(loop_, settings_.paths, task_id, run,
                                           settings_.supervisor.worker.kill_grace, std::move(callbacks));
     CHECK(runs_.emplace(RunKey{task_id, run.number}, made).second);
     return made;
@@ -206,9 +193,9 @@ void Runtime::keep_and_start(const core::action::StartRun& action) {
             task = *found;
         }
     }
-    asio::post(helper_, [this, action, unstarted, task = std::move(task)] {
+    loop_.post_to_helper([this, action, unstarted, task = std::move(task)] {
         auto kept = keep_task(settings_.paths, task);
-        asio::post(context_, [this, action, unstarted, kept = std::move(kept)] {
+        loop_.post([this, action, unstarted, kept = std::move(kept)] {
             if (kept) {
                 perform(action);
             } else {
@@ -225,21 +212,17 @@ void Runtime::perform(const core::action::ReadHistory& action) {
 // Keeps the task's text, if there is one to keep, and reads what its runs tell. A disk that refuses is tried
 // again.
 void Runtime::read_task_history(const std::string& task_id, std::shared_ptr<const core::Task> task) {
-    asio::post(helper_, [this, task_id, task = std::move(task)] {
+    loop_.post_to_helper([this, task_id, task = std::move(task)] {
         const Result<void> kept = task ? keep_task(settings_.paths, *task) : Result<void>{};
         auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id));
-        asio::post(context_, [this, task_id, task, kept, history = std::move(history)] {
+        loop_.post([this, task_id, task, kept, history = std::move(history)] {
             if (kept && history) {
                 post(core::event::TaskRecovered{task_id, *history});
                 return;
             }
             spdlog::warn("{} {}; trying again", task_id, (kept ? history.error() : kept.error()).line());
-            auto timer = std::make_shared<asio::steady_timer>(context_, history_retry);
-            timer->async_wait([this, task_id, task, timer](const boost::system::error_code& cancelled) {
-                if (!cancelled) {
-                    read_task_history(task_id, task);
-                }
-            });
+            auto timer = std::make_shared<Timer>(loop_);
+            timer->arm(history_retry, [this, task_id, task, timer] { read_task_history(task_id, task); });
         });
     });
 }
@@ -258,7 +241,7 @@ void Runtime::perform(const core::action::EndRun& action) {
 }
 
 void Runtime::perform(const core::action::SettleRuns& action) {
-    asio::post(helper_, [this, action] {
+    loop_.post_to_helper([this, action] {
         const auto settled = settle_runs(settings_.paths, action.task_id, action.number);
         if (!settled) {
             spdlog::warn("{} {}; the next start settles it", action.task_id, settled.error().line());
@@ -274,7 +257,8 @@ void Runtime::perform(const core::action::ForgetRetryRequest& action) {
 }
 
 void Runtime::perform(const core::action::LoadQueue&) {
-    load_queue_now(true, false);
+    queue_answer_owed_ = true;
+    load_queue_now(false);
 }
 
 void Runtime::perform(const core::action::WakeAt& action) {
@@ -284,12 +268,7 @@ void Runtime::perform(const core::action::WakeAt& action) {
     wake_instant_ = action.when;
     const auto pause = std::clamp<std::chrono::nanoseconds>(
         action.when - wall_clock(), std::chrono::nanoseconds{0}, std::chrono::hours{24});
-    wake_.expires_after(pause);
-    wake_.async_wait([this](const boost::system::error_code& cancelled) {
-        if (!cancelled) {
-            post(core::event::TimePassed{});
-        }
-    });
+    wake_.arm(pause, [this] { post(core::event::TimePassed{}); });
 }
 
 void Runtime::perform(const core::action::Announce& action) {
@@ -313,7 +292,7 @@ void Runtime::perform(const core::action::Finish& action) {
         }
     }
     watcher_.stop();
-    signals_.cancel();
+    loop_.let_signals_go();
     wake_.cancel();
     queue_settles_.cancel();
 }
@@ -366,34 +345,25 @@ void Runtime::recover_tasks() {
 }
 
 void Runtime::load_queue_soon() {
-    queue_settles_.expires_after(queue_settling);
-    queue_settles_.async_wait([this](const boost::system::error_code& cancelled) {
-        if (!cancelled) {
-            load_queue_now(false, false);
-        }
-    });
+    queue_settles_.arm(queue_settling, [this] { load_queue_now(false); });
 }
 
-void Runtime::load_queue_now(bool requested, bool last_try) {
+void Runtime::load_queue_now(bool last_try) {
     auto loaded = load_queue(settings_);
     if (loaded) {
         for (const std::string& warning : loaded->warnings) {
             spdlog::debug("{}", warning);
         }
-        post(core::event::QueueLoaded{
-            std::make_shared<const core::QueueSnapshot>(std::move(loaded->snapshot)), requested});
+        post(
+            core::event::QueueLoaded{std::make_shared<const core::QueueSnapshot>(std::move(loaded->snapshot)),
+                                     std::exchange(queue_answer_owed_, false)});
         return;
     }
     if (last_try) {
-        post(core::event::QueueInvalid{loaded.error().line(), requested});
+        post(core::event::QueueInvalid{loaded.error().line(), std::exchange(queue_answer_owed_, false)});
         return;
     }
-    queue_settles_.expires_after(queue_settling_at_most);
-    queue_settles_.async_wait([this, requested](const boost::system::error_code& cancelled) {
-        if (!cancelled || requested) {
-            load_queue_now(requested, true);
-        }
-    });
+    queue_settles_.arm(queue_settling_at_most, [this] { load_queue_now(true); });
 }
 
 void Runtime::look_for_stop_request() {
@@ -421,19 +391,13 @@ void Runtime::look_for_retry_requests() {
     }
 }
 
-void Runtime::wait_for_signal() {
-    signals_.async_wait([this](const boost::system::error_code& cancelled, int signal) {
-        if (cancelled) {
-            return;
-        }
-        ++signals_seen_;
-        if (signals_seen_ == 1) {
-            post(core::event::DrainRequested{signal, fmt::format("received {}", ::strsignal(signal))});
-        } else {
-            post(core::event::StopRequested{signal});
-        }
-        wait_for_signal();
-    });
+void Runtime::on_signal(int signal) {
+    ++signals_seen_;
+    if (signals_seen_ == 1) {
+        post(core::event::DrainRequested{signal, fmt::format("received {}", ::strsignal(signal))});
+    } else {
+        post(core::event::StopRequested{signal});
+    }
 }
 
 }  // namespace ralph::daemon

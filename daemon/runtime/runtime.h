@@ -7,10 +7,6 @@
 // disk accepts the state again.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <deque>
 #include <map>
 #include <memory>
@@ -20,6 +16,7 @@
 #include <vector>
 
 #include "core/supervisor.h"
+#include "daemon/loop.h"
 #include "daemon/process/step_run.h"
 #include "daemon/runtime/launch_builder.h"
 #include "daemon/runtime/reporter.h"
@@ -64,10 +61,10 @@ class Runtime {
     void read_task_history(const std::string& task_id, std::shared_ptr<const core::Task> task);
     void on_changed(const std::string& folder, std::string_view name);
     void load_queue_soon();
-    void load_queue_now(bool requested, bool last_try);
+    void load_queue_now(bool last_try);
     void look_for_stop_request();
     void look_for_retry_requests();
-    void wait_for_signal();
+    void on_signal(int signal);
     [[nodiscard]] std::shared_ptr<StepRun> make_run(const std::string& task_id, const core::Run& run);
 
     Settings settings_;
@@ -76,19 +73,18 @@ class Runtime {
     core::Supervisor supervisor_;
     Reporter& reporter_;
 
-    boost::asio::io_context context_{1};
-    boost::asio::thread_pool helper_{1};
-    boost::asio::signal_set signals_;
-    boost::asio::steady_timer wake_;
-    boost::asio::steady_timer save_again_;
-    boost::asio::steady_timer queue_settles_;
-    Watcher watcher_;
+    Loop loop_;
+    Timer wake_{loop_};
+    Timer save_again_{loop_};
+    Timer queue_settles_{loop_};
+    Watcher watcher_{loop_};
 
     std::deque<core::Event> events_;
     std::vector<core::Action> actions_;  // decided on, not yet allowed
     std::string durable_text_;           // what state.json holds; empty until the first save
     bool busy_ = false;                  // a save is under way
     bool save_failed_ = false;
+    bool queue_answer_owed_ = false;  // core asked for the queue, which is not whole yet
     std::optional<core::Instant> wake_instant_;
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
     std::set<std::string> retries_;  // requests that were posted and are not dealt with yet

@@ -3,64 +3,86 @@
 #include <sys/inotify.h>
 
 #include <array>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <utility>
+
+#include "daemon/loop_world.h"
 
 namespace ralph::daemon {
 namespace {
 constexpr std::chrono::seconds pause_before_watching_again{1};
 }
 
-Watcher::Watcher(boost::asio::io_context& context) : inotify_(context), again_(context) {}
+struct Watcher::World {
+    explicit World(Loop& loop) : inotify(loop.world().context), again(loop) {}
+
+    [[nodiscard]] Result<void> add(const std::string& folder);
+    void wait();
+    void read_events();
+    void watch_again();
+
+    boost::asio::posix::stream_descriptor inotify;
+    Timer again;
+    std::vector<std::string> folders;
+    std::map<int, std::string> watched;
+    Changed changed;
+};
+
+Watcher::Watcher(Loop& loop) : world_(std::make_unique<World>(loop)) {}
+
+Watcher::~Watcher() = default;
 
 Result<void> Watcher::start(std::vector<std::string> folders, Changed changed) {
     const int descriptor = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (descriptor < 0) {
         return system_error("inotify_init", "inotify", errno);
     }
-    inotify_.assign(descriptor);
-    folders_ = std::move(folders);
-    changed_ = std::move(changed);
-    for (const std::string& folder : folders_) {
-        if (auto added = add(folder); !added) {
+    world_->inotify.assign(descriptor);
+    world_->folders = std::move(folders);
+    world_->changed = std::move(changed);
+    for (const std::string& folder : world_->folders) {
+        if (auto added = world_->add(folder); !added) {
             return added;
         }
     }
-    wait();
+    world_->wait();
     return {};
 }
 
 void Watcher::stop() {
     boost::system::error_code ignored;
-    again_.cancel();
-    inotify_.close(ignored);
+    world_->again.cancel();
+    world_->inotify.close(ignored);
 }
 
-Result<void> Watcher::add(const std::string& folder) {
+Result<void> Watcher::World::add(const std::string& folder) {
     const int watch =
-        ::inotify_add_watch(inotify_.native_handle(), folder.c_str(),
+        ::inotify_add_watch(inotify.native_handle(), folder.c_str(),
                             IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_MOVE_SELF | IN_ONLYDIR);
     if (watch < 0) {
         return system_error("watch", folder, errno);
     }
-    watched_[watch] = folder;
+    watched[watch] = folder;
     return {};
 }
 
-void Watcher::wait() {
-    inotify_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                        [this](const boost::system::error_code& problem) {
-                            if (!problem) {
-                                read_events();
-                                wait();
-                            }
-                        });
+void Watcher::World::wait() {
+    inotify.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                       [this](const boost::system::error_code& problem) {
+                           if (!problem) {
+                               read_events();
+                               wait();
+                           }
+                       });
 }
 
-void Watcher::read_events() {
+void Watcher::World::read_events() {
     alignas(inotify_event) std::array<char, 16384> buffer{};
     while (true) {
-        const ssize_t got = ::read(inotify_.native_handle(), buffer.data(), buffer.size());
+        const ssize_t got = ::read(inotify.native_handle(), buffer.data(), buffer.size());
         if (got <= 0) {
             return;
         }
@@ -69,32 +91,28 @@ void Watcher::read_events() {
             std::memcpy(&event, buffer.data() + at, sizeof event);
             const char* const name = buffer.data() + at + sizeof event;
             at += sizeof event + event.len;
-            const auto watched = watched_.find(event.wd);
+            const auto found = watched.find(event.wd);
             if ((event.mask & IN_Q_OVERFLOW) != 0) {
-                changed_("", "");
-            } else if (watched == watched_.end()) {
+                changed("", "");
+            } else if (found == watched.end()) {
                 continue;
             } else if ((event.mask & (IN_IGNORED | IN_MOVE_SELF)) != 0) {
-                watched_.erase(watched);
+                watched.erase(found);
                 watch_again();
             } else if (event.len > 0) {
-                changed_(watched->second, name);
+                changed(found->second, name);
             }
         }
     }
 }
 
-void Watcher::watch_again() {
-    again_.expires_after(pause_before_watching_again);
-    again_.async_wait([this](const boost::system::error_code& cancelled) {
-        if (cancelled) {
-            return;
-        }
+void Watcher::World::watch_again() {
+    again.arm(pause_before_watching_again, [this] {
         bool missing = false;
-        for (const std::string& folder : folders_) {
+        for (const std::string& folder : folders) {
             missing = !add(folder).has_value() || missing;
         }
-        changed_("", "");
+        changed("", "");
         if (missing) {
             watch_again();
         }

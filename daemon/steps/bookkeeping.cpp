@@ -10,6 +10,7 @@
 #include "core/queue_edit.h"
 #include "core/queue_validation.h"
 #include "core/task_codec.h"
+#include "daemon/clock.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
@@ -51,10 +52,6 @@ void erase_task(core::TaskFile& file, std::string_view task_id) {
 }
 
 }  // namespace
-
-core::Instant current_time() {
-    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
-}
 
 Result<Bookkeeping> read_bookkeeping(const Settings& settings, const Git& git, const std::string& branch) {
     const std::string ref = origin_ref(branch);
@@ -122,7 +119,7 @@ Result<void> add_followups(const Settings& settings, const std::string& workspac
     if (source == nullptr) {
         return Error{fmt::format("{}: {} is not archived", path, task_id)};
     }
-    auto ids = core::apply_followups(queue, done, *source, *proposal, settings.queue_rules(), current_time());
+    auto ids = core::apply_followups(queue, done, *source, *proposal, settings.queue_rules(), wall_clock());
     if (!ids) {
         return Error{fmt::format("{}: {}", path, ids.error().message), ids.error().remedy};
     }
@@ -147,7 +144,7 @@ Result<void> reconcile_repository(const Settings& settings, const std::string& w
     }
     core::TaskFile archived{1, {is_done(*done, task_id) ? *done->find(task_id) : *task}};
     if (!is_done(archived, task_id)) {
-        if (auto set = core::set_status(archived, task_id, core::TaskStatus::done, current_time()); !set) {
+        if (auto set = core::set_status(archived, task_id, core::TaskStatus::done, wall_clock()); !set) {
             return set;
         }
     }

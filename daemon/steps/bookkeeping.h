@@ -13,8 +13,6 @@
 
 namespace ralph::daemon {
 
-[[nodiscard]] core::Instant current_time();
-
 struct Bookkeeping {
     bool tracked = false;
     bool has_done_file = false;  // else the archive is empty

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/transition.h"
+#include "daemon/clock.h"
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/landing.h"
 #include "daemon/steps/steps.h"
@@ -221,7 +222,7 @@ void write_marker(const StepContext& context, Ending& ending) {
         return;
     }
     const core::BlockMarker marker{context.task_id, ending.outcome.summary, context.integration,
-                                   context.max_integrations, core::format_rfc3339(current_time())};
+                                   context.max_integrations, core::format_rfc3339(wall_clock())};
     const std::string path = block_marker_path(context.workspace);
     auto written = make_directories(path.substr(0, path.rfind('/')));
     if (written) {

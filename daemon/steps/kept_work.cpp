@@ -9,6 +9,7 @@
 #include <optional>
 #include <system_error>
 
+#include "daemon/clock.h"
 #include "daemon/steps/bookkeeping.h"
 #include "daemon/store/files.h"
 
@@ -56,7 +57,7 @@ Result<std::vector<KeptRef>> list_kept(const Git& repository, const std::string&
 }
 
 std::int64_t oldest_kept(const Settings& settings) {
-    const auto oldest = current_time() - settings.supervisor.kept_work_retention;
+    const auto oldest = wall_clock() - settings.supervisor.kept_work_retention;
     return std::chrono::duration_cast<std::chrono::seconds>(oldest.time_since_epoch()).count();
 }
 

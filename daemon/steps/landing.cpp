@@ -10,6 +10,7 @@
 #include "core/queue_validation.h"
 #include "core/task_codec.h"
 #include "core/transition.h"
+#include "daemon/clock.h"
 #include "daemon/steps/landing_details.h"
 #include "daemon/steps/workspace.h"
 
@@ -169,7 +170,7 @@ Result<Stop> commit_bookkeeping(const StepContext& context, const Git& workspace
     const std::string queue_before = core::task_file_text(bookkeeping.queue);
     const std::string done_before = core::task_file_text(bookkeeping.done);
     auto archived =
-        core::archive_finished_task(bookkeeping.queue, bookkeeping.done, context.task_id, current_time());
+        core::archive_finished_task(bookkeeping.queue, bookkeeping.done, context.task_id, wall_clock());
     if (archived) {
         archived =
             add_followups(settings, context.workspace, context.task_id, bookkeeping.queue, bookkeeping.done);

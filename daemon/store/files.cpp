@@ -1,21 +1,15 @@
 #include "daemon/store/files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/openat2.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <memory>
 
 #include "core/check.h"
+#include "daemon/store/file_calls.h"
 
 namespace ralph::daemon {
 namespace {
@@ -40,7 +34,7 @@ std::string parent_of(const std::string& path) {
 Result<void> write_all(int fd, std::string_view content, const std::string& path) {
     while (!content.empty()) {
         const ssize_t written =
-            retry_interrupted([&] { return ::write(fd, content.data(), content.size()); });
+            retry_interrupted([&] { return file_calls::write(fd, content.data(), content.size()); });
         if (written < 0) {
             return system_error("write", path, errno);
         }
@@ -49,56 +43,26 @@ Result<void> write_all(int fd, std::string_view content, const std::string& path
     return {};
 }
 
-struct CloseDirectory {
-    void operator()(DIR* directory) const { ::closedir(directory); }
-};
-using DirectoryStream = std::unique_ptr<DIR, CloseDirectory>;
-
-// Opens a directory below `parent` without following any link and without leaving the file system.
-FileDescriptor open_below(int parent, const char* name) {
-    open_how how{};
-    how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS;
-    return FileDescriptor(static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof how)));
-}
-
-std::vector<std::string> names_in(int directory) {
-    std::vector<std::string> names;
-    const int copy = ::fcntl(directory, F_DUPFD_CLOEXEC, 0);
-    const DirectoryStream stream(copy < 0 ? nullptr : ::fdopendir(copy));
-    if (!stream) {
-        return names;
-    }
-    ::rewinddir(stream.get());
-    while (const dirent* entry = ::readdir(stream.get())) {
-        const std::string_view name = entry->d_name;
-        if (name != "." && name != "..") {
-            names.emplace_back(name);
-        }
-    }
-    return names;
-}
-
 // Empties the directory, bottom up. The depth of the recursion is that of the tree, bounded by PATH_MAX / 2
 // for trees that path-based tools can make; each level keeps one descriptor.
 Result<void> empty_directory(int directory, const std::string& path) {
-    for (const std::string& name : names_in(directory)) {
-        if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) {
+    for (const std::string& name : file_calls::names_in(directory)) {
+        if (file_calls::unlink_in(directory, name) == 0 || errno == ENOENT) {
             continue;
         }
         if (errno != EISDIR && errno != EPERM) {
             return system_error("remove", path + "/" + name, errno);
         }
-        const FileDescriptor child = open_below(directory, name.c_str());
+        const FileDescriptor child(file_calls::open_below(directory, name));
         if (!child) {
             return system_error("open for removal", path + "/" + name, errno);
         }
-        static_cast<void>(
-            ::fchmod(child.get(), 0700));  // read-only directories (module caches) hold files, too
+        file_calls::allow_owner_everything(
+            child.get());  // read-only directories (module caches) hold files, too
         if (auto emptied = empty_directory(child.get(), path + "/" + name); !emptied) {
             return emptied;
         }
-        if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+        if (file_calls::remove_directory_in(directory, name) != 0 && errno != ENOENT) {
             return system_error("remove", path + "/" + name, errno);
         }
     }
@@ -113,25 +77,25 @@ Error system_error(std::string_view what, const std::string& path, int error_num
 
 Result<std::optional<std::string>> read_file(const std::string& path, std::size_t limit) {
     const FileDescriptor file(
-        retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
+        retry_interrupted([&] { return file_calls::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
     if (!file) {
         if (errno == ENOENT || errno == ENOTDIR) {
             return std::optional<std::string>{};
         }
         return system_error("open", path, errno);
     }
-    struct stat info {};
-    if (::fstat(file.get(), &info) != 0) {
+    file_calls::Status status;
+    if (file_calls::status(file.get(), status) != 0) {
         return system_error("stat", path, errno);
     }
-    if (!S_ISREG(info.st_mode)) {
+    if (status.kind != file_calls::Kind::regular) {
         return Error{fmt::format("{}: is not a regular file", path)};
     }
     std::string content;
     std::array<char, 65536> buffer{};
     while (true) {
         const ssize_t got =
-            retry_interrupted([&] { return ::read(file.get(), buffer.data(), buffer.size()); });
+            retry_interrupted([&] { return file_calls::read(file.get(), buffer.data(), buffer.size()); });
         if (got < 0) {
             return system_error("read", path, errno);
         }
@@ -149,28 +113,28 @@ Result<void> write_file_durably(const std::string& path, std::string_view conten
     // One name per target: what a crash leaves behind is replaced by the next write. Always a new file, since
     // after a failed sync nothing more can be known about the old one.
     const std::string temporary = path + ".new";
-    static_cast<void>(::unlink(temporary.c_str()));
+    static_cast<void>(file_calls::unlink(temporary));
     const FileDescriptor file(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+        file_calls::open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
     if (!file) {
         return system_error("create", temporary, errno);
     }
     auto written = write_all(file.get(), content, temporary);
-    if (written && retry_interrupted([&] { return ::fsync(file.get()); }) != 0) {
+    if (written && retry_interrupted([&] { return file_calls::sync(file.get()); }) != 0) {
         written = system_error("sync", temporary, errno);
     }
-    if (written && ::rename(temporary.c_str(), path.c_str()) != 0) {
+    if (written && file_calls::rename(temporary, path) != 0) {
         written = system_error("rename", path, errno);
     }
     if (!written) {
-        static_cast<void>(::unlink(temporary.c_str()));
+        static_cast<void>(file_calls::unlink(temporary));
         return written;
     }
     return sync_directory(parent_of(path));
 }
 
 Result<void> append_file(const std::string& path, std::string_view content) {
-    const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+    const FileDescriptor file(file_calls::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
     if (!file) {
         return system_error("open", path, errno);
     }
@@ -187,60 +151,60 @@ Result<void> make_directories(const std::string& path) {
             return made;
         }
     }
-    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    if (file_calls::make_directory(path) != 0 && errno != EEXIST) {
         return system_error("mkdir", path, errno);
     }
-    struct stat info {};
-    if (::stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+    file_calls::Status status;
+    if (file_calls::status(path, status) != 0 || status.kind != file_calls::Kind::directory) {
         return Error{fmt::format("{}: is not a directory", path)};
     }
     return sync_directory(parent);
 }
 
 Result<void> sync_directory(const std::string& path) {
-    const FileDescriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const FileDescriptor directory(file_calls::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory) {
         return system_error("open", path, errno);
     }
-    if (retry_interrupted([&] { return ::fsync(directory.get()); }) != 0) {
+    if (retry_interrupted([&] { return file_calls::sync(directory.get()); }) != 0) {
         return system_error("sync", path, errno);
     }
     return {};
 }
 
 Result<void> rename_durably(const std::string& from, const std::string& to) {
-    if (::rename(from.c_str(), to.c_str()) != 0) {
+    if (file_calls::rename(from, to) != 0) {
         return system_error("rename to " + to, from, errno);
     }
     return sync_directory(parent_of(to));
 }
 
 Result<void> remove_file(const std::string& path) {
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    if (file_calls::unlink(path) != 0 && errno != ENOENT) {
         return system_error("remove", path, errno);
     }
     return {};
 }
 
 bool path_exists(const std::string& path) {
-    struct stat info {};
-    return ::lstat(path.c_str(), &info) == 0;
+    file_calls::Status status;
+    return file_calls::status_of_link(path, status) == 0;
 }
 
 bool is_directory(const std::string& path) {
-    struct stat info {};
-    return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+    file_calls::Status status;
+    return file_calls::status_of_link(path, status) == 0 && status.kind == file_calls::Kind::directory;
 }
 
 Result<std::vector<std::string>> list_directory(const std::string& path) {
-    const FileDescriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const FileDescriptor directory(file_calls::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory) {
         if (errno == ENOENT) {
             return std::vector<std::string>{};
         }
         return system_error("open", path, errno);
     }
-    std::vector<std::string> names = names_in(directory.get());
+    std::vector<std::string> names = file_calls::names_in(directory.get());
     std::sort(names.begin(), names.end());
     return names;
 }
@@ -252,27 +216,26 @@ Result<void> remove_tree(const std::string& parent, const std::string& name) {
     if (!directory) {
         return errno == ENOENT ? Result<void>{} : Result<void>{system_error("open", parent, errno)};
     }
-    const FileDescriptor tree = open_below(directory.get(), name.c_str());
+    const FileDescriptor tree(file_calls::open_below(directory.get(), name));
     if (!tree) {
         return errno == ENOENT ? Result<void>{} : Result<void>{system_error("open for removal", path, errno)};
     }
-    static_cast<void>(::fchmod(tree.get(), 0700));
+    file_calls::allow_owner_everything(tree.get());
     if (auto emptied = empty_directory(tree.get(), path); !emptied) {
         return emptied;
     }
-    if (::unlinkat(directory.get(), name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+    if (file_calls::remove_directory_in(directory.get(), name) != 0 && errno != ENOENT) {
         return system_error("remove", path, errno);
     }
     return {};
 }
 
 Result<std::optional<FileLock>> FileLock::acquire(const std::string& path, Wait wait) {
-    FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    FileDescriptor file(file_calls::open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file) {
         return system_error("open", path, errno);
     }
-    const int operation = LOCK_EX | (wait == Wait::no ? LOCK_NB : 0);
-    if (retry_interrupted([&] { return ::flock(file.get(), operation); }) != 0) {
+    if (retry_interrupted([&] { return file_calls::lock(file.get(), wait == Wait::yes); }) != 0) {
         if (errno == EWOULDBLOCK) {
             return std::optional<FileLock>{};
         }
@@ -287,29 +250,60 @@ Result<void> FileLock::write(std::string_view content) const {
     CHECK(content.size() <= length);
     std::string padded(content);
     padded.resize(length, '\n');
-    const ssize_t written =
-        retry_interrupted([&] { return ::pwrite(descriptor_.get(), padded.data(), padded.size(), 0); });
+    const ssize_t written = retry_interrupted(
+        [&] { return file_calls::write_at_start(descriptor_.get(), padded.data(), padded.size()); });
     if (written != static_cast<ssize_t>(length)) {
         return system_error("write", path_, errno);
     }
-    if (retry_interrupted([&] { return ::fsync(descriptor_.get()); }) != 0) {
+    if (retry_interrupted([&] { return file_calls::sync(descriptor_.get()); }) != 0) {
         return system_error("sync", path_, errno);
     }
     return {};
 }
 
 Result<bool> is_locked(const std::string& path) {
-    const FileDescriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    const FileDescriptor file(file_calls::open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     if (!file) {
         return errno == ENOENT ? Result<bool>{false} : Result<bool>{system_error("open", path, errno)};
     }
-    struct flock query {};
-    query.l_type = F_WRLCK;
-    query.l_whence = SEEK_SET;
-    if (::fcntl(file.get(), F_OFD_GETLK, &query) != 0) {
+    const int locked = file_calls::is_locked_by_another(file.get());
+    if (locked < 0) {
         return system_error("ask for the lock of", path, errno);
     }
-    return query.l_type != F_UNLCK;
+    return locked == 1;
+}
+
+Result<bool> move_without_replacing(const std::string& from, const std::string& to) {
+    if (file_calls::rename_without_replacing(from, to) == 0) {
+        return true;
+    }
+    return errno == EEXIST ? Result<bool>{false} : Result<bool>{system_error("rename to " + to, from, errno)};
+}
+
+Result<bool> move(const std::string& from, const std::string& to) {
+    if (file_calls::rename(from, to) == 0) {
+        return true;
+    }
+    return errno == ENOENT ? Result<bool>{false} : Result<bool>{system_error("rename to " + to, from, errno)};
+}
+
+Result<bool> link_file(const std::string& from, const std::string& to) {
+    if (file_calls::link(from, to) == 0) {
+        return true;
+    }
+    return errno == ENOENT ? Result<bool>{false} : Result<bool>{system_error("link", from, errno)};
+}
+
+Result<void> remove_empty_directory(const std::string& path) {
+    if (file_calls::remove_directory(path) != 0 && errno != ENOENT) {
+        return system_error("remove", path, errno);
+    }
+    return {};
+}
+
+unsigned long long file_size(const std::string& path) {
+    file_calls::Status status;
+    return file_calls::status(path, status) == 0 ? status.size : 0;
 }
 
 }  // namespace ralph::daemon

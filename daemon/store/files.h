@@ -1,4 +1,4 @@
-// Every system call that touches the supervisor's files is behind this page.
+// All that is done with the supervisor's files is behind this page; the system calls are in file_calls.h.
 #pragma once
 
 #include <cstddef>
@@ -38,8 +38,16 @@ using core::Result;
 
 [[nodiscard]] Result<void> sync_directory(const std::string& path);
 [[nodiscard]] Result<void> rename_durably(const std::string& from, const std::string& to);
+// These two wait for no disk. False: `to` is there already.
+[[nodiscard]] Result<bool> move_without_replacing(const std::string& from, const std::string& to);
+// Replaces `to`. False: `from` is not there.
+[[nodiscard]] Result<bool> move(const std::string& from, const std::string& to);
+// A second name for a file. False: `from` is not there.
+[[nodiscard]] Result<bool> link_file(const std::string& from, const std::string& to);
 // Missing is success.
 [[nodiscard]] Result<void> remove_file(const std::string& path);
+[[nodiscard]] Result<void> remove_empty_directory(const std::string& path);
+[[nodiscard]] unsigned long long file_size(const std::string& path);  // in bytes; 0 if it is missing
 [[nodiscard]] bool path_exists(const std::string& path);
 [[nodiscard]] bool is_directory(const std::string& path);  // not through a symbolic link
 // Names in the directory without "." and "..", sorted; nothing in a directory that does not exist.

@@ -1,18 +1,12 @@
 #include "daemon/store/queue_lock.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/fs.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <csignal>
-#include <cstdio>
 
 #include "core/task.h"
+#include "daemon/process/identity.h"
 
 namespace ralph::daemon {
 namespace {
@@ -32,7 +26,7 @@ std::string command_line() {
 }
 
 std::string owner_text(const std::string& label, const std::string& now) {
-    return fmt::format("pid: {}\nstarted_at: {}\ncommand: {}\nlabel: {}\n", ::getpid(), now, command_line(),
+    return fmt::format("pid: {}\nstarted_at: {}\ncommand: {}\nlabel: {}\n", own_pid(), now, command_line(),
                        label);
 }
 
@@ -42,7 +36,7 @@ std::optional<QueueLockOwner> read_owner(const std::string& directory) {
 }
 
 bool is_dead(const QueueLockOwner& owner) {
-    return ::kill(owner.pid, 0) != 0 && errno == ESRCH;
+    return !process_exists(owner.pid);
 }
 
 bool is_predecessor(const QueueLockOwner& owner, const std::optional<QueueLockOwner>& predecessor) {
@@ -75,7 +69,7 @@ void clear_staging(const std::string& cache) {
         const char* const end = name.data() + name.size();
         if (name.rfind(staging_prefix, 0) == 0 &&
             std::from_chars(name.data() + staging_prefix.size(), end, pid).ptr == end && pid > 0 &&
-            (pid == ::getpid() || (::kill(pid, 0) != 0 && errno == ESRCH))) {
+            (pid == own_pid() || !process_exists(pid))) {
             static_cast<void>(remove_tree(cache, name));
         }
     }
@@ -89,7 +83,7 @@ Result<bool> place(const Paths& paths, const std::string& text) {
         return made.error();
     }
     clear_staging(paths.cache());
-    const std::string prepared = fmt::format("{}/{}{}", paths.cache(), staging_prefix, ::getpid());
+    const std::string prepared = fmt::format("{}/{}{}", paths.cache(), staging_prefix, own_pid());
     if (auto made = make_directories(prepared); !made) {
         return made.error();
     }
@@ -97,12 +91,11 @@ Result<bool> place(const Paths& paths, const std::string& text) {
         clear_staging(paths.cache());
         return written.error();
     }
-    if (::renameat2(AT_FDCWD, prepared.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE) == 0) {
-        return true;
+    auto placed = move_without_replacing(prepared, directory);
+    if (!placed || !*placed) {
+        clear_staging(paths.cache());
     }
-    const int reason = errno;
-    clear_staging(paths.cache());
-    return reason == EEXIST ? Result<bool>{false} : Result<bool>{system_error("create", directory, reason)};
+    return placed;
 }
 
 // Sharers that died leave their files in a directory whose owner has gone. Nobody holds it when all of them
@@ -123,14 +116,13 @@ bool only_dead_sharers(const std::string& directory) {
 // goes back.
 Result<void> clear_stale(const Paths& paths, const QueueLockOwner& stale) {
     const std::string directory = paths.queue_lock();
-    const std::string aside = fmt::format("{}/{}{}", paths.cache(), staging_prefix, ::getpid());
-    if (::rename(directory.c_str(), aside.c_str()) != 0) {
-        return errno == ENOENT ? Result<void>{} : Result<void>{system_error("rename", directory, errno)};
+    const std::string aside = fmt::format("{}/{}{}", paths.cache(), staging_prefix, own_pid());
+    if (const auto put_aside = move(directory, aside); !put_aside || !*put_aside) {
+        return put_aside ? Result<void>{} : Result<void>{put_aside.error()};
     }
     const auto moved = read_owner(aside);
     if (!moved || moved->pid != stale.pid || moved->started_at != stale.started_at) {
-        static_cast<void>(
-            ::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE));
+        static_cast<void>(move_without_replacing(aside, directory));
         return {};
     }
     clear_staging(paths.cache());
@@ -140,13 +132,12 @@ Result<void> clear_stale(const Paths& paths, const QueueLockOwner& stale) {
 // As clear_stale: moved aside first, looked at again, and put back if it is somebody's after all.
 void clear_dead_sharers(const Paths& paths) {
     const std::string directory = paths.queue_lock();
-    const std::string aside = fmt::format("{}/{}{}", paths.cache(), staging_prefix, ::getpid());
-    if (::rename(directory.c_str(), aside.c_str()) != 0) {
+    const std::string aside = fmt::format("{}/{}{}", paths.cache(), staging_prefix, own_pid());
+    if (const auto put_aside = move(directory, aside); !put_aside || !*put_aside) {
         return;
     }
     if (!only_dead_sharers(aside)) {
-        static_cast<void>(
-            ::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE));
+        static_cast<void>(move_without_replacing(aside, directory));
         return;
     }
     clear_staging(paths.cache());
@@ -217,7 +208,7 @@ Result<QueueLock> QueueLock::acquire_shared(const Paths& paths, const std::strin
     const std::string directory = paths.queue_lock();
     const auto owner = read_owner(directory);
     if (owner && !is_dead(*owner) && (owner->label == "run one" || owner->label == "run loop")) {
-        const std::string sidecar = fmt::format("{}/owner_task_{}_0", directory, ::getpid());
+        const std::string sidecar = fmt::format("{}/owner_task_{}_0", directory, own_pid());
         if (auto written = write_file_durably(sidecar, owner_text(std::string(shared_label), now));
             !written) {
             return written.error();
@@ -235,19 +226,21 @@ QueueLock::~QueueLock() {
     }
     const auto names = list_directory(directory_);
     const bool alone = names && names->size() == 1;
-    const std::string aside = fmt::format("{}/{}{}", cache_, staging_prefix, ::getpid());
-    if (!alone || ::renameat2(AT_FDCWD, directory_.c_str(), AT_FDCWD, aside.c_str(), RENAME_NOREPLACE) != 0) {
-        static_cast<void>(::unlink(owner_.c_str()));
-        static_cast<void>(::rmdir(directory_.c_str()));
-        return;
+    const std::string aside = fmt::format("{}/{}{}", cache_, staging_prefix, own_pid());
+    if (alone) {
+        const auto put_aside = move_without_replacing(directory_, aside);
+        if (put_aside && *put_aside) {
+            const auto moved = list_directory(aside);
+            if (moved && moved->size() > 1) {  // somebody has come to share it in between
+                static_cast<void>(remove_file(aside + owner_.substr(directory_.size())));
+                static_cast<void>(move_without_replacing(aside, directory_));
+            }
+            clear_staging(cache_);
+            return;
+        }
     }
-    const auto moved = list_directory(aside);
-    if (moved && moved->size() > 1) {  // somebody has come to share it in between
-        static_cast<void>(::unlink((aside + owner_.substr(directory_.size())).c_str()));
-        static_cast<void>(
-            ::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, directory_.c_str(), RENAME_NOREPLACE));
-    }
-    clear_staging(cache_);
+    static_cast<void>(remove_file(owner_));
+    static_cast<void>(remove_empty_directory(directory_));
 }
 
 }  // namespace ralph::daemon

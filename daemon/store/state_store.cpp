@@ -1,9 +1,6 @@
 #include "daemon/store/state_store.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <cerrno>
 
 #include "core/state_codec.h"
 
@@ -72,13 +69,15 @@ Result<void> save_state(const Paths& paths, const std::string& text) {
     if (auto removed = remove_file(spare); !removed) {
         return removed;
     }
-    if (::link(paths.state().c_str(), spare.c_str()) == 0) {
-        if (::rename(spare.c_str(), paths.previous_state().c_str()) != 0) {
-            return system_error("rename", spare, errno);
+    auto linked = link_file(paths.state(), spare);
+    if (!linked) {
+        return linked.error();
+    }
+    if (*linked) {
+        if (auto moved = move(spare, paths.previous_state()); !moved) {
+            return moved.error();
         }
         static_cast<void>(remove_file(spare));  // rename() of two links to one file leaves both
-    } else if (errno != ENOENT) {
-        return system_error("link", paths.state(), errno);
     }
     return write_file_durably(paths.state(), text);
 }

@@ -1,15 +1,11 @@
 #include "daemon/store/supervisor_lock.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <chrono>
-#include <csignal>
-#include <thread>
 
 #include "core/task.h"
 #include "core/time.h"
+#include "daemon/clock.h"
+#include "daemon/process/identity.h"
 
 namespace ralph::daemon {
 namespace {
@@ -33,7 +29,7 @@ std::optional<std::string> session_in(std::string_view content) {
 
 bool holder_is_dead(const Paths& paths) {
     const auto owner = parse_queue_lock_owner(read_content(paths));
-    return owner && ::kill(owner->pid, 0) != 0 && errno == ESRCH;
+    return owner && !process_exists(owner->pid);
 }
 
 // A supervisor that was killed while it started a child leaves the lock to that child until it executes its
@@ -44,7 +40,7 @@ Result<std::optional<FileLock>> acquire_patiently(const Paths& paths) {
     constexpr std::chrono::milliseconds pause{20};
     auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
     for (int i = 0; i < tries && lock && !*lock && holder_is_dead(paths); ++i) {
-        std::this_thread::sleep_for(pause);
+        pause_for(pause);
         lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
     }
     return lock;
@@ -74,7 +70,7 @@ Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::st
     const std::string session =
         predecessor ? session_in(content).value_or(core::format_rfc3339(core::Instant{})) : now;
     auto written = (*lock)->write(fmt::format(
-        "pid: {}\nstarted_at: {}\nlabel: run loop\nsession_started_at: {}\n", ::getpid(), now, session));
+        "pid: {}\nstarted_at: {}\nlabel: run loop\nsession_started_at: {}\n", own_pid(), now, session));
     if (!written) {
         return written.error();
     }

@@ -8,15 +8,13 @@
 
 #include <array>
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <thread>
 
+#include "daemon/loop_world.h"
 #include "daemon/paths.h"
 #include "daemon/process/identity.h"
 #include "daemon/process/spawn.h"
@@ -74,10 +72,10 @@ class Bench {
 
     // Launches a run and forgets about it once it has started, as a supervisor that crashes does.
     void launch_and_leave(Launch launch) {
-        auto step = make([this] { context_.stop(); });
+        auto step = make([this] { context().stop(); });
         step->launch(std::move(launch));
-        const asio::executor_work_guard<asio::io_context::executor_type> guard(context_.get_executor());
-        context_.run_for(30s);
+        const asio::executor_work_guard<asio::io_context::executor_type> guard(context().get_executor());
+        context().run_for(30s);
         step_.reset();
     }
 
@@ -92,7 +90,8 @@ class Bench {
     [[nodiscard]] RunView view() const { return *view_run(paths_.run("RQ-0001", the_run), the_run); }
     [[nodiscard]] const Paths& paths() const { return paths_; }
     [[nodiscard]] const TemporaryDirectory& folder() const { return folder_; }
-    asio::io_context& context() { return context_; }
+    asio::io_context& context() { return loop_.world().context; }
+    Loop& loop() { return loop_; }
 
   private:
     std::shared_ptr<StepRun> make(std::function<void()> started) {
@@ -100,17 +99,16 @@ class Bench {
         callbacks.started = std::move(started);
         callbacks.ended = [this](core::RunEnd end, const core::Outcome&) {
             end_ = std::move(end);
-            context_.stop();
+            context().stop();
         };
-        step_ = std::make_shared<StepRun>(context_, helper_, paths_, "RQ-0001", the_run, grace_,
-                                          std::move(callbacks));
+        step_ = std::make_shared<StepRun>(loop_, paths_, "RQ-0001", the_run, grace_, std::move(callbacks));
         return step_;
     }
 
     core::RunEnd wait() {
-        context_.restart();
-        const asio::executor_work_guard<asio::io_context::executor_type> guard(context_.get_executor());
-        context_.run_for(30s);
+        context().restart();
+        const asio::executor_work_guard<asio::io_context::executor_type> guard(context().get_executor());
+        context().run_for(30s);
         REQUIRE(end_.has_value());
         return *std::exchange(end_, std::nullopt);
     }
@@ -118,8 +116,7 @@ class Bench {
     TemporaryDirectory folder_;
     Paths paths_;
     core::Milliseconds grace_;
-    asio::io_context context_;
-    asio::thread_pool helper_{1};
+    Loop loop_;
     std::shared_ptr<StepRun> step_;
     std::optional<core::RunEnd> end_;
 };

@@ -1,0 +1,15 @@
+#include "daemon/clock.h"
+
+#include <thread>
+
+namespace ralph::daemon {
+
+core::Instant wall_clock() {
+    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
+}
+
+void pause_for(std::chrono::milliseconds time) {
+    std::this_thread::sleep_for(time);
+}
+
+}  // namespace ralph::daemon

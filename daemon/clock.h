@@ -1,0 +1,16 @@
+// The only clocks of the product. The simulation replaces clock.cpp by one of its own.
+#pragma once
+
+#include <chrono>
+
+#include "core/time.h"
+
+namespace ralph::daemon {
+
+// What people call the time. It may jump in either direction.
+[[nodiscard]] core::Instant wall_clock();
+
+// Blocks the calling thread. For the rare waits for which the kernel offers no event.
+void pause_for(std::chrono::milliseconds time);
+
+}  // namespace ralph::daemon

@@ -1,0 +1,66 @@
+#include "daemon/runtime/supervise.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "core/task.h"
+#include "daemon/clock.h"
+#include "daemon/runtime/recovery.h"
+#include "daemon/runtime/reporter.h"
+#include "daemon/runtime/runtime.h"
+#include "daemon/store/queue_lock.h"
+#include "daemon/store/supervisor_lock.h"
+
+namespace ralph::daemon {
+namespace {
+
+Result<void> make_folders(const Paths& paths) {
+    for (const std::string& folder : {paths.parallel(), paths.runs(), paths.retry_requests(), paths.logs()}) {
+        if (auto made = make_directories(folder); !made) {
+            return Error{made.error().message, "make sure that the folder can be written"};
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+// The locks are let go after everything else.
+Result<int> supervise(Supervision supervision) {
+    const Paths paths = supervision.settings.paths;
+    const core::Instant now = wall_clock();
+    if (auto made = make_folders(paths); !made) {
+        return made.error();
+    }
+    const auto lock = SupervisorLock::acquire(paths, core::format_rfc3339(now));
+    if (!lock) {
+        return lock.error();
+    }
+    const auto queue_lock =
+        QueueLock::acquire(paths, "run loop", core::format_rfc3339(now), lock->predecessor());
+    if (!queue_lock) {
+        return queue_lock.error();
+    }
+    // A request made before the start is lost, as with the Rust tools.
+    if (auto removed = remove_file(paths.stop_file()); !removed) {
+        return removed.error();
+    }
+    auto recovered = recover_state(supervision.settings, *lock, supervision.branch, now);
+    if (!recovered) {
+        return recovered.error();
+    }
+    for (const std::string& warning : recovered->warnings) {
+        spdlog::warn("{}", core::printable(warning));
+    }
+    Reporter reporter(paths, true);
+    spdlog::info("{} workers on {}, landing on origin/{}{}", supervision.limits.workers, paths.root,
+                 supervision.branch, lock->resumed() ? "; going on after an interruption" : "");
+    auto supervisor = core::make_supervisor(std::move(supervision.limits), std::move(recovered->state),
+                                            std::move(recovered->attempted));
+    Runtime runtime(std::move(supervision.settings), std::move(supervision.executables), *lock,
+                    std::move(supervisor), reporter);
+    return runtime.run();
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,22 @@
+// One life of a supervisor: locks, recovery, and the runtime until it has finished.
+#pragma once
+
+#include <string>
+
+#include "core/supervisor.h"
+#include "daemon/runtime/launch_builder.h"
+#include "daemon/settings.h"
+
+namespace ralph::daemon {
+
+struct Supervision {
+    Settings settings;
+    Executables executables;
+    std::string branch;  // where work is landed
+    core::SupervisorSettings limits;
+};
+
+// Returns the exit code of `ralph run`, or why it could not begin.
+[[nodiscard]] Result<int> supervise(Supervision supervision);
+
+}  // namespace ralph::daemon
