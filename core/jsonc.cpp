@@ -98,6 +98,9 @@ std::size_t space_length(std::string_view text) {
     if (text.front() == ' ' || (text.front() >= '\t' && text.front() <= '\r')) {
         return 1;
     }
+    if (static_cast<unsigned char>(text.front()) < 0x80) {
+        return 0;
+    }
     static constexpr std::array<std::string_view, 19> wide{
         "\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\x80", "\xE2\x80\x81",
         "\xE2\x80\x82", "\xE2\x80\x83", "\xE2\x80\x84", "\xE2\x80\x85", "\xE2\x80\x86",
@@ -297,13 +300,24 @@ class Parser {
                 parse_escape(out);
                 continue;
             }
-            const std::size_t length = utf8_length(rest());
+            const std::size_t plain = plain_length(quote);
+            const std::size_t length = plain > 0 ? plain : utf8_length(rest());
             if (length == 0) {
                 fail("invalid UTF-8");
             }
             out += rest().substr(0, length);
             offset_ += length;
         }
+    }
+
+    // How many ASCII characters that stand for themselves follow.
+    [[nodiscard]] std::size_t plain_length(char quote) const {
+        std::size_t end = offset_;
+        while (end < text_.size() && text_[end] != quote && text_[end] != '\\' &&
+               static_cast<unsigned char>(text_[end]) < 0x80) {
+            ++end;
+        }
+        return end - offset_;
     }
 
     void parse_escape(std::string& out) {

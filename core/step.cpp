@@ -333,7 +333,7 @@ void Handler::operator()(const event::TaskRecovered& event) {
         adopt(*task, history);
     } else if (std::holds_alternative<UnstartedRun>(*history.newest->end)) {
         // The crash may have come before the number of the attempt was written.
-        const std::uint32_t begun = history.work_attempts + (task->run.step == StepKind::prepare ? 1 : 0);
+        const std::uint32_t begun = history.work_attempts + (task->run.step == StepKind::integrate ? 0 : 1);
         task->run.attempt = std::max(task->run.attempt, begun);
         task->phase = Phase::ready;
     } else {

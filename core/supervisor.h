@@ -47,7 +47,7 @@ struct QueueSnapshot {
 // What the run directories of a task tell.
 struct RunHistory {
     std::uint32_t last_number = 0;           // 0: there are none
-    std::uint32_t work_attempts = 0;         // work runs begun so far, settled ones included
+    std::uint32_t work_attempts = 0;         // work runs whose worker has begun, settled ones included
     std::uint32_t settled_integrations = 0;  // integrate runs that were dealt with
     std::uint32_t integrations = 0;  // unsettled integrate runs that ended, the newest run not counted
     std::uint32_t restarts = 0;      // unsettled runs of the newest step that were lost before the newest one

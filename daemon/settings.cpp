@@ -74,6 +74,15 @@ std::string default_workspace_root(const std::string& root) {
     return (path.parent_path() / ".workspaces" / path.filename() / "parallel").string();
 }
 
+Error missing_queue(const std::string& path) {
+    return Error{fmt::format("{}: there is no such file", path), "make one with `ralph init`"};
+}
+
+Result<core::TaskFile> understand_task_file(std::string text, const std::string& path) {
+    auto document = core::JsonDocument::parse(std::move(text), path);
+    return document ? core::read_task_file(*document) : Result<core::TaskFile>{document.error()};
+}
+
 }  // namespace
 
 Result<std::string> find_repository(const std::string& start) {
@@ -156,24 +165,34 @@ Result<core::TaskFile> load_task_file(const std::string& path, bool missing_is_e
         return text.error();
     }
     if (!*text) {
-        if (missing_is_empty) {
-            return core::TaskFile{};
-        }
-        return Error{fmt::format("{}: there is no such file", path), "make one with `ralph init`"};
+        return missing_is_empty ? Result<core::TaskFile>{core::TaskFile{}}
+                                : Result<core::TaskFile>{missing_queue(path)};
     }
-    auto document = core::JsonDocument::parse(std::move(**text), path);
-    if (!document) {
-        return document.error();
-    }
-    return core::read_task_file(*document);
+    return understand_task_file(std::move(**text), path);
 }
 
-Result<LoadedQueue> load_queue(const Settings& settings) {
-    auto queue = load_task_file(settings.queue_file, false);
+Result<QueueTexts> read_queue(const Settings& settings) {
+    auto queue = read_file(settings.queue_file, queue_limit);
     if (!queue) {
         return queue.error();
     }
-    auto done = load_task_file(settings.done_file, true);
+    if (!*queue) {
+        return missing_queue(settings.queue_file);
+    }
+    auto done = read_file(settings.done_file, queue_limit);
+    if (!done) {
+        return done.error();
+    }
+    return QueueTexts{std::move(**queue), std::move(*done)};
+}
+
+Result<LoadedQueue> understand_queue(const Settings& settings, QueueTexts texts) {
+    auto queue = understand_task_file(std::move(texts.queue), settings.queue_file);
+    if (!queue) {
+        return queue.error();
+    }
+    auto done = texts.done ? understand_task_file(std::move(*texts.done), settings.done_file)
+                           : Result<core::TaskFile>{core::TaskFile{}};
     if (!done) {
         return done.error();
     }
@@ -182,6 +201,11 @@ Result<LoadedQueue> load_queue(const Settings& settings) {
         return warnings.error();
     }
     return LoadedQueue{core::QueueSnapshot{std::move(*queue), std::move(*done)}, std::move(*warnings)};
+}
+
+Result<LoadedQueue> load_queue(const Settings& settings) {
+    auto texts = read_queue(settings);
+    return texts ? understand_queue(settings, std::move(*texts)) : Result<LoadedQueue>{texts.error()};
 }
 
 }  // namespace ralph::daemon

@@ -1,6 +1,7 @@
 // Reads the settings of a repository: trust, config.jsonc and supervisor.jsonc, each from its layers.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "config/project_config.h"
@@ -44,6 +45,14 @@ struct LoadedQueue {
     std::vector<std::string> warnings;
 };
 [[nodiscard]] core::Result<LoadedQueue> load_queue(const Settings& settings);
+
+// The same in two parts, for those who must tell files that cannot be read from files that are wrong.
+struct QueueTexts {
+    std::string queue;
+    std::optional<std::string> done;
+};
+[[nodiscard]] core::Result<QueueTexts> read_queue(const Settings& settings);
+[[nodiscard]] core::Result<LoadedQueue> understand_queue(const Settings& settings, QueueTexts texts);
 
 // One of the two files, not validated against the other. A missing file is an error unless
 // `missing_is_empty`.

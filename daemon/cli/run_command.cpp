@@ -191,7 +191,7 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
     }
     const core::SupervisorSettings limits = supervisor_settings(ready->settings, arguments, *workers);
     const auto exit_code = supervise(
-        {std::move(ready->settings), std::move(ready->executables), std::move(ready->branch), limits});
+        {std::move(ready->settings), std::move(ready->executables), std::move(ready->branch), limits, true});
     return exit_code ? *exit_code : report_error(exit_code.error());
 }
 

@@ -17,7 +17,8 @@ std::string marker_text(const std::string& workspace) {
         return "missing";
     }
     const auto marker = read_marker(workspace);
-    return marker ? fmt::format("{}/{}", marker->attempt, marker->max_attempts) : "unreadable";
+    return marker && *marker ? fmt::format("{}/{}", (*marker)->attempt, (*marker)->max_attempts)
+                             : "unreadable";
 }
 
 StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> state) {
@@ -71,7 +72,7 @@ Result<void> retry_now(const Settings& settings, const std::string& task_id) {
     if (record == nullptr) {
         return Error{fmt::format("there is no record of {}", task_id), "see `ralph run parallel status`"};
     }
-    const auto history = read_history(settings.paths, task_id, settings.workspace(task_id));
+    const auto history = read_history(settings.paths, task_id, settings.workspace(task_id), LeftOver::end);
     if (!history) {
         return history.error();
     }

@@ -19,11 +19,12 @@ constexpr std::chrono::milliseconds look_again_pause{500};
 
 }  // namespace
 
-StepRun::StepRun(Loop& loop, Paths paths, std::string task_id, core::Run run, core::Milliseconds kill_grace,
-                 RunCallbacks callbacks)
+StepRun::StepRun(Loop& loop, Paths paths, std::string task_id, std::string workspace, core::Run run,
+                 core::Milliseconds kill_grace, RunCallbacks callbacks)
     : loop_(loop),
       paths_(std::move(paths)),
       task_id_(std::move(task_id)),
+      workspace_(std::move(workspace)),
       run_(run),
       kill_grace_(kill_grace),
       callbacks_(std::move(callbacks)),
@@ -148,8 +149,8 @@ void StepRun::on_gone() {
     look_at_end();
 }
 
-// What cannot be read now (no descriptor left, an I/O error) is not an outcome: it is read again until it can
-// be.
+// What cannot be read now (no descriptor left, an I/O error), or has processes left that do not end, is not
+// an outcome: it is looked at again until it is.
 void StepRun::look_at_end() {
     loop_.post_to_helper([self = shared_from_this()] {
         auto view = view_run(self->directory_, self->run_);
@@ -157,10 +158,15 @@ void StepRun::look_at_end() {
             self->loop_.post([self] { self->look_again(); });
             return;
         }
-        core::RunEnd end = end_of(*view);
-        core::Outcome outcome = view->outcome;
-        self->loop_.post(
-            [self, end = std::move(end), outcome = std::move(outcome)] { self->finish(end, outcome); });
+        auto end = end_of(*view, LeftOver::end);
+        auto marker = self->run_.step == core::StepKind::work ? read_marker(self->workspace_)
+                                                              : Result<std::optional<core::BlockMarker>>{};
+        if (!end || !marker) {
+            self->loop_.post([self] { self->look_again(); });
+            return;
+        }
+        self->loop_.post([self, end = std::move(*end), outcome = std::move(view->outcome),
+                          marker = std::move(*marker)] { self->finish(end, outcome, marker); });
     });
 }
 
@@ -169,13 +175,13 @@ void StepRun::look_again() {
 }
 
 void StepRun::unstarted(std::string reason) {
-    finish(core::UnstartedRun{std::move(reason)}, {});
+    finish(core::UnstartedRun{std::move(reason)}, {}, std::nullopt);
 }
 
-void StepRun::finish(core::RunEnd end, core::Outcome outcome) {
+void StepRun::finish(core::RunEnd end, core::Outcome outcome, std::optional<core::BlockMarker> marker) {
     CHECK(callbacks_.ended);
     const auto ended = std::exchange(callbacks_.ended, nullptr);
-    ended(std::move(end), std::move(outcome));
+    ended(std::move(end), std::move(outcome), std::move(marker));
 }
 
 }  // namespace ralph::daemon

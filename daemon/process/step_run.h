@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,14 +33,15 @@ struct Launch {
 
 struct RunCallbacks {
     std::function<void()> started;
-    std::function<void(core::RunEnd end, core::Outcome outcome)>
-        ended;  // exactly once, the last thing that happens
+    // Exactly once, the last thing that happens.
+    std::function<void(core::RunEnd end, core::Outcome outcome, std::optional<core::BlockMarker> marker)>
+        ended;
 };
 
 class StepRun : public std::enable_shared_from_this<StepRun> {
   public:
-    StepRun(Loop& loop, Paths paths, std::string task_id, core::Run run, core::Milliseconds kill_grace,
-            RunCallbacks callbacks);
+    StepRun(Loop& loop, Paths paths, std::string task_id, std::string workspace, core::Run run,
+            core::Milliseconds kill_grace, RunCallbacks callbacks);
 
     void launch(Launch launch);
     void adopt();
@@ -55,11 +57,12 @@ class StepRun : public std::enable_shared_from_this<StepRun> {
     void look_at_end();
     void look_again();
     void unstarted(std::string reason);
-    void finish(core::RunEnd end, core::Outcome outcome);
+    void finish(core::RunEnd end, core::Outcome outcome, std::optional<core::BlockMarker> marker);
 
     Loop& loop_;
     Paths paths_;
     std::string task_id_;
+    std::string workspace_;
     core::Run run_;
     core::Milliseconds kill_grace_;
     RunCallbacks callbacks_;

@@ -148,7 +148,11 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         for (const auto& [name, value] : settings.supervisor.worker.env) {
             environment[name] = value;
         }
-        environment["RALPH_BASE_SHA"] = newest_base_sha(settings.paths, start.task_id);
+        auto base = newest_base_sha(settings.paths, start.task_id);
+        if (!base) {
+            return base.error();
+        }
+        environment["RALPH_BASE_SHA"] = std::move(*base);
         environment["RALPH_REFUSAL"] = worker_refusal(settings, *task);
     }
     environment["PWD"] = command.directory;

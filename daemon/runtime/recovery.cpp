@@ -44,6 +44,9 @@ core::WorkerRecord record_of(const Settings& settings, const std::string& task_i
 }
 
 Result<void> consult_run_directories(const Settings& settings, Recovered& recovered, core::Instant now) {
+    if (auto finished = finish_removing_runs(settings.paths); !finished) {
+        recovered.warnings.push_back(finished.error().line());
+    }
     const auto tasks = tasks_with_runs(settings.paths);
     if (!tasks) {
         return tasks.error();
@@ -52,7 +55,8 @@ Result<void> consult_run_directories(const Settings& settings, Recovered& recove
         if (recovered.state.has(task_id)) {
             continue;
         }
-        const auto history = read_history(settings.paths, task_id, settings.workspace(task_id));
+        const auto history =
+            read_history(settings.paths, task_id, settings.workspace(task_id), LeftOver::leave);
         if (!history) {
             return history.error();
         }
@@ -65,7 +69,7 @@ Result<void> consult_run_directories(const Settings& settings, Recovered& recove
                 fmt::format("{} has no record, and a run that was not dealt with: taken up again", task_id));
             recovered.state.upsert(record_of(settings, task_id, *history->newest, now));
         } else if (!discarding) {
-            if (auto removed = remove_tree(settings.paths.runs(), task_id); !removed) {
+            if (auto removed = remove_runs(settings.paths, task_id); !removed) {
                 recovered.warnings.push_back(removed.error().line());
             }
         }
@@ -74,25 +78,36 @@ Result<void> consult_run_directories(const Settings& settings, Recovered& recove
 }
 
 // A crash between a terminal record and the mark that its runs are dealt with. A failed or blocked record
-// with a run that lives (possible when the previous generation of the state had to be used) is not terminal.
-Result<void> settle_terminal(const Settings& settings, core::ParallelState& state) {
-    for (core::WorkerRecord& record : state.workers) {
+// with a run that lives (possible when the previous generation of the state had to be used), or of whose tree
+// something does not end, is not terminal.
+Result<void> settle_terminal(const Settings& settings, Recovered& recovered) {
+    for (core::WorkerRecord& record : recovered.state.workers) {
         if (!record.is_terminal()) {
             continue;
         }
-        const auto history = read_history(settings.paths, record.task_id, settings.workspace(record.task_id));
+        const std::string workspace = settings.workspace(record.task_id);
+        const auto history = read_history(settings.paths, record.task_id, workspace, LeftOver::leave);
         if (!history) {
             return history.error();
         }
-        const bool lives = history->newest && !history->newest->end;
-        if (lives && history->newest->run.step != core::StepKind::discard &&
-            record.lifecycle != core::Lifecycle::completed) {
-            record.mark_running();  // or integrating, as recovering the run will find
+        if (!history->newest) {
+            continue;
         }
-        if (history->newest && !lives) {
+        bool over = history->newest->end.has_value();
+        if (over && std::holds_alternative<core::LostRun>(*history->newest->end)) {
+            const auto swept = read_history(settings.paths, record.task_id, workspace, LeftOver::end);
+            over = swept.has_value();
+            if (!over) {
+                recovered.warnings.push_back(fmt::format("{} {}", record.task_id, swept.error().line()));
+            }
+        }
+        if (over) {
             if (auto settled = settle_runs(settings.paths, record.task_id, history->last_number); !settled) {
                 return settled;
             }
+        } else if (history->newest->run.step != core::StepKind::discard &&
+                   record.lifecycle != core::Lifecycle::completed) {
+            record.mark_running();  // or integrating, as recovering the run will find
         }
     }
     return {};
@@ -130,7 +145,7 @@ Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& 
         !aligned) {
         return aligned.error();
     }
-    if (auto settled = settle_terminal(settings, recovered.state); !settled) {
+    if (auto settled = settle_terminal(settings, recovered); !settled) {
         return settled.error();
     }
     if (lock.resumed()) {

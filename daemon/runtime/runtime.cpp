@@ -23,6 +23,8 @@ constexpr std::chrono::milliseconds pause_after_failed_save{1000};
 constexpr std::chrono::milliseconds queue_settling{50};
 constexpr std::chrono::milliseconds queue_settling_at_most{500};
 constexpr std::chrono::milliseconds history_retry{1000};
+constexpr std::chrono::milliseconds unreadable_queue_retry{5000};
+constexpr std::chrono::milliseconds settle_again{1000};
 
 std::vector<int> ending_signals() {
     std::vector<int> signals{SIGTERM, SIGINT};
@@ -145,20 +147,27 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
     callbacks.started = [this, task_id, number = run.number] {
         post(core::event::RunStarted{task_id, number});
     };
-    callbacks.ended = [this, task_id, run](core::RunEnd end, core::Outcome outcome) {
+    callbacks.ended = [this, task_id, run](core::RunEnd end, core::Outcome outcome,
+                                           std::optional<core::BlockMarker> marker) {
         runs_.erase({task_id, run.number});
-        auto marker =
-            run.step == core::StepKind::work ? read_marker(settings_.workspace(task_id)) : std::nullopt;
         post(core::event::RunEnded{task_id, run.number, std::move(end), std::move(marker),
                                    std::move(outcome)});
     };
-    auto made = std::make_shared<StepRun>(loop_, settings_.paths, task_id, run,
+    auto made = std::make_shared<StepRun>(loop_, settings_.paths, task_id, settings_.workspace(task_id), run,
                                           settings_.supervisor.worker.kill_grace, std::move(callbacks));
     CHECK(runs_.emplace(RunKey{task_id, run.number}, made).second);
     return made;
 }
 
 void Runtime::perform(const core::action::StartRun& action) {
+    if (unsettled_.count(action.task_id) != 0) {
+        post(core::event::RunEnded{action.task_id,
+                                   action.run.number,
+                                   core::UnstartedRun{"the end of its last run could not be noted yet"},
+                                   {},
+                                   {}});
+        return;
+    }
     if (action.run.step != core::StepKind::discard &&
         !path_exists(settings_.paths.task_file(action.task_id))) {
         keep_and_start(action);
@@ -214,13 +223,17 @@ void Runtime::perform(const core::action::ReadHistory& action) {
 void Runtime::read_task_history(const std::string& task_id, std::shared_ptr<const core::Task> task) {
     loop_.post_to_helper([this, task_id, task = std::move(task)] {
         const Result<void> kept = task ? keep_task(settings_.paths, *task) : Result<void>{};
-        auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id));
+        auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id), LeftOver::end);
         loop_.post([this, task_id, task, kept, history = std::move(history)] {
             if (kept && history) {
+                unreadable_.erase(task_id);
                 post(core::event::TaskRecovered{task_id, *history});
                 return;
             }
-            spdlog::warn("{} {}; trying again", task_id, (kept ? history.error() : kept.error()).line());
+            if (unreadable_.insert(task_id).second) {
+                spdlog::warn("{} {}; trying again until it can be", task_id,
+                             (kept ? history.error() : kept.error()).line());
+            }
             auto timer = std::make_shared<Timer>(loop_);
             timer->arm(history_retry, [this, task_id, task, timer] { read_task_history(task_id, task); });
         });
@@ -241,11 +254,33 @@ void Runtime::perform(const core::action::EndRun& action) {
 }
 
 void Runtime::perform(const core::action::SettleRuns& action) {
-    loop_.post_to_helper([this, action] {
-        const auto settled = settle_runs(settings_.paths, action.task_id, action.number);
-        if (!settled) {
-            spdlog::warn("{} {}; the next start settles it", action.task_id, settled.error().line());
-        }
+    std::uint32_t& number = unsettled_[action.task_id];
+    number = std::max(number, action.number);
+    settle(action.task_id);
+}
+
+// Until the disk takes it. No other run of the task starts before, lest a crash mixes up the old runs and the
+// new.
+void Runtime::settle(const std::string& task_id) {
+    loop_.post_to_helper([this, task_id, number = unsettled_.at(task_id)] {
+        auto settled = settle_runs(settings_.paths, task_id, number);
+        loop_.post([this, task_id, number, settled = std::move(settled)] {
+            const auto found = unsettled_.find(task_id);
+            if (found == unsettled_.end() || found->second != number) {
+                return;  // a later one is under way
+            }
+            if (settled) {
+                unsettled_.erase(found);
+                return;
+            }
+            spdlog::debug("{} {}", task_id, settled.error().line());
+            auto timer = std::make_shared<Timer>(loop_);
+            timer->arm(settle_again, [this, task_id, timer] {
+                if (unsettled_.count(task_id) != 0) {
+                    settle(task_id);
+                }
+            });
+        });
     });
 }
 
@@ -295,6 +330,7 @@ void Runtime::perform(const core::action::Finish& action) {
     loop_.let_signals_go();
     wake_.cancel();
     queue_settles_.cancel();
+    retry_requests_again_.cancel();
 }
 
 // --- leaves
@@ -334,8 +370,8 @@ void Runtime::recover_tasks() {
         if (!is_directory(settings_.workspace(record->task_id)) && !is_directory(half_removed)) {
             continue;
         }
-        const auto history =
-            read_history(settings_.paths, record->task_id, settings_.workspace(record->task_id));
+        const auto history = read_history(settings_.paths, record->task_id,
+                                          settings_.workspace(record->task_id), LeftOver::end);
         if (history) {
             post(core::event::WorkspaceLeft{record->task_id, *history});
         } else {
@@ -349,7 +385,9 @@ void Runtime::load_queue_soon() {
 }
 
 void Runtime::load_queue_now(bool last_try) {
-    auto loaded = load_queue(settings_);
+    auto texts = read_queue(settings_);
+    const bool unreadable = !texts;
+    auto loaded = texts ? understand_queue(settings_, std::move(*texts)) : Result<LoadedQueue>{texts.error()};
     if (loaded) {
         for (const std::string& warning : loaded->warnings) {
             spdlog::debug("{}", warning);
@@ -359,11 +397,14 @@ void Runtime::load_queue_now(bool last_try) {
                                      std::exchange(queue_answer_owed_, false)});
         return;
     }
-    if (last_try) {
-        post(core::event::QueueInvalid{loaded.error().line(), std::exchange(queue_answer_owed_, false)});
+    if (!last_try) {
+        queue_settles_.arm(queue_settling_at_most, [this] { load_queue_now(true); });
         return;
     }
-    queue_settles_.arm(queue_settling_at_most, [this] { load_queue_now(true); });
+    if (unreadable) {  // what cannot be read now tells of no change when it can be
+        queue_settles_.arm(unreadable_queue_retry, [this] { load_queue_now(true); });
+    }
+    post(core::event::QueueInvalid{loaded.error().line(), std::exchange(queue_answer_owed_, false)});
 }
 
 void Runtime::look_for_stop_request() {
@@ -382,13 +423,28 @@ void Runtime::look_for_retry_requests() {
         if (!core::is_safe_task_id(task_id) || task_id.find(".new") != std::string::npos) {
             continue;
         }
-        auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id));
-        if (history && retries_.insert(task_id).second) {
-            post(core::event::RetryRequested{task_id, std::move(*history)});
-        } else if (!history) {
-            spdlog::warn("{} {}", task_id, history.error().line());
+        if (retries_.insert(task_id).second) {
+            read_retry_history(task_id);
         }
     }
+}
+
+void Runtime::read_retry_history(const std::string& task_id) {
+    loop_.post_to_helper([this, task_id] {
+        auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id), LeftOver::end);
+        loop_.post([this, task_id, history = std::move(history)] {
+            if (history) {
+                unreadable_.erase(task_id);
+                post(core::event::RetryRequested{task_id, *history});
+                return;
+            }
+            if (unreadable_.insert(task_id).second) {
+                spdlog::warn("{} {}; trying again until it can be", task_id, history.error().line());
+            }
+            retries_.erase(task_id);
+            retry_requests_again_.arm(history_retry, [this] { look_for_retry_requests(); });
+        });
+    });
 }
 
 void Runtime::on_signal(int signal) {

@@ -60,10 +60,12 @@ class Runtime {
     void recover_tasks();
     void read_task_history(const std::string& task_id, std::shared_ptr<const core::Task> task);
     void on_changed(const std::string& folder, std::string_view name);
+    void settle(const std::string& task_id);
     void load_queue_soon();
     void load_queue_now(bool last_try);
     void look_for_stop_request();
     void look_for_retry_requests();
+    void read_retry_history(const std::string& task_id);
     void on_signal(int signal);
     [[nodiscard]] std::shared_ptr<StepRun> make_run(const std::string& task_id, const core::Run& run);
 
@@ -77,6 +79,7 @@ class Runtime {
     Timer wake_{loop_};
     Timer save_again_{loop_};
     Timer queue_settles_{loop_};
+    Timer retry_requests_again_{loop_};
     Watcher watcher_{loop_};
 
     std::deque<core::Event> events_;
@@ -87,7 +90,9 @@ class Runtime {
     bool queue_answer_owed_ = false;  // core asked for the queue, which is not whole yet
     std::optional<core::Instant> wake_instant_;
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
-    std::set<std::string> retries_;  // requests that were posted and are not dealt with yet
+    std::set<std::string> retries_;                   // requests that were posted and are not dealt with yet
+    std::map<std::string, std::uint32_t> unsettled_;  // whose end is not noted yet, and up to which run
+    std::set<std::string> unreadable_;  // tasks whose run directories could not be read: told once
     int signals_seen_ = 0;
     int exit_code_ = core::exit_could_not_run;
 };

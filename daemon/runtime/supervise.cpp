@@ -21,6 +21,12 @@ Result<void> make_folders(const Paths& paths) {
             return Error{made.error().message, "make sure that the folder can be written"};
         }
     }
+    // They may have been there without being durable.
+    for (const std::string& folder : {paths.root, paths.ralph(), paths.cache(), paths.parallel()}) {
+        if (auto synced = sync_directory(folder); !synced) {
+            return synced;
+        }
+    }
     return {};
 }
 
@@ -53,7 +59,7 @@ Result<int> supervise(Supervision supervision) {
     for (const std::string& warning : recovered->warnings) {
         spdlog::warn("{}", core::printable(warning));
     }
-    Reporter reporter(paths, true);
+    Reporter reporter(paths, supervision.live_table);
     spdlog::info("{} workers on {}, landing on origin/{}{}", supervision.limits.workers, paths.root,
                  supervision.branch, lock->resumed() ? "; going on after an interruption" : "");
     auto supervisor = core::make_supervisor(std::move(supervision.limits), std::move(recovered->state),

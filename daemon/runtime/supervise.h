@@ -14,6 +14,7 @@ struct Supervision {
     Executables executables;
     std::string branch;  // where work is landed
     core::SupervisorSettings limits;
+    bool live_table = true;  // on a terminal
 };
 
 // Returns the exit code of `ralph run`, or why it could not begin.

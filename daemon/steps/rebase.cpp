@@ -45,10 +45,11 @@ Result<bool> is_our_bookkeeping(const StepContext& context, const Git& workspace
 // after the target.
 Result<std::string> begin_of_work(const StepContext& context, const Git& workspace,
                                   const std::string& target) {
-    const std::string base = newest_base_sha(context.settings.paths, context.task_id);
-    if (base.empty()) {
-        return target;
+    const auto recorded = newest_base_sha(context.settings.paths, context.task_id);
+    if (!recorded || recorded->empty()) {
+        return recorded ? Result<std::string>{target} : Result<std::string>{recorded.error()};
     }
+    const std::string& base = *recorded;
     auto known = workspace.resolve(base + "^{commit}");
     if (!known || !*known) {
         return known ? Result<std::string>{target} : Result<std::string>{known.error()};

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <string_view>
@@ -84,21 +85,25 @@ int status(const std::string& path, Status& result) {
     return take_over(::stat(path.c_str(), &info), info, result);
 }
 
-std::vector<std::string> names_in(int directory) {
-    std::vector<std::string> names;
-    const int copy = ::fcntl(directory, F_DUPFD_CLOEXEC, 0);
-    const DirectoryStream stream(copy < 0 ? nullptr : ::fdopendir(copy));
+int list(int directory, std::vector<std::string>& names) {
+    FileDescriptor copy(::fcntl(directory, F_DUPFD_CLOEXEC, 0));
+    const DirectoryStream stream(copy ? ::fdopendir(copy.get()) : nullptr);
     if (!stream) {
-        return names;
+        return -1;
     }
+    static_cast<void>(copy.release());  // the stream closes it
     ::rewinddir(stream.get());
-    while (const dirent* entry = ::readdir(stream.get())) {
+    while (true) {
+        errno = 0;
+        const dirent* const entry = ::readdir(stream.get());
+        if (entry == nullptr) {
+            return errno == 0 ? 0 : -1;
+        }
         const std::string_view name = entry->d_name;
         if (name != "." && name != "..") {
             names.emplace_back(name);
         }
     }
-    return names;
 }
 
 int make_directory(const std::string& path) {

@@ -30,8 +30,8 @@ struct Status {
 [[nodiscard]] int status(int file, Status& result);
 [[nodiscard]] int status_of_link(const std::string& path, Status& result);
 [[nodiscard]] int status(const std::string& path, Status& result);
-// Without "." and "..", in no order; empty on failure.
-[[nodiscard]] std::vector<std::string> names_in(int directory);
+// Without "." and "..", in no order.
+[[nodiscard]] int list(int directory, std::vector<std::string>& names);
 
 [[nodiscard]] int make_directory(const std::string& path);
 [[nodiscard]] int rename(const std::string& from, const std::string& to);

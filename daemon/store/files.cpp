@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -46,7 +45,11 @@ Result<void> write_all(int fd, std::string_view content, const std::string& path
 // Empties the directory, bottom up. The depth of the recursion is that of the tree, bounded by PATH_MAX / 2
 // for trees that path-based tools can make; each level keeps one descriptor.
 Result<void> empty_directory(int directory, const std::string& path) {
-    for (const std::string& name : file_calls::names_in(directory)) {
+    std::vector<std::string> names;
+    if (file_calls::list(directory, names) != 0) {
+        return system_error("list", path, errno);
+    }
+    for (const std::string& name : names) {
         if (file_calls::unlink_in(directory, name) == 0 || errno == ENOENT) {
             continue;
         }
@@ -91,20 +94,25 @@ Result<std::optional<std::string>> read_file(const std::string& path, std::size_
     if (status.kind != file_calls::Kind::regular) {
         return Error{fmt::format("{}: is not a regular file", path)};
     }
-    std::string content;
-    std::array<char, 65536> buffer{};
+    // Files of the kernel's say that they are empty.
+    std::string content(std::max<std::size_t>(std::min<std::size_t>(status.size, limit), 4095) + 1, '\0');
+    std::size_t filled = 0;
     while (true) {
-        const ssize_t got =
-            retry_interrupted([&] { return file_calls::read(file.get(), buffer.data(), buffer.size()); });
+        const ssize_t got = retry_interrupted(
+            [&] { return file_calls::read(file.get(), content.data() + filled, content.size() - filled); });
         if (got < 0) {
             return system_error("read", path, errno);
         }
+        filled += static_cast<std::size_t>(got);
+        if (filled > limit) {
+            return Error{fmt::format("{}: is larger than {} bytes", path, limit)};
+        }
         if (got == 0) {
+            content.resize(filled);
             return std::optional<std::string>{std::move(content)};
         }
-        content.append(buffer.data(), static_cast<std::size_t>(got));
-        if (content.size() > limit) {
-            return Error{fmt::format("{}: is larger than {} bytes", path, limit)};
+        if (filled == content.size()) {
+            content.resize(2 * content.size());
         }
     }
 }
@@ -204,7 +212,10 @@ Result<std::vector<std::string>> list_directory(const std::string& path) {
         }
         return system_error("open", path, errno);
     }
-    std::vector<std::string> names = file_calls::names_in(directory.get());
+    std::vector<std::string> names;
+    if (file_calls::list(directory.get(), names) != 0) {
+        return system_error("list", path, errno);
+    }
     std::sort(names.begin(), names.end());
     return names;
 }
@@ -212,7 +223,7 @@ Result<std::vector<std::string>> list_directory(const std::string& path) {
 Result<void> remove_tree(const std::string& parent, const std::string& name) {
     CHECK(!name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos);
     const std::string path = parent + "/" + name;
-    const FileDescriptor directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const FileDescriptor directory(file_calls::open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory) {
         return errno == ENOENT ? Result<void>{} : Result<void>{system_error("open", parent, errno)};
     }

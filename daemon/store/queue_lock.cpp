@@ -112,16 +112,28 @@ bool only_dead_sharers(const std::string& directory) {
     });
 }
 
+// Takes the directory out of sight, for good before anything in it is removed: no crash brings back a lock
+// without an owner. False: it is not there.
+Result<bool> put_aside(const Paths& paths, const std::string& aside) {
+    auto moved = move(paths.queue_lock(), aside);
+    if (moved && *moved) {
+        if (auto synced = sync_directory(paths.ralph()); !synced) {
+            return synced.error();
+        }
+    }
+    return moved;
+}
+
 // Moves the stale directory aside and looks again at what was moved: a lock that somebody took in between
 // goes back.
 Result<void> clear_stale(const Paths& paths, const QueueLockOwner& stale) {
     const std::string directory = paths.queue_lock();
     const std::string aside = fmt::format("{}/{}{}", paths.cache(), staging_prefix, own_pid());
-    if (const auto put_aside = move(directory, aside); !put_aside || !*put_aside) {
-        return put_aside ? Result<void>{} : Result<void>{put_aside.error()};
+    if (const auto moved = put_aside(paths, aside); !moved || !*moved) {
+        return moved ? Result<void>{} : Result<void>{moved.error()};
     }
-    const auto moved = read_owner(aside);
-    if (!moved || moved->pid != stale.pid || moved->started_at != stale.started_at) {
+    const auto found = read_owner(aside);
+    if (!found || found->pid != stale.pid || found->started_at != stale.started_at) {
         static_cast<void>(move_without_replacing(aside, directory));
         return {};
     }
@@ -133,7 +145,7 @@ Result<void> clear_stale(const Paths& paths, const QueueLockOwner& stale) {
 void clear_dead_sharers(const Paths& paths) {
     const std::string directory = paths.queue_lock();
     const std::string aside = fmt::format("{}/{}{}", paths.cache(), staging_prefix, own_pid());
-    if (const auto put_aside = move(directory, aside); !put_aside || !*put_aside) {
+    if (const auto moved = put_aside(paths, aside); !moved || !*moved) {
         return;
     }
     if (!only_dead_sharers(aside)) {
@@ -219,28 +231,31 @@ Result<QueueLock> QueueLock::acquire_shared(const Paths& paths, const std::strin
 }
 
 // In one step as well: at no instant is there a lock directory without an owner, which nobody could clear.
-// While sharers hold it, too, only our own file goes.
+// What cannot be done so is left for the next one, who finds its owner dead. While sharers hold the lock,
+// too, only our own file goes.
 QueueLock::~QueueLock() {
     if (cache_.empty()) {
         return;
     }
     const auto names = list_directory(directory_);
-    const bool alone = names && names->size() == 1;
-    const std::string aside = fmt::format("{}/{}{}", cache_, staging_prefix, own_pid());
-    if (alone) {
-        const auto put_aside = move_without_replacing(directory_, aside);
-        if (put_aside && *put_aside) {
-            const auto moved = list_directory(aside);
-            if (moved && moved->size() > 1) {  // somebody has come to share it in between
-                static_cast<void>(remove_file(aside + owner_.substr(directory_.size())));
-                static_cast<void>(move_without_replacing(aside, directory_));
-            }
-            clear_staging(cache_);
-            return;
-        }
+    if (!names) {
+        return;
     }
-    static_cast<void>(remove_file(owner_));
-    static_cast<void>(remove_empty_directory(directory_));
+    if (names->size() > 1) {
+        static_cast<void>(remove_file(owner_));
+        return;
+    }
+    const std::string aside = fmt::format("{}/{}{}", cache_, staging_prefix, own_pid());
+    const auto put_aside = move_without_replacing(directory_, aside);
+    if (!put_aside || !*put_aside || !sync_directory(directory_.substr(0, directory_.rfind('/')))) {
+        return;
+    }
+    const auto moved = list_directory(aside);
+    if (moved && moved->size() > 1) {  // somebody has come to share it in between
+        static_cast<void>(remove_file(aside + owner_.substr(directory_.size())));
+        static_cast<void>(move_without_replacing(aside, directory_));
+    }
+    clear_staging(cache_);
 }
 
 }  // namespace ralph::daemon

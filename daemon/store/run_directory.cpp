@@ -6,6 +6,7 @@
 #include <charconv>
 #include <utility>
 
+#include "core/check.h"
 #include "core/queue_validation.h"
 #include "core/task_codec.h"
 #include "daemon/process/identity.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::size_t record_limit = 1ULL << 20;
 constexpr int sweep_patience_ms = 5'000;
+constexpr std::string_view removed_suffix = ".removed";
 
 // A small document that another process wrote. Missing is nothing; unreadable is an error.
 template <class T>
@@ -38,11 +40,16 @@ Result<std::optional<T>> read_document(const std::string& path,
     return std::optional<T>(std::move(*value));
 }
 
-std::uint32_t settled_number(const Paths& paths, const std::string& task_id) {
-    const auto text = read_file(paths.settled(task_id), 64);
+Result<std::uint32_t> settled_number(const Paths& paths, const std::string& task_id) {
+    const std::string path = paths.settled(task_id);
+    const auto text = read_file(path, 64);
+    if (!text) {
+        return text.error();
+    }
     std::uint32_t number = 0;
-    if (text && *text) {
-        std::from_chars((*text)->data(), (*text)->data() + (*text)->size(), number);
+    if (*text &&
+        std::from_chars((*text)->data(), (*text)->data() + (*text)->size(), number).ec != std::errc{}) {
+        return Error{fmt::format("{}: is not a number", path), "see `ralph doctor`"};
     }
     return number;
 }
@@ -72,13 +79,22 @@ void clear_beginnings(const std::string& directory) {
     }
 }
 
-core::RunHistory::Newest newest_of(RunView view, const std::string& workspace) {
+Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::string& workspace,
+                                           LeftOver left_over) {
     core::RunHistory::Newest newest{view.run, view.spec ? view.spec->slot : 0, std::nullopt, std::nullopt,
                                     view.outcome};
     if (!view.shim_alive) {
-        newest.end = end_of(view);
+        auto end = end_of(view, left_over);
+        if (!end) {
+            return end.error();
+        }
+        newest.end = std::move(*end);
         if (view.run.step == core::StepKind::work) {
-            newest.marker = read_marker(workspace);
+            auto marker = read_marker(workspace);
+            if (!marker) {
+                return marker.error();
+            }
+            newest.marker = std::move(*marker);
         }
     }
     return newest;
@@ -121,36 +137,42 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     return view;
 }
 
-core::RunEnd end_of(const RunView& view) {
+Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over) {
     if (view.exit) {
         return core::counts_as_lost(view.run.step, *view.exit)
                    ? core::RunEnd{core::LostRun{"it " + describe(*view.exit)}}
                    : core::RunEnd{*view.exit};
     }
     if (!view.exists) {
-        return core::LostRun{"its run directory was removed"};
+        return core::RunEnd{core::LostRun{"its run directory was removed"}};
     }
     clear_beginnings(view.directory);
     if (!view.worker_started) {
-        return core::UnstartedRun{"the start was not finished"};
+        return core::RunEnd{core::UnstartedRun{"the start was not finished"}};
     }
-    if (view.spec) {
+    if (view.spec && left_over == LeftOver::end) {
         if (const auto ended = end_left_over_tree(view.spec->run_id, sweep_patience_ms); !ended) {
-            return core::LostRun{"its shim is gone without an exit record, and " + ended.error().message};
+            return Error{"its shim is gone without an exit record, and " + ended.error().message};
         }
     }
-    return core::LostRun{"its shim is gone without an exit record"};
+    return core::RunEnd{core::LostRun{"its shim is gone without an exit record"}};
 }
 
 Result<core::RunHistory> read_history(const Paths& paths, const std::string& task_id,
-                                      const std::string& workspace) {
+                                      const std::string& workspace, LeftOver left_over) {
     const auto runs = runs_of(paths, task_id);
     if (!runs) {
         return runs.error();
     }
     core::RunHistory history;
     history.workspace_exists = is_directory(workspace);
-    const std::uint32_t settled = settled_number(paths, task_id);
+    const auto settled = settled_number(paths, task_id);
+    if (!settled) {
+        return settled.error();
+    }
+    // Numbers go on from what was settled, too: the directory of a start that failed may never have become durable,
+    // and a new run must not bear a number that counts as dealt with.
+    history.last_number = *settled;
     core::StepKind step_before = core::StepKind::prepare;
     for (const core::RunName& name : *runs) {
         const core::Run run{name.step, name.number, 1};
@@ -158,13 +180,13 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
         if (!view) {
             return view.error();
         }
-        history.last_number = name.number;
+        history.last_number = std::max(history.last_number, name.number);
         history.work_attempts += name.step == core::StepKind::work && view->worker_started ? 1 : 0;
         const bool lost = view->exit ? core::counts_as_lost(name.step, *view->exit) : view->worker_started;
         // The decision maker does not count an integration that it stopped itself.
         const bool integrated =
             name.step == core::StepKind::integrate && view->exit && !lost && !view->exit->stopped;
-        if (name.number <= settled) {
+        if (name.number <= *settled) {
             history.settled_step = name.step;
             history.settled_integrations += integrated ? 1 : 0;
             continue;
@@ -174,7 +196,11 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
             history.restarts = 0;
         }
         if (name.number == runs->back().number) {
-            history.newest = newest_of(std::move(*view), workspace);
+            auto newest = newest_of(*view, workspace, left_over);
+            if (!newest) {
+                return newest.error();
+            }
+            history.newest = std::move(*newest);
         } else {
             history.restarts += lost ? 1 : 0;
             history.integrations += integrated ? 1 : 0;
@@ -194,9 +220,16 @@ Result<std::vector<std::string>> tasks_with_runs(const Paths& paths) {
     return names;
 }
 
-std::optional<core::BlockMarker> read_marker(const std::string& workspace) {
-    auto marker = read_document(block_marker_path(workspace), core::read_block_marker);
-    return marker ? std::move(*marker) : std::nullopt;
+Result<std::optional<core::BlockMarker>> read_marker(const std::string& workspace) {
+    const std::string path = block_marker_path(workspace);
+    auto text = read_file(path, record_limit);
+    if (!text) {
+        return text.error();
+    }
+    const auto document = *text ? core::JsonDocument::parse(std::move(**text), path)
+                                : core::Result<core::JsonDocument>{Error{}};
+    auto marker = document ? core::read_block_marker(*document) : core::Result<core::BlockMarker>{Error{}};
+    return marker ? std::optional(std::move(*marker)) : std::nullopt;
 }
 
 Result<void> keep_task(const Paths& paths, const core::Task& task) {
@@ -223,6 +256,13 @@ Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec) {
     if (auto made = make_directories(directory); !made) {
         return made;
     }
+    // A folder that is there may be one whose making was never synced: by a supervisor that died, or because
+    // the sync failed.
+    for (const std::string& parent : {paths.runs(), paths.runs_of(spec.task_id)}) {
+        if (auto synced = sync_directory(parent); !synced) {
+            return synced;
+        }
+    }
     return write_file_durably(directory + "/spec.json", core::run_spec_text(spec));
 }
 
@@ -233,19 +273,54 @@ Result<void> settle_runs(const Paths& paths, const std::string& task_id, std::ui
     return write_file_durably(paths.settled(task_id), fmt::format("{}\n", number));
 }
 
-std::string newest_base_sha(const Paths& paths, const std::string& task_id) {
+Result<void> remove_runs(const Paths& paths, const std::string& task_id) {
+    CHECK(core::is_safe_task_id(task_id));
+    const std::string aside = "." + task_id + std::string(removed_suffix);
+    if (auto removed = remove_tree(paths.runs(), aside); !removed) {
+        return removed;
+    }
+    auto moved = move(paths.runs_of(task_id), paths.runs() + "/" + aside);
+    if (!moved || !*moved) {
+        return moved ? Result<void>{} : Result<void>{moved.error()};
+    }
+    if (auto synced = sync_directory(paths.runs()); !synced) {
+        return synced;
+    }
+    return remove_tree(paths.runs(), aside);
+}
+
+Result<void> finish_removing_runs(const Paths& paths) {
+    const auto names = list_directory(paths.runs());
+    if (!names) {
+        return names.error();
+    }
+    for (const std::string& name : *names) {
+        if (name.front() == '.' && name.size() > removed_suffix.size() &&
+            name.substr(name.size() - removed_suffix.size()) == removed_suffix) {
+            if (auto removed = remove_tree(paths.runs(), name); !removed) {
+                return removed;
+            }
+        }
+    }
+    return {};
+}
+
+Result<std::string> newest_base_sha(const Paths& paths, const std::string& task_id) {
     const auto runs = runs_of(paths, task_id);
     if (!runs) {
-        return {};
+        return runs.error();
     }
     for (auto name = runs->rbegin(); name != runs->rend(); ++name) {
         if (name->step == core::StepKind::prepare) {
             const std::string directory = paths.run(task_id, core::Run{name->step, name->number, 1});
-            const auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
-            return outcome && *outcome ? (*outcome)->base_sha : std::string{};
+            auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
+            if (!outcome) {
+                return outcome.error();
+            }
+            return *outcome ? (*outcome)->base_sha : std::string{};
         }
     }
-    return {};
+    return std::string{};
 }
 
 }  // namespace ralph::daemon

@@ -27,20 +27,25 @@ struct RunView {
 
 [[nodiscard]] Result<RunView> view_run(const std::string& directory, core::Run run);
 
-// The end of a run whose shim is gone: its exit record, or lost, or never started. Ends what is left of a
-// lost tree first.
-[[nodiscard]] core::RunEnd end_of(const RunView& view);
+enum class LeftOver { end, leave };
 
-// Everything the decision maker wants to know about a task's runs. A run directory that cannot be understood
-// counts as lost, never as ended.
+// The end of a run whose shim is gone: its exit record, or lost, or never started. With LeftOver::end what is
+// left of a lost tree is ended first, which may take seconds; while something of it does not end, that is an
+// error, and the run is not over. With LeftOver::leave nothing is signalled, and nobody may start the step
+// again on the strength of the answer.
+[[nodiscard]] Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over);
+
+// Everything the decision maker wants to know about a task's runs. A run directory that cannot be read or
+// understood is an error, never an end.
 [[nodiscard]] Result<core::RunHistory> read_history(const Paths& paths, const std::string& task_id,
-                                                    const std::string& workspace);
+                                                    const std::string& workspace, LeftOver left_over);
 
 // The tasks that have run directories.
 [[nodiscard]] Result<std::vector<std::string>> tasks_with_runs(const Paths& paths);
 
-// The block marker that the worker or the integrate step left in the workspace, if it is readable.
-[[nodiscard]] std::optional<core::BlockMarker> read_marker(const std::string& workspace);
+// The block marker that the worker left in the workspace, if it is one: what cannot be understood is none. A
+// file that is there and cannot be read is an error.
+[[nodiscard]] Result<std::optional<core::BlockMarker>> read_marker(const std::string& workspace);
 
 // Durable writes into a task's folder. All wait for the disk.
 [[nodiscard]] Result<void> keep_task(const Paths& paths, const core::Task& task);
@@ -48,7 +53,13 @@ struct RunView {
 [[nodiscard]] Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec);
 [[nodiscard]] Result<void> settle_runs(const Paths& paths, const std::string& task_id, std::uint32_t number);
 
+// Removes all run directories of a task, whose runs must be over: out of sight at once, so that no crash
+// leaves a part of them, which would tell another story.
+[[nodiscard]] Result<void> remove_runs(const Paths& paths, const std::string& task_id);
+// What a crash kept remove_runs from finishing.
+[[nodiscard]] Result<void> finish_removing_runs(const Paths& paths);
+
 // The base that the newest prepare step reported; empty if it did not.
-[[nodiscard]] std::string newest_base_sha(const Paths& paths, const std::string& task_id);
+[[nodiscard]] Result<std::string> newest_base_sha(const Paths& paths, const std::string& task_id);
 
 }  // namespace ralph::daemon

@@ -23,6 +23,14 @@ Result<std::string> quarantine(const std::string& path) {
                  "remove the oldest ones"};
 }
 
+Result<core::ParallelState> understand(std::string text, const std::string& path) {
+    auto document = core::JsonDocument::parse(std::move(text), path);
+    if (!document) {
+        return document.error();
+    }
+    return core::read_state(*document);
+}
+
 }  // namespace
 
 Result<std::optional<core::ParallelState>> read_state_file(const std::string& path) {
@@ -33,19 +41,24 @@ Result<std::optional<core::ParallelState>> read_state_file(const std::string& pa
     if (!*text) {
         return std::optional<core::ParallelState>{};
     }
-    auto document = core::JsonDocument::parse(std::move(**text), path);
-    if (!document) {
-        return document.error();
-    }
-    auto state = core::read_state(*document);
+    auto state = understand(std::move(**text), path);
     if (!state) {
         return state.error();
     }
     return std::optional(std::move(*state));
 }
 
+// A file that cannot be read now (no descriptor left, an I/O error) may well be whole: that is no reason to
+// do without it.
 Result<LoadedState> load_state(const Paths& paths) {
-    auto current = read_state_file(paths.state());
+    auto text = read_file(paths.state(), state_limit);
+    if (!text) {
+        return text.error();
+    }
+    if (!*text) {
+        return LoadedState{};
+    }
+    auto current = understand(std::move(**text), paths.state());
     if (current) {
         return LoadedState{std::move(*current), ""};
     }

@@ -97,11 +97,12 @@ class Bench {
     std::shared_ptr<StepRun> make(std::function<void()> started) {
         RunCallbacks callbacks;
         callbacks.started = std::move(started);
-        callbacks.ended = [this](core::RunEnd end, const core::Outcome&) {
+        callbacks.ended = [this](core::RunEnd end, const core::Outcome&, const auto&) {
             end_ = std::move(end);
             context().stop();
         };
-        step_ = std::make_shared<StepRun>(loop_, paths_, "RQ-0001", the_run, grace_, std::move(callbacks));
+        step_ = std::make_shared<StepRun>(loop_, paths_, "RQ-0001", folder_ / "workspace", the_run, grace_,
+                                          std::move(callbacks));
         return step_;
     }
 
@@ -308,7 +309,7 @@ TEST_CASE("a shim whose supervisor dies before the go byte starts nothing") {
     REQUIRE(::waitpid(shim->pid, nullptr, 0) == shim->pid);
     CHECK(!bench.view().shim_alive);
     CHECK(!bench.view().exit.has_value());
-    CHECK(std::holds_alternative<core::UnstartedRun>(end_of(bench.view())));
+    CHECK(std::holds_alternative<core::UnstartedRun>(*end_of(bench.view(), LeftOver::leave)));
     CHECK(bench.file("started").empty());
 }
 

@@ -58,33 +58,38 @@ std::uint32_t losses_in_a_row(const FakeTask& task) {
 
 }  // namespace
 
-void Oracle::on_start(const core::action::StartRun& start, const core::ParallelState& durable,
+void Oracle::on_start(const std::string& task_id, const FakeRun& start, const core::ParallelState& durable,
                       const Circumstances& circumstances) const {
-    const FakeTask& task = world_.task(start.task_id);
-    const core::WorkerRecord* const record = record_of(durable, start.task_id);
+    const FakeTask& task = model_.task(task_id);
+    const core::WorkerRecord* const record = record_of(durable, task_id);
     demand(task.live() == nullptr, task.id, "a run starts while another one of the task is alive");
     for (const FakeRun& run : task.runs) {
-        demand(run.run.number < start.run.number, task.id, "a run number is used again");
+        demand(&run == &start || !run.executed() || run.run.number < start.run.number, task.id,
+               "a run number is used again");
         if (run.executed() && run.run.step == StepKind::work && start.run.step == StepKind::work) {
-            demand(run.run.attempt < start.run.attempt, task.id, "RALPH_ATTEMPT does not grow");
+            demand(run.run.attempt < start.run.attempt || circumstances.state_was_lost, task.id,
+                   "RALPH_ATTEMPT does not grow");
         }
     }
     switch (start.run.step) {
         case StepKind::prepare:
         case StepKind::work:
-            demand(record != nullptr && record->lifecycle == Lifecycle::running, task.id,
-                   "prepare or work starts without a durable running record");
-            check_slot(start, circumstances);
+            demand((record != nullptr && record->lifecycle == Lifecycle::running) ||
+                       circumstances.state_was_lost,
+                   task.id, "prepare or work starts without a durable running record");
+            check_slot(task_id, start, circumstances);
             break;
         case StepKind::integrate:
-            demand(record != nullptr && record->lifecycle == Lifecycle::integrating, task.id,
-                   "integrate starts without a durable integrating record");
-            check_integration(start, circumstances);
+            demand((record != nullptr && record->lifecycle == Lifecycle::integrating) ||
+                       circumstances.state_was_lost,
+                   task.id, "integrate starts without a durable integrating record");
+            check_integration(task_id, circumstances);
             break;
         case StepKind::discard:
-            demand(record == nullptr || (record->lifecycle != Lifecycle::running &&
-                                         record->lifecycle != Lifecycle::integrating),
-                   task.id, "the workspace of an active task is discarded");
+            demand(
+                circumstances.state_was_lost || record == nullptr ||
+                    (record->lifecycle != Lifecycle::running && record->lifecycle != Lifecycle::integrating),
+                task.id, "the workspace of an active task is discarded");
             break;
     }
     demand(losses_in_a_row(task) <= circumstances.max_restarts, task.id, "restarted more often than allowed");
@@ -99,30 +104,29 @@ void Oracle::on_start(const core::action::StartRun& start, const core::ParallelS
     }
 }
 
-void Oracle::check_slot(const core::action::StartRun& start, const Circumstances& circumstances) const {
+void Oracle::check_slot(const std::string& task_id, const FakeRun& start,
+                        const Circumstances& circumstances) const {
     std::uint32_t live = 0;
-    for (const FakeTask& task : world_.tasks()) {
+    for (const FakeTask& task : model_.tasks()) {
         for (const FakeRun& run : task.runs) {
             if (run.alive() && holds_slot(run)) {
                 ++live;
-                demand(run.slot != start.slot, start.task_id, "a slot is used twice");
+                demand(run.slot != start.slot, task_id, "a slot is used twice");
             }
         }
     }
-    demand(start.slot < circumstances.workers || circumstances.state_was_lost, start.task_id,
+    demand(start.slot < circumstances.workers || circumstances.state_was_lost, task_id,
            "there is no such slot");
-    demand(live < circumstances.workers, start.task_id, "more workers than were asked for");
+    demand(live < circumstances.workers, task_id, "more workers than were asked for");
 }
 
-void Oracle::check_integration(const core::action::StartRun& start,
-                               const Circumstances& circumstances) const {
-    for (const FakeTask& task : world_.tasks()) {
+void Oracle::check_integration(const std::string& task_id, const Circumstances& circumstances) const {
+    for (const FakeTask& task : model_.tasks()) {
         for (const FakeRun& run : task.runs) {
-            demand(!run.alive() || run.run.step != StepKind::integrate, start.task_id,
-                   "two integrations at once");
+            demand(!run.alive() || run.run.step != StepKind::integrate, task_id, "two integrations at once");
         }
     }
-    const FakeTask& task = world_.task(start.task_id);
+    const FakeTask& task = model_.task(task_id);
     demand(task.workspace && task.finished, task.id, "unfinished work is integrated");
     if (!circumstances.state_was_lost) {
         demand(integrations_ended(task) < circumstances.max_push_attempts, task.id,
@@ -131,7 +135,7 @@ void Oracle::check_integration(const core::action::StartRun& start,
 }
 
 void Oracle::check_completed(const core::WorkerRecord& record) const {
-    const FakeTask& task = world_.task(record.task_id);
+    const FakeTask& task = model_.task(record.task_id);
     const FakeRun* const last = task.last_executed();
     demand(last != nullptr && last->status == FakeRun::Status::exited, task.id,
            "completed although the last run has no exit record");
@@ -144,7 +148,7 @@ void Oracle::check_completed(const core::WorkerRecord& record) const {
 }
 
 void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances& circumstances) const {
-    const FakeTask& task = world_.task(record.task_id);
+    const FakeTask& task = model_.task(record.task_id);
     demand(record.completed_at && record.last_error && !record.last_error->empty(), task.id,
            "a failed record that does not say why");
     const FakeRun* const last = task.last_executed();
@@ -165,7 +169,7 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
 }
 
 void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances& circumstances) const {
-    const FakeTask& task = world_.task(record.task_id);
+    const FakeTask& task = model_.task(record.task_id);
     const FakeRun* const last = task.last_executed();
     demand(last != nullptr && last->status == FakeRun::Status::exited, task.id,
            "blocked without an exit record");
@@ -186,14 +190,14 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
 
 void Oracle::check_move(const core::WorkerRecord* from, const core::WorkerRecord& to,
                         const Circumstances& circumstances) const {
-    const FakeTask& task = world_.task(to.task_id);
+    const FakeTask& task = model_.task(to.task_id);
     const bool was_terminal = from == nullptr || (from->lifecycle != Lifecycle::running &&
                                                   from->lifecycle != Lifecycle::integrating);
     if (from != nullptr) {
         demand(from->lifecycle != Lifecycle::completed, task.id, "a completed task moves");
-        demand(
-            from->lifecycle != Lifecycle::blocked_push || task.retry_request || circumstances.state_was_lost,
-            task.id, "a blocked task moves although nobody asked for it");
+        demand(from->lifecycle != Lifecycle::blocked_push || task.retry_requested ||
+                   circumstances.state_was_lost,
+               task.id, "a blocked task moves although nobody asked for it");
     }
     const bool is_active = to.lifecycle == Lifecycle::running || to.lifecycle == Lifecycle::integrating;
     if (was_terminal && is_active) {
@@ -231,7 +235,7 @@ void Oracle::on_saved(const core::ParallelState& before, const core::ParallelSta
     }
     for (const core::WorkerRecord& record : before.workers) {
         if (record_of(after, record.task_id) == nullptr) {
-            const FakeTask& task = world_.task(record.task_id);
+            const FakeTask& task = model_.task(record.task_id);
             demand(task.live() == nullptr || task.live()->run.step == core::StepKind::discard, record.task_id,
                    "the record of a living run is forgotten");
             demand(record.lifecycle == Lifecycle::completed || !task.workspace, record.task_id,
@@ -240,16 +244,22 @@ void Oracle::on_saved(const core::ParallelState& before, const core::ParallelSta
     }
 }
 
-void Oracle::on_settled(const core::action::SettleRuns& settle) const {
-    const FakeTask& task = world_.task(settle.task_id);
-    demand(settle.number >= task.settled, task.id, "settled runs become unsettled");
+void Oracle::on_settled(const std::string& task_id, std::uint32_t number) const {
+    const FakeTask& task = model_.task(task_id);
+    demand(number >= task.settled, task.id,
+           fmt::format("settled runs become unsettled: {} after {}", number, task.settled).c_str());
     for (const FakeRun& run : task.runs) {
-        demand(run.run.number > settle.number || !run.alive(), task.id, "a living run is settled");
+        demand(run.run.number > number || !run.alive(), task.id, "a living run is settled");
     }
 }
 
-void Oracle::check_world() const {
-    for (const FakeTask& task : world_.tasks()) {
+void Oracle::on_runs_removed(const std::string& task_id) const {
+    demand(model_.task(task_id).live() == nullptr, task_id,
+           "the run directories of a living run are removed");
+}
+
+void Oracle::check_model() const {
+    for (const FakeTask& task : model_.tasks()) {
         demand(task.landings <= 1, task.id, "landed twice");
         demand(!task.landed || task.landings == 1, task.id, "landed without a landing");
     }
@@ -265,14 +275,14 @@ void Oracle::on_calm_end(const core::ParallelState& durable, int exit_code, bool
     if (exit_code != (some_not_landed ? 3 : 0)) {
         throw Violation{fmt::format("exit code {} is wrong", exit_code)};
     }
-    for (const FakeTask& task : world_.tasks()) {
+    for (const FakeTask& task : model_.tasks()) {
         // A discard that a crash left without a watcher ends by itself.
         demand(task.live() == nullptr || task.live()->run.step == StepKind::discard, task.id,
                "a run is left alive");
         const core::WorkerRecord* const record = record_of(durable, task.id);
         const bool waits = std::any_of(task.depends_on.begin(), task.depends_on.end(), [&](const auto& id) {
             const core::WorkerRecord* const other = record_of(durable, id);
-            return !world_.task(id).done_in_queue &&
+            return !model_.task(id).done_in_queue &&
                    (other == nullptr || other->lifecycle != Lifecycle::completed);
         });
         demand(limited || task.landed || waits || record != nullptr, task.id, "never selected");

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/supervisor.h"
-#include "tests/sim/world.h"
+#include "tests/sim/model.h"
 
 namespace ralph::sim {
 
@@ -25,29 +25,31 @@ struct Circumstances {
 // All throw Violation.
 class Oracle {
   public:
-    explicit Oracle(const World& world) : world_(world) {}
+    explicit Oracle(const Model& model) : model_(model) {}
 
-    // Before a run is started.
-    void on_start(const core::action::StartRun& start, const core::ParallelState& durable,
+    // Before a step executes anything; `durable` is the state that a loss of power would leave.
+    void on_start(const std::string& task_id, const FakeRun& start, const core::ParallelState& durable,
                   const Circumstances& circumstances) const;
     void on_saved(const core::ParallelState& before, const core::ParallelState& after,
                   const Circumstances& circumstances) const;
-    void on_settled(const core::action::SettleRuns& settle) const;
+    void on_settled(const std::string& task_id, std::uint32_t number) const;
+    void on_runs_removed(const std::string& task_id) const;
     // At any time.
-    void check_world() const;
+    void check_model() const;
     // After a session in which nothing went wrong.
     void on_calm_end(const core::ParallelState& durable, int exit_code, bool limited) const;
 
   private:
-    void check_slot(const core::action::StartRun& start, const Circumstances& circumstances) const;
-    void check_integration(const core::action::StartRun& start, const Circumstances& circumstances) const;
+    void check_slot(const std::string& task_id, const FakeRun& start,
+                    const Circumstances& circumstances) const;
+    void check_integration(const std::string& task_id, const Circumstances& circumstances) const;
     void check_completed(const core::WorkerRecord& record) const;
     void check_failed(const core::WorkerRecord& record, const Circumstances& circumstances) const;
     void check_blocked(const core::WorkerRecord& record, const Circumstances& circumstances) const;
     void check_move(const core::WorkerRecord* from, const core::WorkerRecord& to,
                     const Circumstances& circumstances) const;
 
-    const World& world_;
+    const Model& model_;
 };
 
 }  // namespace ralph::sim

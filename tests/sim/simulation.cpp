@@ -3,170 +3,325 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
-#include "tests/sim/trace.h"
+#include "core/queue_edit.h"
+#include "core/state_codec.h"
+#include "core/task_codec.h"
 
 namespace ralph::sim {
 
 namespace {
 
-constexpr std::int64_t epoch_ms = 1'771'545'600'000;  // 2026-02-20T00:00:00Z
-constexpr std::uint32_t most_steps = 20'000;
-constexpr std::uint32_t most_sessions = 40;
+constexpr std::uint32_t most_turns = 60'000;
+constexpr std::uint32_t most_lives = 120;
+constexpr const char* root = "/repo";
+
+std::optional<core::ParallelState> understand(const std::string& text) {
+    const auto document = core::JsonDocument::parse(text, "state.json");
+    if (!document) {
+        return std::nullopt;
+    }
+    auto state = core::read_state(*document);
+    return state ? std::optional(std::move(*state)) : std::nullopt;
+}
 
 }  // namespace
 
 Simulation::Simulation(std::uint64_t seed, bool keep_trace)
-    : random_(seed), keep_trace_(keep_trace), world_(random_, 1 + random_.below(7)), oracle_(world_) {
-    settings_.workers = 1 + random_.below(4);
-    settings_.max_tasks = random_.chance(20) ? 1 + random_.below(4) : 0;
-    settings_.continuous = random_.chance(20);
-    settings_.max_restarts = random_.below(3);
-    settings_.max_push_attempts = random_.chance(5) ? 0 : 1 + random_.below(3);
+    : random_(seed), keep_trace_(keep_trace), oracle_(model_), shims_(world_, model_, random_) {
+    limits_.workers = 1 + random_.below(4);
+    limits_.max_tasks = random_.chance(20) ? 1 + random_.below(4) : 0;
+    limits_.continuous = random_.chance(20);
+    limits_.max_restarts = random_.below(3);
+    limits_.max_push_attempts = random_.chance(5) ? 0 : 1 + random_.below(3);
     for (std::uint32_t i = random_.below(3); i > 0; --i) {
-        settings_.push_backoff.emplace_back(random_.below(5'000));
+        limits_.push_backoff.emplace_back(random_.below(5'000));
     }
+    limits_.workspace_root = "/workspaces";
+    limits_.kept_work_retention = core::Milliseconds{random_.below(3) * 3'600'000LL};
+    shims_.hazards.start_fails = random_.chance(30) ? 30 : 3;
+    shims_.hazards.lost = random_.chance(30) ? 30 : 4;
+    shims_.hazards.fails = random_.chance(50) ? 25 : 5;
+    misfortunes_left_ = random_.below(20);
+    weather_.fault_in = random_.chance(40) ? 50 + random_.below(400) : 0;
+    weather_.crash_in = random_.chance(60) ? 100 + random_.below(900) : 0;
+    weather_.power_fails = random_.chance(25);
+    weather_.state_rots = random_.chance(10);
+    weather_.disk_fills = random_.chance(25);
+    make_world();
+}
+
+void Simulation::make_world() {
+    settings_.paths.root = root;
+    settings_.trusted = true;
+    settings_.supervisor.worker.command = {"agent"};
+    settings_.supervisor.worker.kill_grace = core::Milliseconds{1'000};
+    settings_.queue_relative = ".ralph/queue.jsonc";
+    settings_.done_relative = ".ralph/done.jsonc";
+    settings_.queue_file = settings_.paths.ralph() + "/queue.jsonc";
+    settings_.done_file = settings_.paths.ralph() + "/done.jsonc";
     settings_.workspace_root = "/workspaces";
-    settings_.kept_work_retention = core::Milliseconds{random_.below(3) * 3'600'000LL};
-    world_.hazards.start_fails = random_.chance(30) ? 30 : 3;
-    world_.hazards.lost = random_.chance(30) ? 30 : 4;
-    world_.hazards.fails = random_.chance(50) ? 25 : 5;
-    misfortunes_left_ = random_.below(25);
-    state_fallback_ = random_.chance(10);
-}
-
-core::Instant Simulation::wall_clock() const {
-    return core::Instant{core::Milliseconds{epoch_ms + world_.now() + clock_error_ms_}};
-}
-
-void Simulation::record(std::string line) {
+    world_.host = &shims_;
+    world_.turn = [this] { turn(); };
+    world_.disk.put_directory(settings_.paths.ralph());
+    world_.disk.put_directory(settings_.workspace_root);
+    for (std::uint32_t i = 1 + random_.below(6); i > 0; --i) {
+        add_task();
+    }
+    write_queue();
+    world_.disk.before = [this](fake::Operation operation, const std::string& path) {
+        return before_call(operation, path);
+    };
+    world_.disk.renamed = [this](const std::string& path) { on_renamed(path); };
+    shims_.about_to_execute = [this](const std::string& task_id, const FakeRun& run) {
+        judge([&] { oracle_.on_start(task_id, run, durable_state(), circumstances_); });
+    };
+    shims_.landed = [this](FakeTask& task) { land(task); };
     if (keep_trace_) {
-        report_.trace.push_back(fmt::format("{:>9} {}", world_.now(), line));
+        shims_.trace = [this](const std::string& line) { record(line); };
+    }
+}
+
+void Simulation::record(const std::string& line) {
+    if (keep_trace_) {
+        fmt::print("{:>9} {}\n", world_.now_ms, line);  // at once, among the lines of the log
+    }
+}
+
+void Simulation::judge(const std::function<void()>& check) {
+    try {
+        check();
+    } catch (const Violation& violation) {
+        // Not thrown on: this may be called from within a destructor of the supervisor's.
+        if (report_.violation.empty()) {
+            report_.violation = violation.what;
+        }
+        world_.dead = true;
     }
 }
 
 Report Simulation::run() {
-    try {
-        std::uint32_t sessions = 0;
-        while (!calm_) {
-            calm_ = misfortunes_left_ == 0 || ++sessions >= most_sessions;
-            run_session();
+    const fake::Inhabit inhabit(world_);
+    while (report_.violation.empty()) {
+        if (misfortunes_left_ == 0 || report_.lives >= most_lives) {
+            settle_down();
         }
-        const bool limited = settings_.max_tasks != 0;
-        oracle_.on_calm_end(durable_, *finished_, limited);
-    } catch (const Violation& violation) {
-        report_.violation = violation.what;
+        live();
+        judge([this] { oracle_.check_model(); });
+        if (calm_) {
+            break;
+        }
+        between_lives();
     }
     return std::move(report_);
 }
 
-// From a start by the operator to the end on request or for want of tasks, crashes included.
-void Simulation::run_session() {
-    if (calm_) {
-        world_.hazards = Hazards{0, 0, 10, 10};
-        settings_.continuous = false;
-        queue_is_valid_ = true;
+// From here on nothing goes wrong any more.
+void Simulation::settle_down() {
+    calm_ = true;
+    weather_ = Weather{};
+    disk_full_until_ms_ = 0;
+    read_only_until_ms_ = 0;
+    shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10};
+    limits_.continuous = false;
+    queue_is_valid_ = true;
+    write_queue();
+}
+
+daemon::Supervision Simulation::supervision() const {
+    return {settings_, {"/bin/ralph", "/bin/ralph-shim"}, "main", limits_, false};
+}
+
+void Simulation::live() {
+    ++report_.lives;
+    if (random_.chance(10)) {
+        limits_.workers = 1 + random_.below(4);
     }
-    start_supervisor(std::none_of(durable_.workers.begin(), durable_.workers.end(), is_active));
-    while (!finished_) {
-        try {
-            turn();
-        } catch (const Crash&) {
-            crash();
+    // A run that was let go by a supervisor with more workers may still begin under one with fewer.
+    circumstances_.workers = std::max(circumstances_.workers, limits_.workers);
+    circumstances_.max_push_attempts = limits_.max_push_attempts;
+    circumstances_.max_restarts = limits_.max_restarts;
+    circumstances_.stop_requested = false;
+    world_.dead = false;
+    world_.supervisor_pid = 2 + static_cast<int>(report_.lives % 90);
+    for (const std::string& path : {settings_.paths.state(), settings_.paths.previous_state()}) {
+        const std::string* const text = world_.disk.content(path);
+        auto state = text == nullptr ? std::nullopt : understand(*text);
+        if (text == nullptr || state) {
+            last_state_ = state ? std::move(*state) : core::ParallelState{};
+            break;
         }
-        oracle_.check_world();
     }
-}
-
-void Simulation::crash() {
-    record("CRASH");
-    ++report_.crashes;
-    if (state_fallback_ && random_.chance(20) && !(durable_ == previous_)) {
-        record("the state is lost, its previous generation is used");
-        durable_ = previous_;
-        circumstances_.state_was_lost = true;
+    record(fmt::format("START pid={} workers={}{}", world_.supervisor_pid, limits_.workers,
+                       calm_ ? " (calm)" : ""));
+    const auto exit_code = daemon::supervise(supervision());
+    if (!report_.violation.empty()) {
+        return;
     }
-    start_supervisor(false);
-}
-
-void Simulation::post(std::string task_id, core::Event event) {
-    messages_.push_back(Message{std::move(task_id), std::move(event)});
-}
-
-void Simulation::post_queue(bool requested) {
-    if (queue_is_valid_) {
-        post("", core::event::QueueLoaded{world_.snapshot(), requested});
+    if (world_.dead) {
+        record("CRASH");
+        ++report_.crashes;
+    } else if (!exit_code) {
+        record("could not begin: " + exit_code.error().line());
+        if (calm_) {
+            report_.violation = "could not begin: " + exit_code.error().line();
+        }
     } else {
-        post("", core::event::QueueInvalid{"broken", requested});
+        record(fmt::format("END {}", *exit_code));
+        if (calm_) {
+            judge([&] { oracle_.on_calm_end(durable_state(), *exit_code, limits_.max_tasks != 0); });
+        }
     }
+    world_.dead = true;
+    world_.disk.supervisor_died();
+    shims_.supervisor_died();
 }
+
+// Nobody supervises for a while.
+void Simulation::between_lives() {
+    if (weather_.power_fails && random_.chance(25)) {
+        record("the power fails");
+        world_.disk.lose_power(random_);
+        shims_.lose_power();
+        world_.boot_id += "+";
+    }
+    if (weather_.state_rots && random_.chance(20)) {
+        rot_state();
+    }
+    if (random_.chance(10)) {
+        request_retry();
+    }
+    const std::int64_t until = world_.now_ms + random_.below(random_.chance(70) ? 500 : 30'000);
+    while (shims_.next_event() && *shims_.next_event() <= until && report_.violation.empty()) {
+        world_.now_ms = std::max(world_.now_ms, *shims_.next_event());
+        shims_.happen();
+    }
+    world_.now_ms = until;
+}
+
+// --- one thing after the other
+// ------------------------------------------------------------------------------------
 
 void Simulation::turn() {
-    if (++report_.steps > most_steps) {
-        throw Violation{"the session does not end"};
+    if (++report_.turns > most_turns) {
+        judge([] { throw Violation{"the session does not end"}; });
+        return;
     }
-    if (!calm_ && misfortunes_left_ > 0 && random_.chance(8)) {
+    fake::LoopState& loop = *world_.loop;
+    if (!calm_ && misfortunes_left_ > 0 && random_.chance(3)) {
         --misfortunes_left_;
         misfortune();
-    } else if (!messages_.empty() && random_.chance(80)) {
-        deliver(take_message());
-    } else {
-        advance();
+        return;
     }
+    const std::uint32_t choice = random_.below(100);
+    if (choice < 50 && !loop.posted.empty()) {
+        const auto work = std::move(loop.posted.front());
+        loop.posted.pop_front();
+        work();
+    } else if (choice < 85 && !loop.helper.empty()) {
+        const auto work = std::move(loop.helper.front());
+        loop.helper.pop_front();
+        work();
+    } else if (choice < 92 ? !shims_.happen() : !loop.run_due_timer(world_.now_ms)) {
+        if (loop.posted.empty() && loop.helper.empty()) {
+            advance();
+        }
+    }
+    judge([this] { oracle_.check_model(); });
 }
 
 // Time goes on to the next thing that happens by itself.
 void Simulation::advance() {
-    std::optional<std::int64_t> next = world_.next_end();
-    if (wake_) {
-        const auto wall = std::chrono::ceil<core::Milliseconds>(*wake_ - wall_clock()).count();
-        const std::int64_t due = world_.now() + std::max<std::int64_t>(0, wall);
-        next = std::min(due, next.value_or(due));
+    std::optional<std::int64_t> next = shims_.next_event();
+    if (const auto timer = world_.loop->next_timer()) {
+        next = std::min(*timer, next.value_or(*timer));
     }
-    if (!next) {
-        if (messages_.empty() && settings_.continuous) {
-            record("nothing happens any more: drain");
-            deliver(core::event::DrainRequested{0, "the simulation ends"});
-        } else if (messages_.empty() && !queue_is_valid_) {
-            queue_is_valid_ = true;
-            post_queue(false);
-        } else if (messages_.empty()) {
-            throw Violation{"stuck: nothing is under way, and the supervisor waits"};
-        }
+    // The queue's owner mends it in the end.
+    if (!queue_is_valid_ && (!next || random_.chance(2))) {
+        queue_is_valid_ = true;
+        write_queue();
+    } else if (!next) {
+        nothing_happens();
+    } else {
+        world_.now_ms = std::max(world_.now_ms, *next);
+    }
+}
+
+void Simulation::nothing_happens() {
+    const bool waits_for_tasks = limits_.continuous && world_.loop->signal_arrived;
+    if (!waits_for_tasks) {
+        judge([] { throw Violation{"stuck: nothing is under way, and the supervisor waits"}; });
         return;
     }
-    world_.advance_to(*next);
-    deliver_ends();
-    if (wake_ && *wake_ <= wall_clock()) {
-        wake_.reset();
-        deliver(core::event::TimePassed{});
-    }
+    record("nothing happens any more: drain");
+    const auto arrived = world_.loop->signal_arrived;
+    arrived(SIGTERM);
 }
 
-void Simulation::deliver_ends() {
-    for (FakeTask* const task : world_.end_due_runs()) {
-        FakeRun& run = task->runs.back();
-        record(fmt::format("{} {} ends{}", task->id, core::run_directory_name(run.run),
-                           run.watched ? "" : " unwatched"));
-        if (run.watched) {
-            post_end(*task, run);
-        }
+// --- what goes wrong
+// -----------------------------------------------------------------------------------------------
+
+fake::Fault Simulation::before_call(fake::Operation operation, const std::string& path) {
+    ++report_.file_calls;
+    if (getenv("CALLS"))
+        fmt::print("      call {} {}\n", static_cast<int>(operation), path);
+    if (weather_.crash_in != 0 && misfortunes_left_ > 0 && random_.below(weather_.crash_in) == 0) {
+        --misfortunes_left_;
+        record("dies at a call");
+        world_.dead = true;
+        return {EIO, false};
     }
+    return disk_trouble(operation);
 }
 
-void Simulation::post_end(const FakeTask& task, FakeRun& run) {
-    run.watched = false;
-    post(task.id, core::event::RunEnded{task.id, run.run.number, World::end_of(run),
-                                        World::marker_of(task, run), core::Outcome{}});
+fake::Fault Simulation::disk_trouble(fake::Operation operation) {
+    using fake::Operation;
+    const bool changes = operation == Operation::create || operation == Operation::write ||
+                         operation == Operation::make_directory || operation == Operation::link ||
+                         operation == Operation::rename || operation == Operation::unlink;
+    if (changes && world_.now_ms < read_only_until_ms_) {
+        return {EROFS, false};
+    }
+    if (changes && world_.now_ms < disk_full_until_ms_ && operation != Operation::rename &&
+        operation != Operation::unlink) {
+        return {ENOSPC, false};
+    }
+    if (weather_.fault_in == 0 || random_.below(weather_.fault_in) != 0) {
+        return {};
+    }
+    switch (operation) {
+        case Operation::open:
+        case Operation::create:
+            return {random_.chance(50) ? EMFILE : EIO, false};
+        case Operation::read:
+            return {random_.chance(50) ? EINTR : EIO, false};
+        case Operation::write:
+            return random_.chance(40) ? fake::Fault{0, true}
+                                      : fake::Fault{random_.chance(50) ? EINTR : EIO, false};
+        case Operation::sync:
+            return {random_.chance(30) ? EINTR : EIO, false};
+        case Operation::make_directory:
+        case Operation::link:
+            return {ENOSPC, false};
+        case Operation::rename:
+        case Operation::unlink:
+        case Operation::list:
+            return {EIO, false};
+        case Operation::lock:
+            return {EINTR, false};
+        case Operation::status:
+            return {};
+    }
+    return {};
 }
 
 void Simulation::misfortune() {
     const std::uint32_t kind = random_.below(100);
-    if (kind < 40) {
-        throw Crash{};
-    }
-    if (kind < 70) {
+    if (kind < 30) {
+        world_.dead = true;
+    } else if (kind < 65) {
         disturb_supervisor(kind);
     } else {
         disturb_world(kind);
@@ -174,158 +329,194 @@ void Simulation::misfortune() {
 }
 
 void Simulation::disturb_supervisor(std::uint32_t kind) {
-    if (kind < 45) {
-        deliver(core::event::DrainRequested{random_.chance(50) ? 15 : 0, "asked for"});
-    } else if (kind < 52) {
-        circumstances_.stop_requested = true;
-        deliver(core::event::StopRequested{15});
-    } else if (kind < 62) {
-        FakeTask& task = world_.tasks()[random_.below(world_.tasks().size())];
-        if (task.retry_request) {
-            return;  // there is one already
+    if (kind < 38) {
+        put_file(settings_.paths.stop_file(), "stop requested");
+    } else if (kind < 46) {
+        if (world_.loop->signal_arrived) {
+            record("SIGTERM");
+            circumstances_.stop_requested = true;  // the second one ends what runs
+            const auto arrived = world_.loop->signal_arrived;
+            arrived(SIGTERM);
         }
-        record(task.id + " retry is requested");
-        task.retry_request = true;
-        post(task.id, core::event::RetryRequested{task.id, world_.history(task)});
+    } else if (kind < 54) {
+        request_retry();
+    } else if (kind < 58) {
+        start_second_supervisor();
+    } else if (kind < 62) {
+        // Frozen: the world goes on without it.
+        const std::int64_t until = world_.now_ms + random_.below(30'000);
+        record(fmt::format("stopped until {}", until));
+        while (shims_.next_event() && *shims_.next_event() <= until) {
+            world_.now_ms = std::max(world_.now_ms, *shims_.next_event());
+            shims_.happen();
+        }
+        world_.now_ms = until;
     } else {
-        post_queue(false);
+        archive_landed(100);
+        write_queue();
     }
 }
 
 void Simulation::disturb_world(std::uint32_t kind) {
-    if (kind < 80) {
-        for (FakeTask& task : world_.tasks()) {
-            if (!task.runs.empty() && task.runs.back().alive() && random_.chance(50)) {
-                record(task.id + " its shim is killed");
-                world_.kill_shim(task.runs.back());
-            }
-        }
-    } else if (kind < 86) {
+    if (kind < 75) {
+        shims_.kill_some();
+    } else if (kind < 80) {
         queue_is_valid_ = !queue_is_valid_;
-        post_queue(false);
-    } else if (kind < 92) {
-        clock_error_ms_ += (random_.chance(50) ? 1 : -1) * std::int64_t{random_.below(200'000'000)};
+        write_queue();
+    } else if (kind < 86) {
+        world_.clock_error_ms += (random_.chance(50) ? 1 : -1) * std::int64_t{random_.below(200'000'000)};
         record("the clock jumps");
-    } else if (kind < 96) {
-        world_.add_task();
-        post_queue(false);
+    } else if (kind < 90) {
+        add_task();
+        write_queue();
+    } else if (kind < 96 && weather_.disk_fills) {
+        record("the disk is full for a while");
+        (random_.chance(70) ? disk_full_until_ms_ : read_only_until_ms_) =
+            world_.now_ms + random_.below(60'000);
     } else {
-        for (FakeTask& task : world_.tasks()) {
-            if (random_.chance(30)) {
-                task.done_in_queue = task.done_in_queue || task.landed;
-            }
-        }
-        clock_error_ms_ += 90'000'000;
+        archive_landed(30);
+        world_.clock_error_ms += 90'000'000;
         record("a day passes");
     }
 }
 
-void Simulation::maybe_crash(std::uint32_t per_thousand) {
-    if (!calm_ && misfortunes_left_ > 0 && random_.below(1000) < per_thousand) {
-        --misfortunes_left_;
-        throw Crash{};
+void Simulation::start_second_supervisor() {
+    record("a second supervisor is started");
+    const int pid = std::exchange(world_.supervisor_pid, 99);
+    const auto refused = daemon::supervise(supervision());
+    world_.supervisor_pid = pid;
+    if (refused && !world_.dead) {
+        judge([] { throw Violation{"two supervisors"}; });
     }
 }
 
-core::Event Simulation::take_message() {
-    const std::string task_id = messages_[random_.below(messages_.size())].task_id;
-    const auto first = std::find_if(messages_.begin(), messages_.end(),
-                                    [&](const Message& message) { return message.task_id == task_id; });
-    core::Event event = std::move(first->event);
-    messages_.erase(first);
-    return event;
+void Simulation::request_retry() {
+    FakeTask& task = model_.tasks()[random_.below(model_.tasks().size())];
+    if (world_.disk.find(settings_.paths.retry_requests())) {
+        record(task.id + " retry is requested");
+        task.retry_requested = true;
+        put_file(settings_.paths.retry_requests() + "/" + task.id, "");
+    }
 }
 
-// decide -> make durable -> act; one save for all that came meanwhile
-void Simulation::deliver(const core::Event& event) {
-    record("<- " + text_of(event));
-    std::vector<core::Action> actions = core::step(supervisor_, event, wall_clock());
-    while (!messages_.empty() && random_.chance(20)) {
-        const core::Event another = take_message();
-        record("<+ " + text_of(another));
-        for (core::Action& action : core::step(supervisor_, another, wall_clock())) {
-            actions.push_back(std::move(action));
+// As a torn sector would: the file is there, and not whole.
+void Simulation::rot_state() {
+    const std::string* const text = world_.disk.content(settings_.paths.state());
+    const std::string* const previous = world_.disk.content(settings_.paths.previous_state());
+    if (text != nullptr && previous != nullptr && !text->empty()) {
+        record("the state is torn");
+        world_.disk.put(settings_.paths.state(), text->substr(0, random_.below(text->size())));
+        circumstances_.state_was_lost = true;
+    }
+}
+
+// --- the world
+// -----------------------------------------------------------------------------------------------------
+
+void Simulation::add_task() {
+    FakeTask added;
+    added.id = fmt::format("RQ-{:04}", model_.tasks().size() + 1);
+    core::Task task = core::make_task(added.id, "a task", world_.wall_clock());
+    if (!model_.tasks().empty() && random_.chance(35)) {
+        added.depends_on.push_back(model_.tasks()[random_.below(model_.tasks().size())].id);
+        task.depends_on = added.depends_on;
+    }
+    queue_.tasks.push_back(std::move(task));
+    model_.tasks().push_back(std::move(added));
+}
+
+void Simulation::put_file(const std::string& path, const std::string& content) {
+    world_.disk.put(path, content);
+    world_.tell_watchers(path);
+}
+
+void Simulation::write_queue() {
+    put_file(settings_.done_file, core::task_file_text(done_));
+    put_file(settings_.queue_file, queue_is_valid_ ? core::task_file_text(queue_) : "{ broken");
+}
+
+// The integrate step marks it done on the target branch; the local files may follow later.
+void Simulation::land(FakeTask& task) {
+    if (!task.landed) {
+        task.landed = true;
+        ++task.landings;
+        archive_landed(60);
+        write_queue();
+    }
+}
+
+void Simulation::archive_landed(std::uint32_t percent) {
+    for (FakeTask& task : model_.tasks()) {
+        if (task.landed && !task.done_in_queue && random_.chance(percent)) {
+            task.done_in_queue = true;
+            static_cast<void>(core::archive_finished_task(queue_, done_, task.id, world_.wall_clock()));
         }
     }
-    maybe_crash(10);
-    if (!(supervisor_.state == durable_)) {
-        oracle_.on_saved(durable_, supervisor_.state, circumstances_);
-        previous_ = std::exchange(durable_, supervisor_.state);
-        record("   saved: " + text_of(durable_));
-        maybe_crash(20);
-    }
-    if (std::any_of(actions.begin(), actions.end(), [](const core::Action& action) {
-            return std::holds_alternative<core::action::WakeAt>(action);
-        })) {
-        wake_.reset();
-    }
-    for (const core::Action& action : actions) {
-        record("   -> " + text_of(action));
-        perform(action);
-        maybe_crash(10);
+}
+
+// --- what the oracle is told
+// ---------------------------------------------------------------------------------------
+
+void Simulation::on_renamed(const std::string& path) {
+    const std::string& runs = settings_.paths.runs();
+    if (path == settings_.paths.state()) {
+        on_state_written(*world_.disk.content(path));
+    } else if (path.rfind(runs, 0) == 0 && path.size() > 8 && path.rfind("/settled") == path.size() - 8) {
+        FakeTask& task = model_.task(path.substr(runs.size() + 1, path.size() - runs.size() - 9));
+        const auto number = static_cast<std::uint32_t>(std::stoul(*world_.disk.content(path)));
+        judge([&] { oracle_.on_settled(task.id, number); });
+        task.settled = number;
+    } else if (path.rfind(runs + "/.", 0) == 0) {  // put aside to be removed: ".RQ-0001.removed"
+        FakeTask& task = model_.task(path.substr(runs.size() + 2, path.rfind('.') - runs.size() - 2));
+        judge([&] { oracle_.on_runs_removed(task.id); });
+        task.runs.clear();
+        task.settled = 0;
     }
 }
 
-void Simulation::perform(const core::Action& action) {
-    namespace act = core::action;
-    if (const auto* const start = std::get_if<act::StartRun>(&action)) {
-        perform_start(*start);
-    } else if (const auto* const read = std::get_if<act::ReadHistory>(&action)) {
-        post(read->task_id,
-             core::event::TaskRecovered{read->task_id, world_.history(world_.task(read->task_id))});
-    } else if (const auto* const adopted = std::get_if<act::AdoptRun>(&action)) {
-        adopt(adopted->task_id, adopted->run);
-    } else if (const auto* const end = std::get_if<act::EndRun>(&action)) {
-        for (FakeRun& run : world_.task(end->task_id).runs) {
-            if (run.run.number == end->run.number) {
-                world_.ask_to_end(run);
+void Simulation::on_state_written(const std::string& text) {
+    judge([&] {
+        auto state = understand(text);
+        if (!state) {
+            throw Violation{"state.json is not whole"};
+        }
+        if (keep_trace_) {
+            std::string line = "   saved:";
+            for (const core::WorkerRecord& record : state->workers) {
+                line += fmt::format(" {}={}", record.task_id, core::to_string(record.lifecycle));
             }
+            record(line);
         }
-    } else if (const auto* const settle = std::get_if<act::SettleRuns>(&action)) {
-        oracle_.on_settled(*settle);
-        world_.task(settle->task_id).settled = settle->number;
-    } else if (const auto* const forget = std::get_if<act::ForgetRetryRequest>(&action)) {
-        world_.task(forget->task_id).retry_request = false;
-    } else if (std::holds_alternative<act::LoadQueue>(action)) {
-        post_queue(true);
-    } else if (const auto* const wake = std::get_if<act::WakeAt>(&action)) {
-        wake_ = std::min(wake->when, wake_.value_or(wake->when));
-    } else if (const auto* const finish = std::get_if<act::Finish>(&action)) {
-        finished_ = finish->exit_code;
+        // One that was forgotten comes back when the power fails.
+        for (FakeTask& task : model_.tasks()) {
+            task.retry_requested = task.retry_requested || has_retry_request(task.id);
+        }
+        oracle_.on_saved(last_state_, *state, circumstances_);
+        last_state_ = std::move(*state);
+    });
+    for (FakeTask& task : model_.tasks()) {
+        task.retry_requested = world_.disk.find(settings_.paths.retry_requests() + "/" + task.id) != nullptr;
     }
 }
 
-void Simulation::perform_start(const core::action::StartRun& start) {
-    oracle_.on_start(start, durable_, circumstances_);
-    FakeTask& task = world_.task(start.task_id);
-    if (!calm_ && misfortunes_left_ > 0 && random_.below(1000) < 10) {
-        --misfortunes_left_;
-        world_.make_run(start, random_.chance(50));
-        throw Crash{};
-    }
-    FakeRun& run = world_.make_run(start, true);
-    if (!world_.launch(run, task)) {
-        post(task.id, core::event::RunEnded{task.id, run.run.number, core::UnstartedRun{"no space"}, {}, {}});
-        return;
-    }
-    maybe_crash(5);
-    run.watched = true;
-    post(task.id, core::event::RunStarted{task.id, run.run.number});
+bool Simulation::has_retry_request(const std::string& task_id) const {
+    return world_.disk.find(settings_.paths.retry_requests() + "/" + task_id) != nullptr;
 }
 
-void Simulation::adopt(const std::string& task_id, const core::Run& adopted) {
-    for (FakeRun& run : world_.task(task_id).runs) {
-        if (run.run.number != adopted.number) {
-            continue;
+// What a start after a loss of power would find. After a rot of our own making that is the previous
+// generation.
+core::ParallelState Simulation::durable_state() {
+    for (const std::string& path : {settings_.paths.state(), settings_.paths.previous_state()}) {
+        const std::string* const text = world_.disk.durable_content(path);
+        auto state = text == nullptr ? std::nullopt : understand(*text);
+        if (text != nullptr && !state && !circumstances_.state_was_lost) {
+            throw Violation{"the durable state is not whole"};
         }
-        if (run.alive()) {
-            run.watched = true;
-        } else {
-            post_end(world_.task(task_id), run);
+        if (text == nullptr || state) {
+            return state ? std::move(*state) : core::ParallelState{};
         }
-        return;
     }
-    throw Violation{task_id + ": a run is adopted that does not exist"};
+    return {};
 }
 
 }  // namespace ralph::sim

@@ -1,32 +1,29 @@
-// One simulated life of a repository: the real core::step, a fake runtime around it, and a world that goes
-// wrong in every way a seed can think of. The runtime keeps the house rule, decide -> make durable -> act,
-// and may be cut off between any two of them.
+// One simulated life of a repository: the real supervisor, from its locks to its runtime and store, in a
+// world of fake clock, files and processes that goes wrong in every way a seed can think of. It may die at
+// any call it makes, and between any two of them.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "core/supervisor.h"
+#include "daemon/runtime/supervise.h"
+#include "tests/fake_world/fake_world.h"
+#include "tests/sim/model.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/random.h"
-#include "tests/sim/world.h"
+#include "tests/sim/shims.h"
 
 namespace ralph::sim {
 
 struct Report {
     std::string violation;  // empty: all went well
-    std::vector<std::string> trace;
-    std::uint32_t steps = 0;
-    std::uint32_t crashes = 0;
+    std::uint32_t turns = 0;
+    std::uint32_t lives = 0;    // of supervisors
+    std::uint32_t crashes = 0;  // power losses included
+    std::uint64_t file_calls = 0;
 };
-
-[[nodiscard]] inline bool is_active(const core::WorkerRecord& record) {
-    return record.lifecycle == core::Lifecycle::running || record.lifecycle == core::Lifecycle::integrating;
-}
 
 class Simulation {
   public:
@@ -35,60 +32,63 @@ class Simulation {
     [[nodiscard]] Report run();
 
   private:
-    struct Message {
-        std::string task_id;  // messages of one task keep their order
-        core::Event event;
+    // How likely what is: chosen by the seed, zero in the calm end.
+    struct Weather {
+        std::uint32_t fault_in = 0;  // one call in so many fails; 0: none
+        std::uint32_t crash_in = 0;  // the supervisor dies at one call in so many; 0: at none
+        bool power_fails = false;
+        bool state_rots = false;
+        bool disk_fills = false;
     };
-    // Thrown where the supervisor dies.
-    struct Crash {};
 
-    void run_session();
-    void start_supervisor(bool new_session);
-    [[nodiscard]] core::ParallelState consult_run_directories();
-    void recover_one(const core::WorkerRecord& record);
+    void make_world();
+    void add_task();
+    void live();
+    void between_lives();
+    void settle_down();
+
     void turn();
     void advance();
+    void nothing_happens();
     void misfortune();
     void disturb_supervisor(std::uint32_t kind);
     void disturb_world(std::uint32_t kind);
-    void crash();
-    [[nodiscard]] core::Event take_message();
-    void deliver(const core::Event& event);
-    void perform(const core::Action& action);
-    void perform_start(const core::action::StartRun& start);
-    void adopt(const std::string& task_id, const core::Run& run);
-    void deliver_ends();
-    void post(std::string task_id, core::Event event);
-    void post_end(const FakeTask& task, FakeRun& run);
-    void post_queue(bool requested);
-    void maybe_crash(std::uint32_t per_thousand);
-    void record(std::string line);
-    [[nodiscard]] core::Instant wall_clock() const;
+    void start_second_supervisor();
+    void request_retry();
+    void rot_state();
+    void put_file(const std::string& path, const std::string& content);
+    void write_queue();
+    void land(FakeTask& task);
+    void archive_landed(std::uint32_t percent);
+
+    [[nodiscard]] fake::Fault before_call(fake::Operation operation, const std::string& path);
+    [[nodiscard]] fake::Fault disk_trouble(fake::Operation operation);
+    void on_renamed(const std::string& path);
+    void on_state_written(const std::string& text);
+    [[nodiscard]] bool has_retry_request(const std::string& task_id) const;
+    void judge(const std::function<void()>& check);
+    [[nodiscard]] core::ParallelState durable_state();
+    [[nodiscard]] daemon::Supervision supervision() const;
+    void record(const std::string& line);
 
     Random random_;
     bool keep_trace_;
     Report report_;
-    World world_;
+    fake::World world_;
+    Model model_;
     Oracle oracle_;
-    core::SupervisorSettings settings_;
+    Shims shims_;
+    core::SupervisorSettings limits_;
+    daemon::Settings settings_;
     Circumstances circumstances_;
-
-    // Durable.
-    core::ParallelState durable_;
-    core::ParallelState previous_;
-    std::set<std::string, std::less<>> attempted_;
-    std::string session_started_at_;
+    Weather weather_;
+    core::TaskFile queue_;
+    core::TaskFile done_;
     bool queue_is_valid_ = true;
-    std::int64_t clock_error_ms_ = 0;
-
-    // Gone with the supervisor.
-    core::Supervisor supervisor_;
-    std::vector<Message> messages_;
-    std::optional<core::Instant> wake_;
-    std::optional<int> finished_;
-
+    core::ParallelState last_state_;  // as the newest state.json says
     std::uint32_t misfortunes_left_ = 0;
-    bool state_fallback_ = false;
+    std::int64_t disk_full_until_ms_ = 0;
+    std::int64_t read_only_until_ms_ = 0;
     bool calm_ = false;
 };
 

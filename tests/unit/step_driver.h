@@ -109,7 +109,12 @@ inline core::WorkerRecord ended_record(std::string id, core::Lifecycle lifecycle
 inline core::RunHistory history(core::Run run, std::uint32_t slot, std::optional<core::RunEnd> end) {
     core::RunHistory made;
     made.last_number = run.number;
-    made.work_attempts = run.step == core::StepKind::prepare ? run.attempt - 1 : run.attempt;
+    // A work run counts when its worker has begun.
+    const bool begun =
+        run.step == core::StepKind::work && !(end && std::holds_alternative<core::UnstartedRun>(*end));
+    made.work_attempts = run.step == core::StepKind::integrate || run.step == core::StepKind::discard || begun
+                             ? run.attempt
+                             : run.attempt - 1;
     made.workspace_exists = run.step != core::StepKind::prepare;
     made.newest = core::RunHistory::Newest{run, slot, std::move(end), std::nullopt, {}};
     return made;

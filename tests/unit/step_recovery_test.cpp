@@ -241,8 +241,8 @@ TEST_CASE("step recovery: a marker beside the end of a worker") {
 TEST_CASE("step recovery: an attempt number that was not written is worked out") {
     StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::running)});
     RunHistory found = history({StepKind::work, 5, 1}, 0, unstarted);
-    found.work_attempts = 3;
-    CHECK(driver.recovered("T1", found) == lines({"start T1 6-work attempt=3 slot=0"}));
+    found.work_attempts = 3;  // the last one was lost
+    CHECK(driver.recovered("T1", found) == lines({"start T1 6-work attempt=4 slot=0"}));
     StepDriver other(StepDriver::defaults(), {record("T1", Lifecycle::running)});
     found = history({StepKind::prepare, 5, 1}, 0, unstarted);
     found.work_attempts = 2;

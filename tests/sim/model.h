@@ -1,0 +1,65 @@
+// What is true in the simulated world, whoever believes what: which runs there were, which of them live, what
+// the workspaces hold and what has landed. The oracle judges by it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/run_record.h"
+
+namespace ralph::sim {
+
+struct FakeRun {
+    enum class Status {
+        made,   // there is a shim, and nothing was executed
+        alive,  // the step runs, and the shim holds its lock
+        exited,
+        lost,
+    };
+    core::Run run;
+    std::uint32_t slot = 0;
+    Status status = Status::made;
+    core::ExitRecord exit;  // what it will be while it is alive
+    bool will_be_lost = false;
+    bool will_land = false;
+    bool leaves_marker = false;
+    bool orphaned = false;  // the shim was killed, and the step goes on
+
+    [[nodiscard]] bool executed() const { return status != Status::made; }
+    [[nodiscard]] bool alive() const { return status == Status::alive || orphaned; }
+    [[nodiscard]] bool exited_with(std::uint32_t status_code) const {
+        return status == Status::exited && exit.kind == core::ExitRecord::Kind::exited &&
+               exit.value == status_code;
+    }
+};
+
+struct FakeTask {
+    std::string id;
+    std::vector<std::string> depends_on;
+    std::vector<FakeRun> runs;  // of the run directories that were not removed
+    std::uint32_t settled = 0;
+    bool workspace = false;
+    bool finished = false;  // the workspace holds what a work step that exited with 0 left there
+    bool landed = false;    // the target branch holds it
+    std::uint32_t landings = 0;
+    bool done_in_queue = false;
+    bool retry_requested = false;
+
+    [[nodiscard]] const FakeRun* last_executed() const;
+    [[nodiscard]] const FakeRun* live() const;
+};
+
+class Model {
+  public:
+    [[nodiscard]] FakeTask& task(std::string_view id);
+    [[nodiscard]] const FakeTask& task(std::string_view id) const;
+    [[nodiscard]] const std::vector<FakeTask>& tasks() const { return tasks_; }
+    [[nodiscard]] std::vector<FakeTask>& tasks() { return tasks_; }
+
+  private:
+    std::vector<FakeTask> tasks_;
+};
+
+}  // namespace ralph::sim

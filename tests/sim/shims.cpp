@@ -1,0 +1,406 @@
+#include "tests/sim/shims.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "core/check.h"
+#include "core/jsonc.h"
+
+namespace ralph::sim {
+
+using core::StepKind;
+using Kind = core::ExitRecord::Kind;
+
+namespace {
+
+constexpr std::int64_t deaf_ms = 100'000;
+constexpr std::size_t longest_step_ms = 20'000;
+
+std::string workspace_of(const std::string& task_id) {
+    return "/workspaces/" + task_id;
+}
+
+std::string exit_text(const core::ExitRecord& exit) {
+    return fmt::format(
+        R"({{"version":1,"kind":"{}","value":{},"core_dumped":false,"timed_out":{},"stopped":{},"out_of_memory":false,)"
+        R"("started_at":"2026-02-20T00:00:00.000000000Z","ended_at":"2026-02-20T00:00:01.000000000Z",)"
+        R"("user_cpu_microseconds":1,"system_cpu_microseconds":1,"peak_memory_kib":1}})",
+        exit.kind == Kind::exited ? "exited" : "signalled", exit.value, exit.timed_out, exit.stopped);
+}
+
+}  // namespace
+
+void Shims::say(const Shim& shim, const std::string& what) const {
+    if (trace) {
+        trace(fmt::format("   {} run {} {}", shim.task_id, shim.number, what));
+    }
+}
+
+std::string Shims::identity(int pid, const Shim& shim) const {
+    return fmt::format(R"({{"version":1,"pid":{},"start_ticks":{},"boot_id":"{}"}})", pid, shim.start_ticks,
+                       world_.boot_id);
+}
+
+FakeRun& Shims::run_of(const Shim& shim) {
+    auto& runs = model_.task(shim.task_id).runs;
+    const auto found = std::find_if(runs.begin(), runs.end(),
+                                    [&](const FakeRun& run) { return run.run.number == shim.number; });
+    CHECK(found != runs.end());
+    return *found;
+}
+
+// --- what the supervisor asks for
+// ---------------------------------------------------------------------------------
+
+std::optional<int> Shims::start_shim(const daemon::ShimRequest& request) {
+    const std::string* const text = world_.disk.content(request.run_directory + "/spec.json");
+    if (text == nullptr || random_.chance(hazards.start_fails)) {
+        return std::nullopt;
+    }
+    const auto document = core::JsonDocument::parse(*text, "spec.json");
+    CHECK(document.has_value());
+    const auto spec = core::read_run_spec(*document);
+    CHECK(spec.has_value());
+    // Numbers are used again soon, so that an identity that is only a number is found out; but not before the
+    // supervisor has reaped what had it.
+    while (shims_.count(next_pid_) != 0 || world_.links.count(next_pid_) != 0) {
+        next_pid_ = 100 + (next_pid_ - 99) % 20;
+    }
+    Shim& shim = shims_[next_pid_];
+    shim.start_ticks = next_ticks_++;
+    shim.directory = request.run_directory;
+    shim.task_id = spec->task_id;
+    shim.run_id = spec->run_id;
+    shim.number = spec->run.number;
+    shim.due = world_.now_ms + (random_.chance(hazards.deaf) ? deaf_ms : random_.below(20));
+    FakeRun run;
+    run.run = spec->run;
+    run.slot = spec->slot;
+    model_.task(spec->task_id).runs.push_back(std::move(run));
+    say(shim, fmt::format("{} shim {} is started", core::to_string(spec->run.step), next_pid_));
+    return next_pid_;
+}
+
+bool Shims::is_alive(const core::ProcessIdentity& identity) const {
+    const auto found = shims_.find(identity.pid);
+    return identity.boot_id == world_.boot_id && found != shims_.end() &&
+           found->second.stage != Stage::orphaned && found->second.start_ticks == identity.start_ticks;
+}
+
+void Shims::let_go(int pid) {
+    Shim& shim = shims_.at(pid);
+    CHECK(shim.stage == Stage::ready);
+    shim.stage = Stage::released;
+    shim.due = world_.now_ms + random_.below(20);
+}
+
+void Shims::withdraw(int pid) {
+    const auto found = shims_.find(pid);
+    if (found != shims_.end()) {
+        found->second.socket_open = false;
+        if (found->second.stage == Stage::ready) {
+            found->second.due = world_.now_ms;
+        }
+    }
+}
+
+void Shims::signal(int pid, int number) {
+    const auto found = shims_.find(pid);
+    if (found == shims_.end() || found->second.stage == Stage::orphaned) {
+        return;
+    }
+    if (number == SIGKILL) {
+        kill_shim(pid, found->second);
+    } else if (found->second.stage == Stage::working) {
+        ask_to_end(found->second);
+    } else if (found->second.stage == Stage::released) {
+        found->second.told_to_end = true;
+    } else {
+        found->second.socket_open = false;  // told to end before anything began
+        found->second.due = world_.now_ms;
+    }
+}
+
+bool Shims::process_exists(int pid) const {
+    const auto found = shims_.find(pid);
+    return found != shims_.end() && found->second.stage != Stage::orphaned;
+}
+
+std::optional<std::size_t> Shims::end_left_over_tree(const std::string& run_id) {
+    std::size_t ended = 0;
+    for (auto at = shims_.begin(); at != shims_.end();) {
+        if (at->second.stage != Stage::orphaned || at->second.run_id != run_id) {
+            ++at;
+            continue;
+        }
+        if (random_.chance(hazards.stubborn)) {
+            return std::nullopt;
+        }
+        say(at->second, "what is left of it is ended");
+        run_of(at->second).orphaned = false;
+        at = shims_.erase(at);
+        ++ended;
+    }
+    return ended;
+}
+
+// --- what happens by itself
+// ---------------------------------------------------------------------------------------
+
+std::optional<std::int64_t> Shims::next_event() const {
+    std::optional<std::int64_t> next;
+    for (const auto& [pid, shim] : shims_) {
+        if (shim.due && (!next || *shim.due < *next)) {
+            next = shim.due;
+        }
+    }
+    return next;
+}
+
+bool Shims::happen() {
+    std::vector<int> due;
+    for (const auto& [pid, shim] : shims_) {
+        if (shim.due && *shim.due <= world_.now_ms) {
+            due.push_back(pid);
+        }
+    }
+    if (due.empty()) {
+        return false;
+    }
+    const int pid = due[random_.below(due.size())];
+    Shim& shim = shims_.at(pid);
+    shim.due.reset();
+    switch (shim.stage) {
+        case Stage::starting:
+            get_ready(pid, shim);
+            break;
+        case Stage::ready:  // told to go, or its socket was closed
+            go(pid);
+            break;
+        case Stage::released:
+            execute(pid, shim);
+            break;
+        case Stage::working:
+            end_step(pid, shim);
+            break;
+        case Stage::orphaned:
+            end_orphan(pid, shim);
+            break;
+    }
+    return true;
+}
+
+void Shims::get_ready(int pid, Shim& shim) {
+    const bool disk_refuses =
+        world_.disk.before && world_.disk.fault(fake::Operation::create, shim.directory).error != 0;
+    if (disk_refuses || !world_.disk.find(shim.directory) || world_.disk.find(shim.directory + "/lock")) {
+        go(pid);
+        return;
+    }
+    world_.disk.put(shim.directory + "/lock", "");
+    shim.lock = world_.disk.find(shim.directory + "/lock");
+    shim.lock->held_by_shim = true;
+    world_.disk.put(shim.directory + "/shim.json", identity(pid, shim));
+    if (!shim.socket_open) {
+        go(pid);
+        return;
+    }
+    shim.stage = Stage::ready;
+    world_.answer(pid, true);
+}
+
+void Shims::execute(int pid, Shim& shim) {
+    if (!world_.disk.find(shim.directory)) {
+        go(pid);
+        return;
+    }
+    world_.disk.put(shim.directory + "/worker.json", identity(pid, shim));
+    FakeRun& run = run_of(shim);
+    FakeTask& task = model_.task(shim.task_id);
+    plan(run, task);
+    about_to_execute(shim.task_id, run);
+    say(shim, "executes");
+    run.status = FakeRun::Status::alive;
+    if (run.run.step == StepKind::prepare || run.run.step == StepKind::discard) {
+        task.finished = false;  // nobody builds on what it may leave
+    }
+    shim.stage = Stage::working;
+    shim.due = world_.now_ms + random_.below(longest_step_ms);
+    if (shim.told_to_end) {
+        ask_to_end(shim);
+    }
+}
+
+void Shims::plan(FakeRun& run, const FakeTask& task) {
+    run.will_be_lost = random_.chance(hazards.lost);
+    const bool fails = random_.chance(hazards.fails);
+    run.exit.value = fails ? 1 + random_.below(3) : 0;
+    switch (run.run.step) {
+        case StepKind::prepare:
+            run.exit.value = task.landed ? 10 : run.exit.value;
+            return;
+        case StepKind::work:
+            run.leaves_marker = fails && random_.chance(30);
+            run.exit.timed_out = random_.chance(3);
+            if (random_.chance(3)) {
+                run.exit.kind = Kind::signalled;
+                run.exit.value = 9;
+            }
+            return;
+        case StepKind::integrate:
+            if (fails) {
+                run.exit.value = random_.chance(50) ? 65 : 1;
+            } else if (random_.chance(hazards.try_again)) {
+                run.exit.value = 75;
+            }
+            run.will_land = run.exit.value == 0;
+            return;
+        case StepKind::discard:
+            return;
+    }
+}
+
+// The shim obeys; what the step makes of its SIGTERM is the step's affair.
+void Shims::ask_to_end(Shim& shim) {
+    FakeRun& run = run_of(shim);
+    if (run.exit.stopped) {
+        return;
+    }
+    shim.due = std::min(*shim.due, world_.now_ms + random_.below(2'000));
+    if (random_.chance(70)) {
+        run.exit.stopped = true;
+        run.exit.kind = random_.chance(50) ? Kind::signalled : Kind::exited;
+        run.exit.value = run.exit.kind == Kind::signalled ? 15 : random_.below(2);
+        run.will_land = run.run.step == StepKind::integrate && run.exit.value == 0;
+    }
+}
+
+void Shims::end_step(int pid, Shim& shim) {
+    FakeRun& run = run_of(shim);
+    if (run.will_be_lost) {
+        kill_shim(pid, shim);
+        return;
+    }
+    run.status = FakeRun::Status::exited;
+    take_effect(model_.task(shim.task_id), run);
+    say(shim, fmt::format("ends: {}", core::describe(run.exit)));
+    world_.disk.put(shim.directory + "/exit.json", exit_text(run.exit));
+    go(pid);
+}
+
+// As the work of the step would have gone on, without anybody who could record it.
+void Shims::end_orphan(int pid, const Shim& shim) {
+    FakeRun& run = run_of(shim);
+    say(shim, "ends, and nobody knows");
+    run.orphaned = false;
+    if (run.will_land) {
+        landed(model_.task(shim.task_id));
+    }
+    shims_.erase(pid);
+}
+
+void Shims::take_effect(FakeTask& task, FakeRun& run) {
+    const std::string workspace = workspace_of(task.id);
+    const bool success = run.exited_with(0) && !run.exit.stopped && !run.exit.timed_out;
+    if (run.will_land) {
+        landed(task);
+    }
+    switch (run.run.step) {
+        case StepKind::prepare:
+            if (success) {
+                task.workspace = true;
+                world_.disk.put_directory(workspace + "/.ralph/cache/parallel");
+                world_.disk.remove(workspace + "/.ralph/cache/parallel/blocked_push.json");
+            }
+            return;
+        case StepKind::work:
+            task.finished = success;
+            if (run.leaves_marker) {
+                world_.disk.put(workspace + "/.ralph/cache/parallel/blocked_push.json",
+                                core::block_marker_text({task.id, "blocked by the worker", 1, 1, ""}));
+            }
+            return;
+        case StepKind::integrate:
+            return;
+        case StepKind::discard:
+            if (success) {
+                task.workspace = false;
+                task.finished = false;
+                world_.disk.remove(workspace);
+            }
+            return;
+    }
+}
+
+void Shims::kill_shim(int pid, Shim& shim) {
+    const bool worked = shim.stage == Stage::working;
+    if (worked) {
+        FakeRun& run = run_of(shim);
+        run.status = FakeRun::Status::lost;
+        say(shim, "its shim is killed");
+        if (random_.chance(hazards.orphans)) {
+            run.orphaned = true;
+            // A number of its own: the shim's is free again.
+            int child = 1000;
+            while (shims_.count(child) != 0) {
+                ++child;
+            }
+            Shim& orphan = shims_[child];
+            orphan = shim;
+            orphan.stage = Stage::orphaned;
+            orphan.lock = nullptr;
+            orphan.due = world_.now_ms + random_.below(longest_step_ms);
+        }
+    }
+    go(pid);
+}
+
+// The process is gone, and its lock with it.
+void Shims::go(int pid) {
+    const auto found = shims_.find(pid);
+    if (found->second.lock) {
+        found->second.lock->held_by_shim = false;
+    }
+    shims_.erase(found);
+    world_.end(pid);
+}
+
+void Shims::kill_some() {
+    std::vector<int> victims;
+    for (const auto& [pid, shim] : shims_) {
+        if (shim.stage != Stage::orphaned && random_.chance(50)) {
+            victims.push_back(pid);
+        }
+    }
+    for (const int pid : victims) {
+        kill_shim(pid, shims_.at(pid));
+    }
+}
+
+void Shims::supervisor_died() {
+    for (auto& [pid, shim] : shims_) {
+        shim.socket_open = false;
+        if (shim.stage == Stage::ready) {
+            shim.due = world_.now_ms + random_.below(20);
+        }
+    }
+}
+
+void Shims::lose_power() {
+    for (const auto& [pid, shim] : shims_) {
+        if (shim.stage == Stage::working) {
+            run_of(shim).status = FakeRun::Status::lost;
+        } else if (shim.stage == Stage::orphaned) {
+            run_of(shim).orphaned = false;
+        }
+        if (shim.lock) {
+            shim.lock->held_by_shim = false;
+        }
+    }
+    shims_.clear();
+}
+
+}  // namespace ralph::sim

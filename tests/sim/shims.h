@@ -1,0 +1,94 @@
+// Shims and the steps under them, as actors of the simulated world: they keep the protocol of
+// docs/run-directory.md, live on when the supervisor dies, and go wrong as the hazards say.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "tests/fake_world/fake_world.h"
+#include "tests/sim/model.h"
+#include "tests/sim/random.h"
+
+namespace ralph::sim {
+
+// In percent.
+struct Hazards {
+    std::uint32_t start_fails = 5;
+    std::uint32_t deaf = 2;  // a shim that never reports ready
+    std::uint32_t lost = 8;
+    std::uint32_t orphans = 50;   // of the steps whose shim is killed
+    std::uint32_t stubborn = 10;  // left-over trees that do not end in time
+    std::uint32_t try_again = 25;
+    std::uint32_t fails = 15;
+};
+
+class Shims : public fake::ShimHost {
+  public:
+    Shims(fake::World& world, Model& model, Random& random) : world_(world), model_(model), random_(random) {}
+
+    // Just before a step executes its first instruction.
+    std::function<void(const std::string& task_id, const FakeRun& run)> about_to_execute;
+    // A task has landed on the target branch.
+    std::function<void(FakeTask& task)> landed;
+    std::function<void(const std::string& line)> trace;
+    Hazards hazards;
+
+    // The next time at which something happens by itself.
+    [[nodiscard]] std::optional<std::int64_t> next_event() const;
+    // One thing that is due; false if nothing is.
+    bool happen();
+    // Kills the shims of about half of the steps that run; for one: of a task.
+    void kill_some();
+    // The sockets of the dead supervisor are closed.
+    void supervisor_died();
+    // Everything dies, nothing is recorded.
+    void lose_power();
+
+    std::optional<int> start_shim(const daemon::ShimRequest& request) override;
+    bool is_alive(const core::ProcessIdentity& identity) const override;
+    void let_go(int pid) override;
+    void withdraw(int pid) override;
+    void signal(int pid, int number) override;
+    bool process_exists(int pid) const override;
+    std::optional<std::size_t> end_left_over_tree(const std::string& run_id) override;
+
+  private:
+    enum class Stage { starting, ready, released, working, orphaned };
+    struct Shim {
+        Stage stage = Stage::starting;
+        std::uint64_t start_ticks = 0;
+        std::string directory;
+        std::string task_id;
+        std::string run_id;
+        std::uint32_t number = 0;
+        std::optional<std::int64_t> due;
+        fake::NodePointer lock;
+        bool socket_open = true;
+        bool told_to_end = false;
+    };
+
+    void get_ready(int pid, Shim& shim);
+    void execute(int pid, Shim& shim);
+    void end_step(int pid, Shim& shim);
+    void end_orphan(int pid, const Shim& shim);
+    void kill_shim(int pid, Shim& shim);
+    void go(int pid);
+    void plan(FakeRun& run, const FakeTask& task);
+    void take_effect(FakeTask& task, FakeRun& run);
+    void ask_to_end(Shim& shim);
+    [[nodiscard]] FakeRun& run_of(const Shim& shim);
+    [[nodiscard]] std::string identity(int pid, const Shim& shim) const;
+    void say(const Shim& shim, const std::string& what) const;
+
+    fake::World& world_;
+    Model& model_;
+    Random& random_;
+    std::map<int, Shim> shims_;
+    int next_pid_ = 100;
+    std::uint64_t next_ticks_ = 1000;
+};
+
+}  // namespace ralph::sim
