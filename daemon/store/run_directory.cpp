@@ -8,6 +8,7 @@
 
 #include "core/queue_validation.h"
 #include "core/task_codec.h"
+#include "daemon/process/cgroup.h"
 #include "daemon/process/identity.h"
 
 namespace ralph::daemon {
@@ -72,6 +73,25 @@ void clear_beginnings(const std::string& directory) {
     }
 }
 
+// What is left of a run that nothing is known of must be gone before it runs again.
+Result<void> end_left_overs(const RunView& view) {
+    if (!view.spec) {
+        return {};
+    }
+    const std::string& run_id = view.spec->run_id;
+    const auto& recorded = view.cgroup_of;
+    if (recorded && !recorded->cgroup.empty() && recorded->identity.boot_id == boot_id()) {
+        if (auto ended = end_left_over_cgroup(recorded->cgroup, run_id, sweep_patience_ms); !ended) {
+            return ended;
+        }
+    }
+    if (!view.worker_started) {
+        return {};
+    }
+    const auto ended = end_left_over_tree(run_id, sweep_patience_ms);
+    return ended ? Result<void>{} : Result<void>{ended.error()};
+}
+
 core::RunHistory::Newest newest_of(RunView view, const std::string& workspace) {
     core::RunHistory::Newest newest{view.run, view.spec ? view.spec->slot : 0, std::nullopt, std::nullopt,
                                     view.outcome};
@@ -98,22 +118,30 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     }
     view.shim_alive = *alive;
     auto spec = read_document(directory + "/spec.json", core::read_run_spec);
-    auto shim = read_document(directory + "/shim.json", core::read_process_identity);
+    auto shim = read_document(directory + "/shim.json", core::read_process_record);
+    auto worker = read_document(directory + "/worker.json", core::read_process_record);
     auto exit = read_document(directory + "/exit.json", core::read_exit_record);
     auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
     view.worker_started = path_exists(directory + "/worker.json");
-    // Without these the run would be taken for one that was lost, or for another; the others are written by
-    // steps, or matter only while the shim lives.
+    // Without these the run would be taken for one that was lost, or for another, or would run again beside
+    // what is left of it; the others are written by steps, or matter only while the shim lives.
     if (!spec || !exit) {
         return spec ? exit.error() : spec.error();
+    }
+    if (!worker && !*exit) {
+        return worker.error();
     }
     if (*spec) {
         view.run.attempt = (*spec)->run.attempt;
         view.spec = std::move(*spec);
     }
     view.exit = std::move(*exit);
-    if (shim) {
-        view.shim = std::move(*shim);
+    if (shim && *shim) {
+        view.shim = (*shim)->identity;
+        view.cgroup_of = std::move(**shim);
+    }
+    if (worker && *worker) {
+        view.cgroup_of = std::move(**worker);
     }
     if (outcome && *outcome) {
         view.outcome = std::move(**outcome);
@@ -131,15 +159,12 @@ core::RunEnd end_of(const RunView& view) {
         return core::LostRun{"its run directory was removed"};
     }
     clear_beginnings(view.directory);
+    const auto ended = end_left_overs(view);
     if (!view.worker_started) {
         return core::UnstartedRun{"the start was not finished"};
     }
-    if (view.spec) {
-        if (const auto ended = end_left_over_tree(view.spec->run_id, sweep_patience_ms); !ended) {
-            return core::LostRun{"its shim is gone without an exit record, and " + ended.error().message};
-        }
-    }
-    return core::LostRun{"its shim is gone without an exit record"};
+    return core::LostRun{"its shim is gone without an exit record" +
+                         (ended ? std::string{} : ", and " + ended.error().message)};
 }
 
 Result<core::RunHistory> read_history(const Paths& paths, const std::string& task_id,
