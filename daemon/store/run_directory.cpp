@@ -79,9 +79,8 @@ Result<void> end_left_overs(const RunView& view) {
         return {};
     }
     const std::string& run_id = view.spec->run_id;
-    const auto& recorded = view.cgroup_of;
-    if (recorded && !recorded->cgroup.empty() && recorded->identity.boot_id == boot_id()) {
-        if (auto ended = end_left_over_cgroup(recorded->cgroup, run_id, sweep_patience_ms); !ended) {
+    if (!view.cgroup.empty()) {
+        if (auto ended = end_left_over_cgroup(view.cgroup, run_id, sweep_patience_ms); !ended) {
             return ended;
         }
     }
@@ -138,10 +137,16 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     view.exit = std::move(*exit);
     if (shim && *shim) {
         view.shim = (*shim)->identity;
-        view.cgroup_of = std::move(**shim);
     }
     if (worker && *worker) {
-        view.cgroup_of = std::move(**worker);
+        view.worker = (*worker)->identity;
+    }
+    // The shim says before it makes the cgroup where that will be; from then on the worker's record counts.
+    for (auto* const record : {&worker, &shim}) {
+        if (*record && **record && (**record)->identity.boot_id == boot_id()) {
+            view.cgroup = (**record)->cgroup;
+            break;
+        }
     }
     if (outcome && *outcome) {
         view.outcome = std::move(**outcome);

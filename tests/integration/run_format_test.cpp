@@ -113,10 +113,8 @@ TEST_CASE("a run directory of version 1 is read completely") {
     CHECK(view->spec->working_directory == "/somewhere");
     CHECK(view->spec->created_at == "2026-02-20T00:00:00.000000000Z");
     CHECK(view->shim == core::ProcessIdentity{42, 1234567, "6f0a6d3c-0000-4000-8000-000000000000"});
-    REQUIRE(view->cgroup_of.has_value());
-    CHECK(view->cgroup_of->identity ==
-          core::ProcessIdentity{43, 1234568, "6f0a6d3c-0000-4000-8000-000000000000"});
-    CHECK(view->cgroup_of->cgroup.empty());
+    CHECK(view->worker == core::ProcessIdentity{43, 1234568, "6f0a6d3c-0000-4000-8000-000000000000"});
+    CHECK(view->cgroup.empty());
     core::ExitRecord expected;
     expected.kind = core::ExitRecord::Kind::signalled;
     expected.value = 11;
@@ -149,7 +147,7 @@ TEST_CASE("keys that are not known are passed over, and those that may be missin
     REQUIRE(view.has_value());
     CHECK(view->spec->slot == 3);
     CHECK(view->shim->pid == 42);
-    CHECK(view->cgroup_of->identity.pid == 43);
+    CHECK(view->worker->pid == 43);
     CHECK(view->exit->value == 11);
     CHECK(view->outcome.summary == "what happened");
 
