@@ -17,8 +17,7 @@
 namespace ralph::shim {
 namespace {
 
-constexpr int look_again_ms = 1000;  // should the kernel's notice get lost
-constexpr std::size_t longest_run_id = 64;
+constexpr int look_again_ms = 1000;  // should something have been moved in meanwhile
 
 // The words of a line, or the lines of a text.
 class Pieces {
@@ -162,7 +161,7 @@ bool is_run_id(std::string_view text) {
             return false;
         }
     }
-    return !text.empty() && text.size() <= longest_run_id;
+    return !text.empty();
 }
 
 // The number in the line "name number"; -1 if there is none.
@@ -233,13 +232,7 @@ void Cgroup::enter() const {
     }
 }
 
-void Cgroup::kill() const {
-    if (processes_ >= 0) {
-        write_to(path_ + "/cgroup.kill", "1");
-    }
-}
-
-void Cgroup::wait_until_empty() const {
+void Cgroup::end() const {
     if (processes_ < 0) {
         return;
     }
@@ -248,9 +241,9 @@ void Cgroup::wait_until_empty() const {
     ssize_t got = 0;
     while (events >= 0 && (got = pread(events, buffer.data(), buffer.size(), 0)) > 0 &&
            counter({buffer.data(), static_cast<std::size_t>(got)}, "populated") > 0) {
+        write_to(path_ + "/cgroup.kill", "1");
         pollfd change{events, POLLPRI, 0};
         poll(&change, 1, look_again_ms);
-        kill();
     }
     close(events);
 }

@@ -29,10 +29,8 @@ class Cgroup {
     void create();
     // Between fork and exec: moves the calling process into it. Async-signal-safe.
     void enter() const;
-    // SIGKILL to all that is in it, those that are being forked included.
-    void kill() const;
-    // Returns when the last process in it is gone.
-    void wait_until_empty() const;
+    // Kills all that is in it, those that are being forked included. Returns when the last one has died.
+    void end() const;
     // Adds what the kernel has counted for it, where that is more than what is known.
     void measure(Usage& usage) const;
     // With those that the step made in it. What is still in use stays.

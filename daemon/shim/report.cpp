@@ -65,11 +65,8 @@ bool write_durably(const char* name, std::string_view text) {
     }
     const bool written = write_all(fd, text) && fsync(fd) == 0;
     close(fd);
-    if (!written || renameat(run_directory, temporary.c_str(), run_directory, name) != 0) {
-        unlinkat(run_directory, temporary.c_str(), 0);
-        return false;
-    }
-    return fsync(run_directory) == 0;
+    return written && renameat(run_directory, temporary.c_str(), run_directory, name) == 0 &&
+           fsync(run_directory) == 0;
 }
 
 std::string process_document(pid_t pid, const std::string& cgroup) {

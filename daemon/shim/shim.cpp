@@ -303,9 +303,8 @@ void Shim::note_end(int status) {
 // ours. Returns when the last one is gone, with what all of them have used.
 void Shim::end_tree() {
     const bool ended_by_itself = worker_gone_;
-    cgroup_.kill();
+    cgroup_.end();
     kill_descendants();
-    cgroup_.wait_until_empty();
     ending_.out_of_memory = ended_by_itself && WIFSIGNALED(ending_.wait_status) &&
                             WTERMSIG(ending_.wait_status) == SIGKILL && out_of_memory_kills_->any();
     rusage usage{};

@@ -68,7 +68,8 @@ Result<std::vector<core::RunName>> runs_of(const Paths& paths, const std::string
 // A start that a crash cut off leaves beginnings of files. Should its shim still come, it finds its file gone
 // and gives up.
 void clear_beginnings(const std::string& directory) {
-    for (const char* name : {"spec.json.new", "shim.json.new", "worker.json.new", "exit.json.reserved"}) {
+    for (const char* name :
+         {"spec.json.new", "shim.json.new", "worker.json.new", "exit.json.reserved", "exit.json.new"}) {
         static_cast<void>(remove_file(directory + "/" + name));
     }
 }

@@ -1,6 +1,7 @@
 // How a step ended arrives as it was: every status, every signal, for want of memory, and on a full disk.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -55,6 +56,8 @@ class FolderWatch {
     void await_removal(const std::string& name) const {
         alignas(inotify_event) std::array<char, 4096> buffer{};
         while (true) {
+            pollfd change{inotify_.get(), POLLIN, 0};
+            REQUIRE(::poll(&change, 1, 30'000) == 1);
             const ssize_t got = ::read(inotify_.get(), buffer.data(), buffer.size());
             REQUIRE(got > 0);
             for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {

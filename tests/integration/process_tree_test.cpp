@@ -1,5 +1,6 @@
 // A step's processes end with it, wherever they have gone; in a cgroup of their own where one is delegated.
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -29,10 +30,11 @@ const std::string start_runaway =
 // Of this test; nobody of ours has any business with it.
 class Stranger {
   public:
-    Stranger() {
+    explicit Stranger(const std::string& script = "exec sleep 1000") {
         SpawnRequest request;
-        request.program = "/bin/sleep";
-        request.arguments = {"1000"};
+        request.program = "/bin/sh";
+        request.arguments = {"-c", script};
+        request.environment = {"PATH=/usr/bin:/bin"};
         auto child = spawn(request);
         REQUIRE(child.has_value());
         child_ = std::move(*child);
@@ -50,6 +52,8 @@ class Stranger {
     [[nodiscard]] bool lives() const { return ::waitpid(child_.pid, nullptr, WNOHANG) == 0; }
     // The wait status, once it has ended.
     int wait() {
+        pollfd over{child_.pidfd.get(), POLLIN, 0};
+        REQUIRE(::poll(&over, 1, 30'000) == 1);
         int status = 0;
         REQUIRE(::waitpid(std::exchange(child_.pid, -1), &status, 0) > 0);
         return status;
@@ -181,7 +185,7 @@ TEST_CASE("only the cgroup that was recorded for exactly this run in this boot i
     for (const std::string& path :
          {cgroup + "/", cgroup + "/.",
           delegated.unit.path() + "/../" + fs::path(delegated.unit.path()).filename().string() + "/ralph-abc",
-          delegated.unit.path(), cgroup.substr(1), std::string()}) {
+          delegated.unit.path(), delegated.unit.path() + "/ralph-xyz", cgroup.substr(1), std::string()}) {
         CAPTURE(path);
         CHECK(end_left_over_cgroup(path, "abc", 1000).has_value());
         CHECK(stranger.lives());
@@ -237,8 +241,11 @@ TEST_CASE("no cgroup is made where none is delegated to us") {
         REQUIRE(inner->mark("user.invocation_id", "0123"));
         launch.shim = delegated.bench.shim_after(inner->enter());
     }
-    SUBCASE("a name that could lead elsewhere") {
-        launch.shim = delegated.bench.shim_after(delegated.unit.enter() + "; RALPH_RUN_ID=../x");
+    SUBCASE("no run id") {
+        launch.shim = delegated.bench.shim_after(delegated.unit.enter() + "; RALPH_RUN_ID=");
+    }
+    SUBCASE("a run id that is none") {
+        launch.shim = delegated.bench.shim_after(delegated.unit.enter() + "; RALPH_RUN_ID='a b'");
     }
     CHECK(exit_of(delegated.bench.run(launch)).exited_with(0));
     CHECK(delegated.bench.file("worker.json").find("pid") != std::string::npos);
@@ -258,18 +265,24 @@ TEST_CASE("delegated: below a delegated cgroup is delegated, too") {
     CHECK(delegated.bench.file("worker.json").find(inner.path() + "/ralph-") != std::string::npos);
 }
 
-TEST_CASE("what nobody waited for is measured, too") {
-    // Burns a fifth of a second of processor time while its parent has the kernel reap it unseen.
-    const std::string burn =
-        "env --ignore-signal=CHLD sh -c '(set -- 0 0; while [ $1 -lt 20 ]; do i=0; while [ $i -lt 2000 ]; do "
-        "i=$((i+1)); done; read line < /proc/self/stat; set -- ${line#*) }; shift 11; done; "
-        "echo burnt > burnt) & while ! [ -s burnt ]; do sleep 0.01; done'";
+TEST_CASE("delegated: what nobody of the tree waited for is measured, too") {
     DelegatedBench delegated;
     if (!delegated.possible()) {
         return;
     }
-    const auto record = exit_of(delegated.bench.run(delegated.shell(burn)));
-    REQUIRE(delegated.bench.file("burnt") == "burnt\n");
+    // Uses a fifth of a second of processor time once it is part of the step.
+    Stranger moved_in("cd '" + delegated.bench.folder().path() +
+                      "'; while ! [ -e go ]; do sleep 0.01; done; set -- 0; while [ $1 -lt 20 ]; do i=0; "
+                      "while [ $i -lt 2000 ]; do i=$((i+1)); done; read line < /proc/self/stat; "
+                      "set -- ${line#*) }; shift 11; done; echo burnt > burnt; exec sleep 1000");
+    const Launch launch = delegated.shell("while ! [ -s burnt ]; do sleep 0.01; done");
+    const auto record = exit_of(delegated.bench.run(launch, [&](StepRun&) {
+        const std::string processes = delegated.cgroup_of(launch) + "/cgroup.procs";
+        REQUIRE(eventually([&] { return fs::exists(processes); }));
+        REQUIRE(append_file(processes, std::to_string(moved_in.pid())).has_value());
+        REQUIRE(write_file_durably(delegated.bench.folder() / "go", "").has_value());
+    }));
     CHECK(record.user_cpu_microseconds + record.system_cpu_microseconds >= 150'000);
     CHECK(record.peak_memory_kib > 100);
+    CHECK(WIFSIGNALED(moved_in.wait()));
 }
