@@ -123,7 +123,11 @@ TEST_CASE(
         "while ! [ -s go ]; do sleep 0.01; done; exit 5");
     launch.environment.push_back("RUN=" + delegated.bench.run_directory());
     launch.environment.push_back("UNIT=" + delegated.unit.path());
-    Stranger moved_in;  // not a child of the shim: only its cgroup says that it is part of the step
+    // Not a child of the shim: only its cgroup says that it is part of the step. So large that it takes the
+    // kernel a while to end it.
+    Stranger moved_in("x=0123456789abcdef; n=0; while [ $n -lt 24 ]; do x=$x$x; n=$((n+1)); done; echo > '" +
+                      delegated.bench.folder().path() + "/large'; while :; do sleep 1; done");
+    REQUIRE(eventually([&] { return !delegated.bench.file("large").empty(); }));
     const auto record = exit_of(delegated.bench.run(launch, [&](StepRun&) {
         REQUIRE(eventually([&] { return !delegated.bench.file("path").empty(); }));
         REQUIRE(append_file(delegated.cgroup_of(launch) + "/cgroup.procs", std::to_string(moved_in.pid()))
