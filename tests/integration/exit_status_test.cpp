@@ -13,6 +13,7 @@
 #include "daemon/store/files.h"
 #include "tests/support/bench.h"
 #include "tests/support/kernel.h"
+#include "tests/support/project.h"
 
 using namespace ralph::daemon;
 using namespace ralph::tests;
@@ -159,6 +160,25 @@ TEST_CASE("a worker that the kernel kills for want of memory: the record says so
         CHECK(record.value == SIGKILL);
         CHECK(!record.out_of_memory);
     }
+}
+
+TEST_CASE("a task whose worker was killed for want of memory says so") {
+    const TestCgroup cgroup(TestCgroup::Hierarchy::legacy_memory);
+    if (!cgroup.refusal().empty() || !cgroup.write("memory.limit_in_bytes", "128M")) {
+        MESSAGE("not tested here: no memory limit can be set: " << cgroup.refusal());
+        return;
+    }
+    static_cast<void>(cgroup.write("memory.memsw.limit_in_bytes", "128M"));
+    Project project;
+    const std::string shim = project.use_copies() + "/ralph-shim";
+    fs::rename(shim, shim + "-itself");
+    Project::write(shim, "#!/bin/sh\n" + cgroup.enter() + "\nexec '" + shim + "-itself' \"$@\"\n");
+    fs::permissions(shim, fs::perms::owner_all);
+    project.add("greedy", "x=0123456789abcdef; while :; do x=$x$x; done");
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel", "2"}).status == 3);
+    CHECK(project.record("RQ-0001")->lifecycle == core::Lifecycle::failed);
+    CHECK(*project.record("RQ-0001")->last_error == "work was killed by the kernel: out of memory");
 }
 
 TEST_CASE("the shim is the last to be killed for want of memory, and the step is as it would be without it") {

@@ -127,10 +127,13 @@ void Project::commit_and_push(const std::string& message) const {
 
 void Project::start(const std::vector<std::string>& arguments) {
     require(!supervisor_, "there is a supervisor already");
+    // The descriptors that a shim is given are taken already, so that none of the supervisor's own has one of
+    // their numbers, under which it would be replaced rather than inherited.
     daemon::SpawnRequest request;
     request.program = "/bin/sh";
     request.arguments = {"-c",
-                         "cd \"$1\" && shift && log=\"$1\" && shift && exec \"$@\" 2>>\"$log\"",
+                         "cd \"$1\" && shift && log=\"$1\" && shift && exec 3</dev/null 4</dev/null "
+                         "5</dev/null && exec \"$@\" 2>>\"$log\"",
                          "sh",
                          root(),
                          folder_ / "supervisor.log",
