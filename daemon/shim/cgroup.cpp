@@ -270,7 +270,7 @@ void Cgroup::remove() {
 OutOfMemoryKills::OutOfMemoryKills(const Cgroup& step) {
     const Mount unified = hierarchy("");
     std::string path = step.path().empty() ? own_cgroup(unified, "") : step.path();
-    for (; !path.empty() && path.size() > unified.point.size(); path.resize(path.rfind('/'))) {
+    for (; !path.empty() && path.size() >= unified.point.size(); path.resize(path.rfind('/'))) {
         if (access((path + "/memory.events").c_str(), R_OK) == 0) {
             file_ = path + "/memory.events";
             break;
