@@ -108,7 +108,7 @@ TEST_CASE("a worker that ends while its supervisor is starting") {
     CHECK(begun.ledger() == "begin 1\nend\n");
 }
 
-TEST_CASE("a shim that is killed, and its worker with it: lost, run again twice, then failed; never 0") {
+TEST_CASE("a shim that is killed, and its worker with it: lost, run again twice, then failed, and never 0") {
     Project project;
     project.add("kills its shim", "echo begin $RALPH_ATTEMPT >> '" + project.outside("ledger") +
                                       "'; kill -9 $PPID; sleep 1000");
