@@ -188,3 +188,16 @@ TEST_CASE("what a shim of a newer version says of itself is not acted upon") {
     CHECK(!view->shim.has_value());  // so that it can be neither adopted nor signalled
     CHECK(view->exit->value == 11);  // and what it left counts
 }
+
+TEST_CASE("what a killed shim had begun to write is cleared away, and is no record") {
+    const Directory directory;
+    directory.write_version_1();
+    REQUIRE(remove_file(directory.path("exit.json")).has_value());
+    directory.write("exit.json.new", exit_json);
+    directory.write("exit.json.reserved", exit_json);
+    const auto view = directory.view();
+    REQUIRE(view.has_value());
+    CHECK(std::holds_alternative<core::LostRun>(end_of(*view)));
+    CHECK(!path_exists(directory.path("exit.json.new")));
+    CHECK(!path_exists(directory.path("exit.json.reserved")));
+}
