@@ -128,7 +128,7 @@ TEST_CASE("in a pid namespace: numbers that were given away again" * doctest::sk
 
 TEST_CASE("a number that was given to somebody else is neither adopted nor signalled") {
     if (::geteuid() != 0 || ::access("/usr/bin/unshare", X_OK) != 0 || ::access(last_pid_file, W_OK) != 0) {
-        MESSAGE("not tested here: needs root, unshare and " << last_pid_file);
+        MESSAGE("not tested here: needs root, unshare and " << std::string(last_pid_file));
         return;
     }
     ProgramRequest request;
