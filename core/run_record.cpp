@@ -21,8 +21,11 @@ void read_version(ObjectReader& reader) {
     std::uint32_t version = 0;
     reader.require("version", version);
     if (reader.ok() && (version == 0 || version > run_format_version)) {
-        reader.fail("version",
-                    fmt::format("is {}, and this ralph knows versions 1 to {}", version, run_format_version));
+        reader.fail(
+            "version",
+            fmt::format("is {}, and this ralph knows versions 1 to {}; install the ralph that wrote it, "
+                        "or a newer one",
+                        version, run_format_version));
     }
 }
 
@@ -125,9 +128,10 @@ Result<RunSpec> read_run_spec(const JsonDocument& document) {
     return finished(document, fault, std::move(spec));
 }
 
-Result<ProcessIdentity> read_process_identity(const JsonDocument& document) {
+Result<ProcessRecord> read_process_record(const JsonDocument& document) {
     std::optional<JsonFault> fault;
-    ProcessIdentity identity;
+    ProcessRecord record;
+    ProcessIdentity& identity = record.identity;
     std::uint32_t pid = 0;
     ObjectReader reader(document.root(), "", fault);
     read_version(reader);
@@ -139,7 +143,8 @@ Result<ProcessIdentity> read_process_identity(const JsonDocument& document) {
         reader.fail("pid", "is not a process id");
     }
     identity.pid = static_cast<std::int32_t>(pid);
-    return finished(document, fault, std::move(identity));
+    reader.read("cgroup", record.cgroup);
+    return finished(document, fault, std::move(record));
 }
 
 Result<ExitRecord> read_exit_record(const JsonDocument& document) {
@@ -222,7 +227,7 @@ std::string describe(const ExitRecord& record) {
         return "was stopped";
     }
     if (record.out_of_memory) {
-        return "ran out of memory";
+        return "was killed by the kernel: out of memory";
     }
     switch (record.kind) {
         case ExitRecord::Kind::exited:

@@ -23,6 +23,8 @@
 
 namespace ralph::core {
 
+// Raised only when a document changes so that who knows the older version would misread it. A key that may be
+// missing, and that may be ignored, changes no version: unknown keys are ignored here.
 inline constexpr std::uint32_t run_format_version = 1;
 
 // prepare makes the workspace, work is the worker's command, integrate is one attempt to land it, discard
@@ -57,6 +59,12 @@ struct ProcessIdentity {
     bool operator==(const ProcessIdentity&) const = default;
 };
 
+// What shim.json and worker.json say of their process.
+struct ProcessRecord {
+    ProcessIdentity identity;
+    std::string cgroup;  // absolute path of the step's own cgroup; empty where it has none
+};
+
 // How a step ended.
 struct ExitRecord {
     enum class Kind { exited, signalled };
@@ -65,7 +73,7 @@ struct ExitRecord {
     bool core_dumped = false;
     bool timed_out = false;      // the shim ended it because its time was up
     bool stopped = false;        // the shim ended it because the supervisor asked for it
-    bool out_of_memory = false;  // the kernel killed something of the tree for memory
+    bool out_of_memory = false;  // the kernel killed it because memory ran out
     std::string started_at;
     std::string ended_at;
     std::uint64_t user_cpu_microseconds = 0;
@@ -117,7 +125,7 @@ struct RunSpec {
 
 [[nodiscard]] std::string run_spec_text(const RunSpec& spec);
 [[nodiscard]] Result<RunSpec> read_run_spec(const JsonDocument& document);
-[[nodiscard]] Result<ProcessIdentity> read_process_identity(const JsonDocument& document);
+[[nodiscard]] Result<ProcessRecord> read_process_record(const JsonDocument& document);
 [[nodiscard]] Result<ExitRecord> read_exit_record(const JsonDocument& document);
 [[nodiscard]] std::string outcome_text(const Outcome& outcome);
 [[nodiscard]] Result<Outcome> read_outcome(const JsonDocument& document);
@@ -135,7 +143,8 @@ struct BlockMarker {
 [[nodiscard]] std::string block_marker_text(const BlockMarker& marker);
 [[nodiscard]] Result<BlockMarker> read_block_marker(const JsonDocument& document);
 
-// "exited with status 7", "was killed by signal 9 (SIGKILL), core dumped", "ran out of time", ...
+// "exited with status 7", "was killed by signal 9 (SIGKILL), core dumped", "was killed by the kernel: out of
+// memory", "ran out of time", ...
 [[nodiscard]] std::string describe(const ExitRecord& record);
 
 }  // namespace ralph::core

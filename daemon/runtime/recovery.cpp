@@ -43,6 +43,14 @@ core::WorkerRecord record_of(const Settings& settings, const std::string& task_i
     return record;
 }
 
+// What cannot be understood may be anything, a living run included: one bad task stops nobody else, and is
+// not started either.
+void leave_alone(Recovered& recovered, const std::string& task_id, const Error& error) {
+    recovered.warnings.push_back(
+        fmt::format("{} is left alone in this session: {}; see `ralph doctor`", task_id, error.message));
+    recovered.attempted.insert(task_id);
+}
+
 Result<void> consult_run_directories(const Settings& settings, Recovered& recovered, core::Instant now) {
     if (auto finished = finish_removing_runs(settings.paths); !finished) {
         recovered.warnings.push_back(finished.error().line());
@@ -88,7 +96,8 @@ Result<void> settle_terminal(const Settings& settings, Recovered& recovered) {
         const std::string workspace = settings.workspace(record.task_id);
         const auto history = read_history(settings.paths, record.task_id, workspace, LeftOver::leave);
         if (!history) {
-            return history.error();
+            leave_alone(recovered, record.task_id, history.error());
+            continue;
         }
         if (!history->newest) {
             continue;

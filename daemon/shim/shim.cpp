@@ -23,14 +23,12 @@
 // Inherited descriptors: 3 the run directory, 4 the control socket, 5 the directory of the log. The
 // environment is the step's. docs/run-directory.md describes the files. No Boost, no streams, linked
 // statically: there is one of these per running step.
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,27 +37,27 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "daemon/shim/cgroup.h"
+#include "daemon/shim/clock.h"
 #include "daemon/shim/files.h"
 #include "daemon/shim/log.h"
+#include "daemon/shim/oom_score.h"
+#include "daemon/shim/options.h"
+#include "daemon/shim/report.h"
 #include "daemon/shim/tree.h"
 
 namespace {
 
 using namespace ralph::shim;
 
-constexpr int run_directory = 3;
 constexpr int control_socket = 4;
-constexpr std::size_t exit_record_size = 4096;
-constexpr const char* reserved_name = "exit.json.reserved";
 
 // Exit codes of the shim itself; only the exit record speaks for the step.
 constexpr int shim_done = 0;
@@ -70,85 +68,21 @@ constexpr int shim_usage = 2;
 constexpr int status_not_executable = 126;
 constexpr int status_not_found = 127;
 
-struct Options {
-    long grace_ms = 10'000;
-    long timeout_ms = 0;  // 0: none
-    std::string log_name;
-    long long log_limit = 64LL << 20;
-    std::string directory;
-    std::string banner;
-    char** command = nullptr;
-};
-
-[[nodiscard]] long long now_ms() {
-    timespec time{};
-    clock_gettime(CLOCK_BOOTTIME, &time);
-    return time.tv_sec * 1000LL + time.tv_nsec / 1'000'000;
-}
-
-[[nodiscard]] std::string wall_clock() {
-    timespec time{};
-    clock_gettime(CLOCK_REALTIME, &time);
-    tm parts{};
-    gmtime_r(&time.tv_sec, &parts);
-    std::array<char, 96> text{};
-    snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", parts.tm_year + 1900,
-             parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, time.tv_nsec);
-    return text.data();
-}
-
-// Field 22 of /proc/<pid>/stat; the command name before it may hold anything, so counting starts at its last
-// ')'.
-[[nodiscard]] unsigned long long start_ticks(pid_t pid) {
-    const std::string stat = read_small_file(("/proc/" + std::to_string(pid) + "/stat").c_str());
-    std::size_t at = stat.rfind(')');
-    for (int field = 2; field < 22 && at != std::string::npos; ++field) {
-        at = stat.find(' ', at + 1);
-    }
-    return at == std::string::npos ? 0 : strtoull(stat.c_str() + at + 1, nullptr, 10);
-}
-
-[[nodiscard]] std::string identity_json(pid_t pid) {
-    std::string boot_id = read_small_file("/proc/sys/kernel/random/boot_id");
-    while (!boot_id.empty() && boot_id.back() == '\n') {
-        boot_id.pop_back();
-    }
-    return "{\n  \"version\": 1,\n  \"pid\": " + std::to_string(pid) +
-           ",\n  \"start_ticks\": " + std::to_string(start_ticks(pid)) + ",\n  \"boot_id\": \"" + boot_id +
-           "\"\n}";
-}
-
-// Writes a file of the run directory so that it is either there as a whole, for good, or not there.
-[[nodiscard]] bool write_durably(const char* name, std::string_view text) {
-    const std::string temporary = std::string(name) + ".new";
-    const int fd = openat(run_directory, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return false;
-    }
-    const bool written = write_all(fd, text) && fsync(fd) == 0;
-    close(fd);
-    return written && renameat(run_directory, temporary.c_str(), run_directory, name) == 0 &&
-           fsync(run_directory) == 0;
-}
-
 class Shim {
   public:
     explicit Shim(Options options)
         : options_(std::move(options)), log_(options_.log_name, options_.log_limit) {}
 
     int run() {
-        if (!get_ready() || !wait_for_go()) {
-            unlinkat(run_directory, reserved_name, 0);
-            return shim_not_started;
-        }
-        if (!start_step()) {
-            unlinkat(run_directory, reserved_name, 0);
+        if (!get_ready() || !wait_for_go() || !start_step()) {
+            cgroup_.remove();
+            exit_record_.cancel();
             return shim_not_started;
         }
         watch();
-        kill_tree();
+        end_tree();
         drain_output();
-        report();
+        exit_record_.deliver(exit_document(ending_));
         return shim_done;
     }
 
@@ -161,27 +95,26 @@ class Shim {
     void handle_signals();
     void reap();
     void begin_ending();
-    void kill_tree();
+    void end_tree();
+    void kill_descendants();
     void drain_output();
-    void report();
-    [[nodiscard]] std::string exit_record() const;
+    void note_end(int status);
     [[nodiscard]] int poll_timeout() const;
 
     Options options_;
     Log log_;
+    Cgroup cgroup_{getenv("RALPH_RUN_ID")};
+    OomScore oom_score_;
+    ExitRecord exit_record_;
+    std::optional<OutOfMemoryKills> out_of_memory_kills_;
     sigset_t original_mask_{};
     int signals_ = -1;
     int output_ = -1;
-    int reserved_ = -1;
     pid_t worker_ = -1;
     bool worker_gone_ = false;
-    int wait_status_ = 0;
-    bool stopped_ = false;
-    bool timed_out_ = false;
+    Ending ending_;
     long long deadline_ = 0;       // when the time is up; 0: never
     long long kill_deadline_ = 0;  // when the grace is over; 0: nothing has been asked to end
-    std::string started_at_;
-    std::string ended_at_;
 };
 
 bool Shim::get_ready() {
@@ -202,9 +135,7 @@ bool Shim::get_ready() {
     if (signals_ < 0 || lock < 0 || fcntl(lock, F_OFD_SETLK, &whole) != 0) {
         return false;
     }
-    reserved_ = openat(run_directory, reserved_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    return reserved_ >= 0 && posix_fallocate(reserved_, 0, exit_record_size) == 0 &&
-           write_durably("shim.json", identity_json(getpid()));
+    return exit_record_.reserve() && write_durably("shim.json", process_document(getpid(), cgroup_.path()));
 }
 
 bool Shim::wait_for_go() const {
@@ -235,6 +166,8 @@ bool Shim::wait_for_go() const {
 void Shim::become_step(int output, int release) const {
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    cgroup_.enter();
+    oom_score_.restore();
     const int null = open("/dev/null", O_RDONLY);
     dup2(null, 0);
     dup2(output, 1);
@@ -266,7 +199,9 @@ bool Shim::start_step() {
         return false;
     }
     log_.write("==> " + options_.banner + " " + wall_clock() + "\n");
-    started_at_ = wall_clock();
+    ending_.started_at = wall_clock();
+    cgroup_.create();
+    out_of_memory_kills_.emplace(cgroup_);
     worker_ = fork();
     if (worker_ < 0) {
         return false;
@@ -279,7 +214,7 @@ bool Shim::start_step() {
     close(release[0]);
     output_ = output[0];
     fcntl(output_, F_SETFL, O_NONBLOCK);
-    if (!write_durably("worker.json", identity_json(worker_))) {
+    if (!write_durably("worker.json", process_document(worker_, cgroup_.path()))) {
         // A record that may or may not be there would claim a start: take it back, then let the child go.
         unlinkat(run_directory, "worker.json", 0);
         close(release[1]);
@@ -321,7 +256,7 @@ void Shim::watch() {
         }
         handle_signals();
         if (kill_deadline_ == 0 && deadline_ != 0 && now_ms() >= deadline_) {
-            timed_out_ = true;
+            ending_.timed_out = true;
             begin_ending();
         } else if (kill_deadline_ != 0 && now_ms() >= kill_deadline_) {
             return;
@@ -333,7 +268,7 @@ void Shim::handle_signals() {
     signalfd_siginfo info{};
     while (read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
         if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
-            stopped_ = stopped_ || kill_deadline_ == 0;
+            ending_.stopped = ending_.stopped || kill_deadline_ == 0;
             begin_ending();
         }
     }
@@ -353,16 +288,36 @@ void Shim::reap() {
     pid_t pid = 0;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid == worker_) {
-            worker_gone_ = true;
-            wait_status_ = status;
-            ended_at_ = wall_clock();
+            note_end(status);
         }
     }
 }
 
+void Shim::note_end(int status) {
+    worker_gone_ = true;
+    ending_.wait_status = status;
+    ending_.ended_at = wall_clock();
+}
+
+// Whoever is still there is killed: by the cgroup all at once, and by descent whatever is in no cgroup of
+// ours. Returns when the last one is gone, with what all of them have used.
+void Shim::end_tree() {
+    const bool ended_by_itself = worker_gone_;
+    cgroup_.end();
+    kill_descendants();
+    ending_.out_of_memory = ended_by_itself && WIFSIGNALED(ending_.wait_status) &&
+                            WTERMSIG(ending_.wait_status) == SIGKILL && out_of_memory_kills_->any();
+    rusage usage{};
+    getrusage(RUSAGE_CHILDREN, &usage);
+    const auto microseconds = [](const timeval& time) { return time.tv_sec * 1'000'000LL + time.tv_usec; };
+    ending_.usage = {microseconds(usage.ru_utime), microseconds(usage.ru_stime), usage.ru_maxrss};
+    cgroup_.measure(ending_.usage);
+    cgroup_.remove();
+}
+
 // Kills until there is no child left. Children are ours to reap, so their numbers cannot be recycled; the
 // orphans of those that die become our children, since we are the sub-reaper.
-void Shim::kill_tree() {
+void Shim::kill_descendants() {
     while (true) {
         const std::vector<pid_t> children = children_of(getpid());
         for (const pid_t child : children) {
@@ -374,9 +329,7 @@ void Shim::kill_tree() {
             return;
         }
         if (pid == worker_) {
-            worker_gone_ = true;
-            wait_status_ = status;
-            ended_at_ = wall_clock();
+            note_end(status);
         }
     }
 }
@@ -389,70 +342,6 @@ void Shim::drain_output() {
             log_.write({buffer.data(), static_cast<std::size_t>(got)});
         }
     }
-}
-
-std::string Shim::exit_record() const {
-    rusage usage{};
-    getrusage(RUSAGE_CHILDREN, &usage);
-    const bool signalled = WIFSIGNALED(wait_status_);
-    const auto microseconds = [](const timeval& time) { return time.tv_sec * 1'000'000LL + time.tv_usec; };
-    std::array<char, 1024> text{};
-    snprintf(text.data(), text.size(),
-             "{\n  \"version\": 1,\n  \"kind\": \"%s\",\n  \"value\": %d,\n  \"core_dumped\": %s,\n  "
-             "\"timed_out\": %s,\n"
-             "  \"stopped\": %s,\n  \"out_of_memory\": false,\n  \"started_at\": \"%s\",\n  \"ended_at\": "
-             "\"%s\",\n"
-             "  \"user_cpu_microseconds\": %lld,\n  \"system_cpu_microseconds\": %lld,\n  "
-             "\"peak_memory_kib\": %ld\n}",
-             signalled ? "signalled" : "exited",
-             signalled ? WTERMSIG(wait_status_) : WEXITSTATUS(wait_status_),
-             signalled && WCOREDUMP(wait_status_) ? "true" : "false", timed_out_ ? "true" : "false",
-             stopped_ ? "true" : "false", started_at_.c_str(), ended_at_.c_str(),
-             microseconds(usage.ru_utime), microseconds(usage.ru_stime), usage.ru_maxrss);
-    return text.data();
-}
-
-void Shim::report() {
-    const std::string record = exit_record();
-    // First into the space reserved for it; after a failed sync never again into the same file.
-    bool durable =
-        pwrite(reserved_, record.data(), record.size(), 0) == static_cast<ssize_t>(record.size()) &&
-        ftruncate(reserved_, static_cast<off_t>(record.size())) == 0 && fsync(reserved_) == 0 &&
-        renameat(run_directory, reserved_name, run_directory, "exit.json") == 0 && fsync(run_directory) == 0;
-    int pause_ms = 100;
-    struct stat directory {};
-    // In a directory that somebody removed nothing can be written any more; then the run is lost, and known
-    // to be.
-    while (!durable && fstat(run_directory, &directory) == 0 && directory.st_nlink > 0) {
-        poll(nullptr, 0, pause_ms);
-        pause_ms = pause_ms < 5000 ? pause_ms * 2 : 5000;
-        durable = write_durably("exit.json", record);
-    }
-}
-
-[[nodiscard]] bool parse(int argc, char** argv, Options& options) {
-    int at = 1;
-    for (; at + 1 < argc && strcmp(argv[at], "--") != 0; at += 2) {
-        const std::string_view name = argv[at];
-        const char* const value = argv[at + 1];
-        if (name == "--grace") {
-            options.grace_ms = strtol(value, nullptr, 10);
-        } else if (name == "--timeout") {
-            options.timeout_ms = strtol(value, nullptr, 10);
-        } else if (name == "--log") {
-            options.log_name = value;
-        } else if (name == "--log-limit") {
-            options.log_limit = strtoll(value, nullptr, 10);
-        } else if (name == "--cwd") {
-            options.directory = value;
-        } else if (name == "--banner") {
-            options.banner = value;
-        } else {
-            return false;
-        }
-    }
-    options.command = argv + at + 1;
-    return at + 1 < argc && !options.log_name.empty();
 }
 
 }  // namespace

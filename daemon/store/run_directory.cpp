@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/queue_validation.h"
 #include "core/task_codec.h"
+#include "daemon/process/cgroup.h"
 #include "daemon/process/identity.h"
 
 namespace ralph::daemon {
@@ -74,9 +75,28 @@ Result<std::vector<core::RunName>> runs_of(const Paths& paths, const std::string
 // A start that a crash cut off leaves beginnings of files. Should its shim still come, it finds its file gone
 // and gives up.
 void clear_beginnings(const std::string& directory) {
-    for (const char* name : {"spec.json.new", "shim.json.new", "worker.json.new", "exit.json.reserved"}) {
+    for (const char* name :
+         {"spec.json.new", "shim.json.new", "worker.json.new", "exit.json.reserved", "exit.json.new"}) {
         static_cast<void>(remove_file(directory + "/" + name));
     }
+}
+
+// What is left of a run that nothing is known of must be gone before it runs again.
+Result<void> end_left_overs(const RunView& view) {
+    if (!view.spec) {
+        return {};
+    }
+    const std::string& run_id = view.spec->run_id;
+    if (!view.cgroup.empty()) {
+        if (auto ended = end_left_over_cgroup(view.cgroup, run_id, sweep_patience_ms); !ended) {
+            return ended;
+        }
+    }
+    if (!view.worker_started) {
+        return {};
+    }
+    const auto ended = end_left_over_tree(run_id, sweep_patience_ms);
+    return ended ? Result<void>{} : Result<void>{ended.error()};
 }
 
 Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::string& workspace,
@@ -114,22 +134,36 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     }
     view.shim_alive = *alive;
     auto spec = read_document(directory + "/spec.json", core::read_run_spec);
-    auto shim = read_document(directory + "/shim.json", core::read_process_identity);
+    auto shim = read_document(directory + "/shim.json", core::read_process_record);
+    auto worker = read_document(directory + "/worker.json", core::read_process_record);
     auto exit = read_document(directory + "/exit.json", core::read_exit_record);
     auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
     view.worker_started = path_exists(directory + "/worker.json");
-    // Without these the run would be taken for one that was lost, or for another; the others are written by
-    // steps, or matter only while the shim lives.
+    // Without these the run would be taken for one that was lost, or for another, or would run again beside
+    // what is left of it; the others are written by steps, or matter only while the shim lives.
     if (!spec || !exit) {
         return spec ? exit.error() : spec.error();
+    }
+    if (!worker && !*exit) {
+        return worker.error();
     }
     if (*spec) {
         view.run.attempt = (*spec)->run.attempt;
         view.spec = std::move(*spec);
     }
     view.exit = std::move(*exit);
-    if (shim) {
-        view.shim = std::move(*shim);
+    if (shim && *shim) {
+        view.shim = (*shim)->identity;
+    }
+    if (worker && *worker) {
+        view.worker = (*worker)->identity;
+    }
+    // The shim says before it makes the cgroup where that will be; from then on the worker's record counts.
+    for (auto* const record : {&worker, &shim}) {
+        if (*record && **record && (**record)->identity.boot_id == boot_id()) {
+            view.cgroup = (**record)->cgroup;
+            break;
+        }
     }
     if (outcome && *outcome) {
         view.outcome = std::move(**outcome);
@@ -147,13 +181,13 @@ Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over) {
         return core::RunEnd{core::LostRun{"its run directory was removed"}};
     }
     clear_beginnings(view.directory);
-    if (!view.worker_started) {
-        return core::RunEnd{core::UnstartedRun{"the start was not finished"}};
-    }
-    if (view.spec && left_over == LeftOver::end) {
-        if (const auto ended = end_left_over_tree(view.spec->run_id, sweep_patience_ms); !ended) {
+    if (left_over == LeftOver::end) {
+        if (const auto ended = end_left_overs(view); !ended) {
             return Error{"its shim is gone without an exit record, and " + ended.error().message};
         }
+    }
+    if (!view.worker_started) {
+        return core::RunEnd{core::UnstartedRun{"the start was not finished"}};
     }
     return core::RunEnd{core::LostRun{"its shim is gone without an exit record"}};
 }
@@ -170,8 +204,8 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
     if (!settled) {
         return settled.error();
     }
-    // Numbers go on from what was settled, too: the directory of a start that failed may never have become durable,
-    // and a new run must not bear a number that counts as dealt with.
+    // Numbers go on from what was settled, too: the directory of a start that failed may never have become
+    // durable, and a new run must not bear a number that counts as dealt with.
     history.last_number = *settled;
     core::StepKind step_before = core::StepKind::prepare;
     for (const core::RunName& name : *runs) {

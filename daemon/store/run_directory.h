@@ -21,6 +21,8 @@ struct RunView {
     bool shim_alive = false;  // the lock is held
     std::optional<core::ProcessIdentity> shim;
     bool worker_started = false;  // worker.json is there
+    std::optional<core::ProcessIdentity> worker;
+    std::string cgroup;  // that the step has, or was about to get; empty if none, or of another boot
     std::optional<core::ExitRecord> exit;
     core::Outcome outcome;
 };

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "daemon/clock.h"
+#include "daemon/process/cgroup.h"
 #include "daemon/process/identity.h"
 
 namespace ralph::fake {
@@ -149,6 +150,12 @@ Result<std::size_t> end_left_over_tree(const std::string& run_id, int /*patience
     }
     const auto ended = world.host->end_left_over_tree(run_id);
     return ended ? Result<std::size_t>{*ended} : Result<std::size_t>{Error{"some do not end"}};
+}
+
+// The shims of this world make none.
+Result<void> end_left_over_cgroup(const std::string& /*path*/, const std::string& /*run_id*/,
+                                  int /*patience_milliseconds*/) {
+    return {};
 }
 
 struct ShimProcess::World {

@@ -7,169 +7,21 @@
 #include <unistd.h>
 
 #include <array>
-#include <boost/asio/executor_work_guard.hpp>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <functional>
-#include <thread>
 
-#include "daemon/loop_world.h"
-#include "daemon/paths.h"
 #include "daemon/process/identity.h"
 #include "daemon/process/spawn.h"
-#include "daemon/process/step_run.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
+#include "tests/support/bench.h"
 #include "tests/support/temporary_directory.h"
 
 using namespace ralph::daemon;
 using namespace std::chrono_literals;
-namespace asio = boost::asio;
 namespace core = ralph::core;
-using ralph::tests::TemporaryDirectory;
-
-namespace {
-
-const core::Run the_run{core::StepKind::work, 1, 1};
-
-// One run of a shell command under a real shim, driven to its end.
-class Bench {
-  public:
-    explicit Bench(core::Milliseconds grace = 300ms) : paths_{folder_.path()}, grace_(grace) {}
-
-    Launch shell(const std::string& script, core::Milliseconds timeout = 0ms, long long log_limit = 1 << 20) {
-        Launch launch;
-        launch.spec.task_id = "RQ-0001";
-        launch.spec.run = the_run;
-        launch.spec.run_id =
-            "bench" + std::to_string(::getpid()) + "-" + folder_.path().substr(folder_.path().size() - 6);
-        launch.spec.command = {"sh", "-c", script};
-        launch.spec.working_directory = folder_.path();
-        launch.environment = {"PATH=/usr/bin:/bin", "RALPH_RUN_ID=" + launch.spec.run_id};
-        launch.timeout = timeout;
-        launch.kill_grace = grace_;
-        launch.log_limit_bytes = log_limit;
-        launch.shim = std::string(RALPH_BINARY_DIR) + "/ralph-shim";
-        return launch;
-    }
-
-    // Launches and waits for the end; `when_started` is called in between.
-    core::RunEnd run(Launch launch, const std::function<void(StepRun&)>& when_started = nullptr) {
-        auto step = make([&] {
-            if (when_started) {
-                when_started(*step_);
-            }
-        });
-        step->launch(std::move(launch));
-        return wait();
-    }
-
-    core::RunEnd adopt() {
-        make([] {})->adopt();
-        return wait();
-    }
-
-    // Launches a run and forgets about it once it has started, as a supervisor that crashes does.
-    void launch_and_leave(Launch launch) {
-        auto step = make([this] { context().stop(); });
-        step->launch(std::move(launch));
-        const asio::executor_work_guard<asio::io_context::executor_type> guard(context().get_executor());
-        context().run_for(30s);
-        step_.reset();
-    }
-
-    [[nodiscard]] std::string log() const {
-        const auto text = read_file(paths_.log("RQ-0001"));
-        return text && *text ? **text : "";
-    }
-    [[nodiscard]] std::string file(const std::string& name) const {
-        const auto text = read_file(folder_ / name);
-        return text && *text ? **text : "";
-    }
-    [[nodiscard]] RunView view() const { return *view_run(paths_.run("RQ-0001", the_run), the_run); }
-    [[nodiscard]] const Paths& paths() const { return paths_; }
-    [[nodiscard]] const TemporaryDirectory& folder() const { return folder_; }
-    asio::io_context& context() { return loop_.world().context; }
-    Loop& loop() { return loop_; }
-
-  private:
-    std::shared_ptr<StepRun> make(std::function<void()> started) {
-        RunCallbacks callbacks;
-        callbacks.started = std::move(started);
-        callbacks.ended = [this](core::RunEnd end, const core::Outcome&, const auto&) {
-            end_ = std::move(end);
-            context().stop();
-        };
-        step_ = std::make_shared<StepRun>(loop_, paths_, "RQ-0001", folder_ / "workspace", the_run, grace_,
-                                          std::move(callbacks));
-        return step_;
-    }
-
-    core::RunEnd wait() {
-        context().restart();
-        const asio::executor_work_guard<asio::io_context::executor_type> guard(context().get_executor());
-        context().run_for(30s);
-        REQUIRE(end_.has_value());
-        return *std::exchange(end_, std::nullopt);
-    }
-
-    TemporaryDirectory folder_;
-    Paths paths_;
-    core::Milliseconds grace_;
-    Loop loop_;
-    std::shared_ptr<StepRun> step_;
-    std::optional<core::RunEnd> end_;
-};
-
-core::ExitRecord exit_of(const core::RunEnd& end) {
-    REQUIRE(std::holds_alternative<core::ExitRecord>(end));
-    return std::get<core::ExitRecord>(end);
-}
-
-pid_t pid_in(const std::string& text) {
-    return static_cast<pid_t>(std::stol(text));
-}
-
-// Gone, or a zombie that its own parent has not reaped yet.
-bool is_over(pid_t pid) {
-    const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-    return !stat || !*stat || (*stat)->find(") Z ") != std::string::npos ||
-           (*stat)->find(") X ") != std::string::npos;
-}
-
-// Waits until `condition` holds; the tests' only clock, for things that other processes do.
-bool eventually(const std::function<bool()>& condition) {
-    for (int i = 0; i < 1500; ++i) {
-        if (condition()) {
-            return true;
-        }
-        std::this_thread::sleep_for(10ms);
-    }
-    return false;
-}
-
-}  // namespace
-
-TEST_CASE("every exit status arrives as it was") {
-    for (const unsigned status : {0U, 1U, 7U, 9U, 10U, 65U, 75U, 126U, 127U, 137U, 255U}) {
-        Bench bench;
-        const auto record = exit_of(bench.run(bench.shell("exit " + std::to_string(status))));
-        CHECK(record.exited_with(status));
-        CHECK(!record.stopped);
-        CHECK(!record.timed_out);
-    }
-}
-
-TEST_CASE("a signal is no exit status") {
-    for (const int signal : {SIGKILL, SIGTERM, SIGSEGV, SIGABRT, SIGHUP}) {
-        Bench bench;
-        const auto record =
-            exit_of(bench.run(bench.shell("ulimit -c 0; kill -" + std::to_string(signal) + " $$")));
-        CHECK(record.kind == core::ExitRecord::Kind::signalled);
-        CHECK(record.value == static_cast<unsigned>(signal));
-    }
-}
+using namespace ralph::tests;
 
 TEST_CASE("output, folder, environment and standard input of a step") {
     Bench bench;
@@ -282,7 +134,7 @@ TEST_CASE("a shim whose supervisor dies before the go byte starts nothing") {
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) == 0);
     FileDescriptor ours(sockets[0]);
     FileDescriptor theirs(sockets[1]);
-    const FileDescriptor run(::open(bench.paths().run("RQ-0001", the_run).c_str(), O_RDONLY | O_CLOEXEC));
+    const FileDescriptor run(::open(bench.paths().run("RQ-0001", bench_run).c_str(), O_RDONLY | O_CLOEXEC));
     const FileDescriptor log(::open(bench.paths().logs().c_str(), O_RDONLY | O_CLOEXEC));
     SpawnRequest request;
     request.program = launch.shim;

@@ -69,6 +69,15 @@ Project::~Project() {
     }
 }
 
+std::string Project::use_copies() {
+    programs_ = folder_ / "programs";
+    fs::create_directories(programs_);
+    for (const char* name : {"ralph", "ralph-shim"}) {
+        fs::copy_file(std::string(RALPH_BINARY_DIR) + "/" + name, programs_ + "/" + name);
+    }
+    return programs_;
+}
+
 std::vector<std::string> Project::environment() const {
     return {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + (folder_ / "home"),
             "TMPDIR=" + folder_.path(),          "GIT_CONFIG_NOSYSTEM=1",
@@ -77,7 +86,7 @@ std::vector<std::string> Project::environment() const {
 
 daemon::ProgramEnd Project::ralph(const std::vector<std::string>& arguments) const {
     daemon::ProgramRequest request;
-    request.program = std::string(RALPH_BINARY_DIR) + "/ralph";
+    request.program = programs_ + "/ralph";
     request.arguments = arguments;
     request.directory = root();
     request.environment = environment();
@@ -118,14 +127,17 @@ void Project::commit_and_push(const std::string& message) const {
 
 void Project::start(const std::vector<std::string>& arguments) {
     require(!supervisor_, "there is a supervisor already");
+    // The descriptors that a shim is given are taken already, so that none of the supervisor's own has one of
+    // their numbers, under which it would be replaced rather than inherited.
     daemon::SpawnRequest request;
     request.program = "/bin/sh";
     request.arguments = {"-c",
-                         "cd \"$1\" && shift && log=\"$1\" && shift && exec \"$@\" 2>>\"$log\"",
+                         "cd \"$1\" && shift && log=\"$1\" && shift && exec 3</dev/null 4</dev/null "
+                         "5</dev/null && exec \"$@\" 2>>\"$log\"",
                          "sh",
                          root(),
                          folder_ / "supervisor.log",
-                         std::string(RALPH_BINARY_DIR) + "/ralph"};
+                         programs_ + "/ralph"};
     request.arguments.insert(request.arguments.end(), arguments.begin(), arguments.end());
     request.environment = environment();
     auto child = daemon::spawn(request);
@@ -136,6 +148,13 @@ void Project::start(const std::vector<std::string>& arguments) {
 void Project::signal(int number) const {
     require(supervisor_.has_value() && daemon::signal_process(supervisor_->pidfd, number),
             "no supervisor to signal");
+}
+
+void Project::freeze() const {
+    signal(SIGSTOP);
+    siginfo_t info{};
+    require(::waitid(P_PID, static_cast<id_t>(supervisor_->pid), &info, WSTOPPED | WNOWAIT) == 0,
+            "the supervisor did not stop");
 }
 
 void Project::crash() {

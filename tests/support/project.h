@@ -29,6 +29,8 @@ class Project {
     [[nodiscard]] std::string remote() const { return folder_ / "remote.git"; }
     [[nodiscard]] std::string workspaces() const { return folder_ / ".workspaces/project/parallel"; }
     [[nodiscard]] const TemporaryDirectory& folder() const { return folder_; }
+    // Copies of both programs, which are run from now on; returns where they are.
+    std::string use_copies();
     [[nodiscard]] daemon::Paths paths() const { return {root()}; }
 
     // Runs the binary in the repository, to its end.
@@ -44,6 +46,9 @@ class Project {
     // A supervisor in the background, its log in log().
     void start(const std::vector<std::string>& arguments);
     void signal(int number) const;
+    // Stops it where it is, and returns when it has stopped; SIGCONT lets it go on.
+    void freeze() const;
+    [[nodiscard]] pid_t supervisor() const { return supervisor_ ? supervisor_->pid : -1; }
     // Kills it as a crash does, and waits until it is gone.
     void crash();
     // Waits for its end; the exit code, or 1000 + signal.
@@ -68,6 +73,7 @@ class Project {
 
   private:
     TemporaryDirectory folder_;
+    std::string programs_ = RALPH_BINARY_DIR;
     std::optional<daemon::Child> supervisor_;
 };
 

@@ -93,6 +93,17 @@ TEST_CASE("every header is included once and no file grows without end") {
     }
 }
 
+TEST_CASE("no test is lost on its way to ctest, which splits names at semicolons") {
+    for (const fs::path& file : sources_in("tests")) {
+        for (const std::string& line : lines_of(file)) {
+            CAPTURE(file.string());
+            CAPTURE(line);
+            const bool names_test = starts_with(line, "TEST_CASE(\"");
+            CHECK_FALSE((names_test && line.substr(0, line.rfind('"')).find(';') != std::string::npos));
+        }
+    }
+}
+
 TEST_CASE("no name of a process is ever signalled") {
     for (const char* folder : {"core", "config", "daemon", "tests", "tools", "systemd"}) {
         for (const auto& entry : fs::recursive_directory_iterator(source / folder)) {

@@ -155,19 +155,25 @@ TEST_CASE("run_record: a spec") {
 }
 
 TEST_CASE("run_record: the identity of a process") {
-    const ProcessIdentity identity = must_read(read_process_identity, identity_json);
-    CHECK(identity == ProcessIdentity{42, 18'446'744'073'709'551'615ULL, "b"});
-    CHECK(must_read(read_process_identity, with(identity_json, "42", "2147483647")).pid == 2'147'483'647);
+    const ProcessRecord record = must_read(read_process_record, identity_json);
+    CHECK(record.identity == ProcessIdentity{42, 18'446'744'073'709'551'615ULL, "b"});
+    CHECK(record.cgroup.empty());
+    CHECK(must_read(read_process_record, with(identity_json, "42", "2147483647")).identity.pid ==
+          2'147'483'647);
+    CHECK(
+        must_read(read_process_record, with(identity_json, "\"b\"", R"("b", "cgroup": "/c\\x2d")")).cgroup ==
+        "/c\\x2d");
     const Fault faults[] = {
         {"\"version\": 1", "\"version\": 2", "knows versions 1 to 1"},
         {"42", "0", "is not a process id"},
         {"42", "2147483648", "is not a process id"},
         {"42", "-1", "must be a whole number"},
+        {"\"b\"", R"("b", "cgroup": 1)", "must be a string"},
         {"\"pid\": 42,", "", "lacks the key \"pid\""},
         {"\"start_ticks\": 18446744073709551615,", "", "lacks the key \"start_ticks\""},
         {", \"boot_id\": \"b\"", "", "lacks the key \"boot_id\""},
     };
-    check_faults(read_process_identity, identity_json, faults);
+    check_faults(read_process_record, identity_json, faults);
 }
 
 TEST_CASE("run_record: an exit record") {
@@ -288,5 +294,5 @@ TEST_CASE("run_record: describe") {
     CHECK(flagged(&ExitRecord::core_dumped) == "was killed by signal 9 (SIGKILL), core dumped");
     CHECK(flagged(&ExitRecord::timed_out) == "ran out of time");
     CHECK(flagged(&ExitRecord::stopped) == "was stopped");
-    CHECK(flagged(&ExitRecord::out_of_memory) == "ran out of memory");
+    CHECK(flagged(&ExitRecord::out_of_memory) == "was killed by the kernel: out of memory");
 }

@@ -145,7 +145,7 @@ TEST_CASE("selection: landed tasks count as done and are not started again") {
     CHECK(world.text() == "none");
 }
 
-TEST_CASE("selection: a start in the future blocks, with any offset; an unreadable one does not") {
+TEST_CASE("selection: a start in the future blocks, with any offset, and an unreadable one does not") {
     struct Row {
         std::string start;
         std::string expected;

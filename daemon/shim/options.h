@@ -1,0 +1,21 @@
+// What the supervisor tells a shim on its command line.
+#pragma once
+
+#include <string>
+
+namespace ralph::shim {
+
+struct Options {
+    long grace_ms = 10'000;
+    long timeout_ms = 0;  // 0: none
+    std::string log_name;
+    long long log_limit = 64LL << 20;
+    std::string directory;
+    std::string banner;
+    char** command = nullptr;
+};
+
+// False if that is not how ralph starts a shim.
+[[nodiscard]] bool parse(int argc, char** argv, Options& options);
+
+}  // namespace ralph::shim
