@@ -68,12 +68,12 @@ std::string last_line(const std::string& path) {
 }  // namespace
 
 Campaign::Campaign(const tests::Project& project, Disk* disk, Supervisors& supervisors, std::string colleague,
-                   unsigned workers, Random& random, History& history)
+                   const Options& options, Random& random, History& history)
     : project_(project),
       disk_(disk),
       supervisors_(supervisors),
       colleague_(std::move(colleague)),
-      workers_(workers),
+      options_(options),
       random_(random),
       history_(history) {}
 
@@ -85,7 +85,7 @@ void Campaign::run(bool with_faults) {
     drained_ = false;
     const Nanoseconds begin = boot_clock();
     history_.sessions.push_back(begin);
-    next_fault_ = begin + pause(100, 2000);
+    next_fault_ = begin + pause(100, options_.pause_ms);
     start();
     while (!drained_ || !supervisors_.living().empty()) {
         for (const SupervisorEnd& end : supervisors_.wait(next_deadline())) {
@@ -139,7 +139,7 @@ void Campaign::tick(bool with_faults) {
         if (with_faults) {
             strike(choose(random_));
         }
-        next_fault_ = boot_clock() + pause(100, 2000);
+        next_fault_ = boot_clock() + pause(100, options_.pause_ms);
     }
 }
 
@@ -390,7 +390,7 @@ void Campaign::sample() {
         history_.most_threads = std::max(history_.most_threads, threads);
         // A run takes two descriptors, and a few more for moments; twice as many tasks as workers may be
         // active.
-        if (descriptors > 40 + 6ULL * workers_ || threads > 8) {
+        if (descriptors > 40 + 6ULL * options_.workers || threads > 8) {
             violate(fmt::format("the supervisor has {} descriptors and {} threads", descriptors, threads));
         }
     }

@@ -8,6 +8,7 @@
 
 #include "tests/chaos/disk.h"
 #include "tests/chaos/history.h"
+#include "tests/chaos/round.h"
 #include "tests/chaos/supervisors.h"
 #include "tests/chaos/workload.h"
 
@@ -17,7 +18,7 @@ class Campaign {
   public:
     // `disk` may be null: then it is never filled.
     Campaign(const tests::Project& project, Disk* disk, Supervisors& supervisors, std::string colleague,
-             unsigned workers, Random& random, History& history);
+             const Options& options, Random& random, History& history);
 
     // Until the queue is drained. `with_faults`: false for a run in peace.
     void run(bool with_faults);
@@ -53,7 +54,7 @@ class Campaign {
     Disk* disk_;
     Supervisors& supervisors_;
     std::string colleague_;
-    unsigned workers_;
+    const Options& options_;
     Random& random_;
     History& history_;
     std::vector<Frozen> frozen_;

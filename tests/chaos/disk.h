@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -27,6 +28,29 @@ class Disk {
     explicit Disk(std::string folder) : folder_(std::move(folder)) {}
     std::string folder_;
     bool filled_ = false;
+};
+
+// TMPDIR for as long as it lives.
+class TemporaryPlace {
+  public:
+    explicit TemporaryPlace(const std::string& folder) {
+        if (const char* before = std::getenv("TMPDIR")) {
+            before_ = before;
+        }
+        ::setenv("TMPDIR", folder.c_str(), 1);
+    }
+    ~TemporaryPlace() {
+        if (before_.empty()) {
+            ::unsetenv("TMPDIR");
+        } else {
+            ::setenv("TMPDIR", before_.c_str(), 1);
+        }
+    }
+    TemporaryPlace(const TemporaryPlace&) = delete;
+    TemporaryPlace& operator=(const TemporaryPlace&) = delete;
+
+  private:
+    std::string before_;
 };
 
 }  // namespace ralph::chaos

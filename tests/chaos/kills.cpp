@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "tests/chaos/disk.h"
 #include "tests/chaos/oracle.h"
 #include "tests/chaos/round.h"
 #include "tests/chaos/supervisors.h"
@@ -107,6 +108,11 @@ void run_and_kill(const tests::Project& project, const std::vector<Job>& jobs, c
 Outcome run(const Options& options, int kills) {
     const Nanoseconds begin = boot_clock();
     const tests::TemporaryDirectory folder;
+    const tests::TemporaryDirectory place;
+    std::string why;
+    // In memory where that is permitted: the machine's disk is slow, and is not what is tested here.
+    const auto disk = options.disk ? Disk::mount(place.path(), 64 + 2 * options.tasks, why) : nullptr;
+    const TemporaryPlace temporary(place.path());
     const tests::Project project;
     Random random(options.seed);
     Workload workload{project, folder.path(), options.program, options.tasks};

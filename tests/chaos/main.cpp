@@ -1,17 +1,17 @@
 // ralph-chaos: everything goes wrong at once, for as long as you like, and nothing may be lost, run twice or
 // land twice.
 //
-//   ralph-chaos [--seed S] [--rounds N | --seconds N] [--workers N] [--tasks N] [--disk yes|no] [--keep]
-//   ralph-chaos --only supervisor-kills [--kills N] [--tasks N] [--workers N] [--seed S]
+//   ralph-chaos [--seed S] [--rounds N | --seconds N] [--workers N] [--tasks N] [--pause MS] [--disk yes|no]
+//   [--keep] ralph-chaos --only supervisor-kills [--kills N] [--tasks N] [--workers N] [--seed S]
 //
 // Each round makes a remote and a repository in a temporary folder, on a small disk of their own where that
 // is permitted (as root), and a queue of short tasks that land, fail, block, conflict, leave processes behind
 // and more. `ralph run` works on them and is started again whenever it dies, while supervisors, shims,
 // workers and steps are killed and frozen, the disk is filled, other supervisors are started, others push. A
 // ledger that the tasks write outside of the repository is the witness. When the queue is drained, what the
-// faults left undone is asked for again in peace; then every task must be at its one right end. The seed
-// decides the tasks and the plan of faults; whom they hit depends on the machine. Two other modes are parts
-// of the program: see witness.h.
+// faults left undone is asked for again in peace; then every task must be at its one right end. --pause is
+// the longest between two faults. The seed decides the tasks and the plan of faults; whom they hit depends on
+// the machine. Two other modes are parts of the program: see witness.h.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -74,6 +74,8 @@ Arguments parse(int argc, char** argv) {
             options.workers = static_cast<unsigned>(number);
         } else if (name == "--tasks") {
             options.tasks = static_cast<std::size_t>(number);
+        } else if (name == "--pause" && number >= 100) {
+            options.pause_ms = static_cast<int>(number);
         } else if (name == "--kills") {
             options.kills = static_cast<int>(number);
         } else {
@@ -89,11 +91,11 @@ bool play(const Arguments& arguments, const Options& options) {
         std::printf("WRONG: %s\n", line.c_str());
     }
     if (!found.empty()) {
-        std::printf("replay: ralph-chaos %s--seed %llu --tasks %zu --workers %u\n",
-                    arguments.only_kills
-                        ? fmt::format("--only supervisor-kills --kills {} ", options.kills).c_str()
-                        : "",
-                    static_cast<unsigned long long>(options.seed), options.tasks, options.workers);
+        std::printf(
+            "replay: ralph-chaos %s--seed %llu --tasks %zu --workers %u --pause %d\n",
+            arguments.only_kills ? fmt::format("--only supervisor-kills --kills {} ", options.kills).c_str()
+                                 : "",
+            static_cast<unsigned long long>(options.seed), options.tasks, options.workers, options.pause_ms);
     }
     std::fflush(stdout);
     return found.empty();

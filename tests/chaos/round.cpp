@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
@@ -16,29 +15,6 @@ namespace ralph::chaos {
 namespace {
 
 namespace fs = std::filesystem;
-
-// TMPDIR for as long as it lives.
-class TemporaryPlace {
-  public:
-    explicit TemporaryPlace(const std::string& folder) {
-        if (const char* before = std::getenv("TMPDIR")) {
-            before_ = before;
-        }
-        ::setenv("TMPDIR", folder.c_str(), 1);
-    }
-    ~TemporaryPlace() {
-        if (before_.empty()) {
-            ::unsetenv("TMPDIR");
-        } else {
-            ::setenv("TMPDIR", before_.c_str(), 1);
-        }
-    }
-    TemporaryPlace(const TemporaryPlace&) = delete;
-    TemporaryPlace& operator=(const TemporaryPlace&) = delete;
-
-  private:
-    std::string before_;
-};
 
 // The rest of a project on a disk that goes with us.
 void keep(const tests::Project& project, const std::string& ledger_folder) {
@@ -130,7 +106,7 @@ std::vector<std::string> chaos_round(const Options& options) {
     Strangers strangers(options.program, ledger_folder.path(), project.root());
     Supervisors supervisors(project, ledger_folder.path(), options.workers);
     History history;
-    Campaign campaign(project, disk.get(), supervisors, ledger_folder / "colleague", options.workers, random,
+    Campaign campaign(project, disk.get(), supervisors, ledger_folder / "colleague", options, random,
                       history);
 
     campaign.run(true);

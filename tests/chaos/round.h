@@ -11,7 +11,8 @@ struct Options {
     std::uint64_t seed = 1;
     unsigned workers = 16;
     std::size_t tasks = 200;
-    bool disk = true;  // a small disk of its own that is filled and emptied, where that is permitted
+    int pause_ms = 2000;  // the longest between two faults
+    bool disk = true;     // a small disk of its own that is filled and emptied, where that is permitted
     bool keep = false;
     int kills = 0;        // more than 0: nothing but this many kills of the supervisor
     std::string program;  // ralph-chaos itself
