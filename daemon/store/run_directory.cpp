@@ -174,6 +174,11 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
             history.restarts = 0;
         }
         if (name.number == runs->back().number) {
+            if (!view->spec) {
+                // What was meant to be is not written. A work run that began is counted already.
+                const bool counted = name.step == core::StepKind::integrate || view->worker_started;
+                view->run.attempt = std::max(1U, history.work_attempts + (counted ? 0 : 1));
+            }
             history.newest = newest_of(std::move(*view), workspace);
         } else {
             history.restarts += lost ? 1 : 0;

@@ -1,0 +1,44 @@
+// What ralph-chaos found, each as a test of its own.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "daemon/store/run_directory.h"
+#include "tests/support/project.h"
+
+using ralph::core::Lifecycle;
+using ralph::core::StepKind;
+using ralph::tests::Project;
+
+// Seed 11: the disk was full, so that two starts left folders without a spec; then the supervisor was killed.
+TEST_CASE("an attempt whose number could not be written is not given twice") {
+    const Project project;
+    const auto& runs = project.paths().runs_of("RQ-0001");
+    Project::write(runs + "/1-prepare/worker.json", "{}");
+    Project::write(runs + "/2-work/worker.json", "{}");
+    Project::write(runs + "/3-work/lock", "");
+    const auto history = ralph::daemon::read_history(project.paths(), "RQ-0001", project.workspaces());
+    REQUIRE(history.has_value());
+    REQUIRE(history->newest.has_value());
+    CHECK(history->newest->run.step == StepKind::work);
+    CHECK(history->newest->run.attempt == 2);
+}
+
+// Seed 11: a failed task of an earlier session was retried, failed again, and then the supervisor was killed.
+TEST_CASE("what was retried and failed before a crash is not tried again in the same session") {
+    const Project project;
+    project.add("fails", "echo x >> '" + project.outside("ledger") + "'; exit 7");
+    project.commit_and_push();
+    REQUIRE(project.ralph({"run", "--parallel"}).status == 3);
+    const auto record = project.record("RQ-0001");
+    REQUIRE(record.has_value());
+    // As a crash leaves it: a session that began after the task, and before its end.
+    Project::write(project.paths().supervisor_lock(),
+                   "pid: 999999999\nstarted_at: " + *record->completed_at +
+                       "\nlabel: run loop\nsession_started_at: " + *record->completed_at + "\n");
+    CHECK(project.ralph({"run", "--parallel"}).status == 3);
+    CHECK(Project::read(project.outside("ledger")) == "x\n");
+    // The session is over now; the next one tries again what failed.
+    CHECK(project.ralph({"run", "--parallel"}).status == 3);
+    CHECK(Project::read(project.outside("ledger")) == "x\nx\n");
+}
