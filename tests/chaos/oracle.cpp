@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr Nanoseconds for_ever = std::numeric_limits<Nanoseconds>::max();
 // How far beyond its own time a run may feel a full disk: what the step before it could not write.
-constexpr Nanoseconds reach_of_a_full_disk = 1'000 * millisecond;
+constexpr Nanoseconds reach_of_a_full_disk = 3'000 * millisecond;
 
 std::string described(const std::optional<core::WorkerRecord>& record) {
     return record ? fmt::format("{} ({})", to_string(record->lifecycle), record->last_error.value_or(""))
@@ -116,6 +116,21 @@ std::vector<std::string> processes_of(const tests::Project& project) {
     return found;
 }
 
+// Records tell the time of the wall clock.
+bool ended_on_a_full_disk(const std::optional<core::WorkerRecord>& record, const History& history) {
+    const auto told =
+        record ? core::parse_rfc3339(record->completed_at.value_or("")) : core::Result<core::Timestamp>{};
+    if (!record || !told) {
+        return false;
+    }
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    const Nanoseconds ago =
+        now.tv_sec * 1000 * millisecond + now.tv_nsec - told->instant.time_since_epoch().count();
+    const Nanoseconds ended = boot_clock() - ago;
+    return history.disk_was_full(ended - reach_of_a_full_disk, ended);
+}
+
 bool is_free(const std::string& path) {
     const auto lock = daemon::FileLock::acquire(path, daemon::FileLock::Wait::no);
     return lock && *lock;
@@ -175,11 +190,11 @@ Findings unexplained_ends(const tests::Project& project, const std::vector<Job>&
                           const History& history) {
     Findings found;
     const core::ParallelState state = project.state();
-    const bool disk = !history.disk_full.empty();
     for (const Job& job : jobs) {
         const auto record = record_of(state, job.id);
         const bool waits_for_another = !record && job.kind == Kind::depends;
-        if (!is_as_expected(job, record) && !waits_for_another && !history.struck(job.id) && !disk) {
+        if (!is_as_expected(job, record) && !waits_for_another && !history.struck(job.id) &&
+            !ended_on_a_full_disk(record, history)) {
             found.push_back(fmt::format("{} ({}) was left in peace and is {}", job.id, to_string(job.kind),
                                         described(record)));
         }

@@ -49,7 +49,8 @@ std::string script(const Job& job, const Workload& workload, double pause) {
         case Kind::conflicts:
             return change + commit + sleep +
                    fmt::format(
-                       "rm -rf '{0}/{1}.clone'; git clone -q '{2}' '{0}/{1}.clone'; cd '{0}/{1}.clone'\n"
+                       "rm -rf '{0}/{1}.clone'; git clone -q 'file://{2}' '{0}/{1}.clone'; cd "
+                       "'{0}/{1}.clone'\n"
                        "git config user.name Somebody; git config user.email somebody@example.org\n"
                        "echo $RALPH_RUN_ID > {1}.txt; git add -A; git commit -q -m 'conflict {1}'\n"
                        "until git push -q origin HEAD:main; do git pull -q --rebase origin main; done\n"
