@@ -1,7 +1,7 @@
 // What ralph-chaos found, each as a test of its own.
 #include <doctest/doctest.h>
 
-#include <algorithm>
+#include <filesystem>
 
 #include "daemon/store/run_directory.h"
 #include "tests/support/project.h"
@@ -9,6 +9,7 @@
 using ralph::core::Lifecycle;
 using ralph::core::StepKind;
 using ralph::tests::Project;
+namespace fs = std::filesystem;
 
 // Seed 11: the disk was full, so that two starts left folders without a spec; then the supervisor was killed.
 TEST_CASE("an attempt whose number could not be written is not given twice") {
@@ -22,6 +23,18 @@ TEST_CASE("an attempt whose number could not be written is not given twice") {
     REQUIRE(history->newest.has_value());
     CHECK(history->newest->run.step == StepKind::work);
     CHECK(history->newest->run.attempt == 2);
+}
+
+// Seed 22: the discard step was killed when it had renamed the workspace and removed half of it.
+TEST_CASE("half a workspace that was left by a killed discard step is removed by the next start") {
+    const Project project;
+    project.add("lands", "echo x > x.txt");
+    project.commit_and_push();
+    REQUIRE(project.ralph({"run", "--parallel"}).status == 0);
+    const std::string half = project.workspaces() + "/.RQ-0001.discarded";
+    Project::write(half + "/.git/description", "half");
+    CHECK(project.ralph({"run", "--parallel"}).status == 0);
+    CHECK(!fs::exists(half));
 }
 
 // Seed 11: a failed task of an earlier session was retried, failed again, and then the supervisor was killed.
