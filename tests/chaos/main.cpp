@@ -110,6 +110,7 @@ int main(int argc, char** argv) {
     if (argc == 3 && std::string_view(argv[1]) == "--stranger") {
         return ralph::chaos::stranger(argv[2]);
     }
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
     Arguments arguments = parse(argc, argv);
     if (!arguments.understood) {
         static_cast<void>(std::fputs(usage, stderr));
