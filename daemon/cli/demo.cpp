@@ -225,7 +225,7 @@ std::vector<std::string> surprises(const core::ParallelState& state) {
     }
     const core::WorkerRecord* const failed = state.find(demo_task_id(demo_task_that_fails));
     if (failed == nullptr || failed->last_error.value_or("").find("status 7") == std::string::npos) {
-        found.push_back("the exit status 7 that nobody watched is not told");
+        found.emplace_back("the exit status 7 that nobody watched is not told");
     }
     return found;
 }
@@ -318,7 +318,7 @@ Result<int> play(const DemoPlaces& places) {
     }
     DemoSupervisor supervisor(executables->ralph, places);
     Story story(supervisor, places);
-    const auto ended = story.tell();
+    auto ended = story.tell();
     if (!ended) {
         return ended;
     }

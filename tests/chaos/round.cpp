@@ -36,23 +36,6 @@ void clone_colleague(const tests::Project& project, const std::string& colleague
     project.git(colleague, {"config", "user.email", "colleague@example.org"});
 }
 
-// A git that is killed while it brings the repository's own checkout forward leaves what a killed git leaves
-// there. ralph does not touch it, since it might be somebody else's: a person mends it, which is us.
-void mend_checkout(const tests::Project& project, History& history) {
-    const std::string lock = project.root() + "/.git/index.lock";
-    const bool clean = project.git(project.root(), {"status", "--porcelain"}).empty();
-    if (!fs::exists(lock) && clean) {
-        return;
-    }
-    if (!history.integration_struck() && history.disk_full.empty()) {
-        history.violations.emplace_back("the checkout is not clean although no integration was disturbed");
-    }
-    fs::remove(lock);
-    project.git(project.root(), {"reset", "-q", "--hard"});
-    project.git(project.root(), {"clean", "-q", "-f", "-d"});
-    ++history.checkouts_mended;
-}
-
 // What the faults left undone is asked for again, in peace, until all is done; a few tries suffice, since a
 // chain of dependencies is worked off in one.
 void finish_in_peace(const tests::Project& project, const std::vector<Job>& jobs, Campaign& campaign,
@@ -134,7 +117,7 @@ std::vector<std::string> chaos_round(const Options& options) {
                 static_cast<unsigned long long>(options.seed), static_cast<double>(calm - begin) / 1e9,
                 wrong_ends(project, jobs).size(), jobs.size());
     std::fflush(stdout);
-    mend_checkout(project, history);
+    static_cast<void>(campaign.mend_checkout());
     finish_in_peace(project, jobs, campaign, history);
 
     const Ledger ledger = read_ledger(ledger_folder / "ledger");
