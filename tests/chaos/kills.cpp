@@ -80,6 +80,9 @@ void run_and_kill(const tests::Project& project, const std::vector<Job>& jobs, c
                   int kills, const std::string& folder, Random& random, Outcome& outcome) {
     Supervisors supervisors(project, folder, options.workers);
     while (true) {
+        if (outcome.kills == kills) {
+            tests::Project::write(folder + "/go", "");
+        }
         supervisors.start(false);
         const bool kill = outcome.kills < kills;
         const Nanoseconds until = kill ? boot_clock() + next_delay(project, jobs, outcome, kills, random)
@@ -118,6 +121,8 @@ Outcome run(const Options& options, int kills) {
     Workload workload{project, folder.path(), options.program, options.tasks};
     workload.with_shared = false;
     workload.longest_ms = 1000;
+    // So that the last kill, too, finds the run in its middle.
+    workload.last_waits_for = folder / "go";
     const auto jobs = make_workload(workload, random);
     Outcome outcome;
     run_and_kill(project, jobs, options, kills, folder.path(), random, outcome);

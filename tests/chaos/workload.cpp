@@ -152,7 +152,11 @@ std::vector<Job> make_workload(const Workload& workload, Random& random) {
         }
         Job job = make_job(i, kind, random);
         const std::string path = fmt::format("{}/{}.sh", workload.ledger_folder, job.id);
-        tests::Project::write(path, preamble + script(job, workload, pause(random) / 1000.0));
+        const std::string wait =
+            i + 1 == workload.tasks && !workload.last_waits_for.empty()
+                ? fmt::format("until [ -e '{}' ]; do sleep 0.05; done\n", workload.last_waits_for)
+                : "";
+        tests::Project::write(path, preamble + wait + script(job, workload, pause(random) / 1000.0));
         core::Task task = core::make_task(job.id, to_string(kind), now);
         task.custom_fields.emplace_back("run", fmt::format("exec '{}' --witness '{}' -- sh '{}'",
                                                            workload.program, workload.ledger_folder, path));
