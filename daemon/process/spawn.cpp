@@ -52,10 +52,12 @@ Result<Child> spawn(const SpawnRequest& request) {
         }
     }
     Actions actions;
-    CHECK(posix_spawn_file_actions_addopen(&actions.value, 0, "/dev/null", O_RDONLY, 0) == 0);
-    CHECK(posix_spawn_file_actions_addopen(&actions.value, 1, "/dev/null", O_WRONLY, 0) == 0);
-    // Not ours: a child that outlives us must not keep the pipe of our log open.
-    CHECK(posix_spawn_file_actions_addopen(&actions.value, 2, "/dev/null", O_WRONLY, 0) == 0);
+    if (!request.shares_terminal) {
+        CHECK(posix_spawn_file_actions_addopen(&actions.value, 0, "/dev/null", O_RDONLY, 0) == 0);
+        CHECK(posix_spawn_file_actions_addopen(&actions.value, 1, "/dev/null", O_WRONLY, 0) == 0);
+        // Not ours: a child that outlives us must not keep the pipe of our log open.
+        CHECK(posix_spawn_file_actions_addopen(&actions.value, 2, "/dev/null", O_WRONLY, 0) == 0);
+    }
     int next = 3;
     for (std::size_t i = 0; i < high.size(); ++i) {
         CHECK(request.descriptors[i].second == next);
@@ -69,8 +71,9 @@ Result<Child> spawn(const SpawnRequest& request) {
     sigset_t all;
     sigemptyset(&none);
     sigfillset(&all);
-    CHECK(posix_spawnattr_setflags(&attributes.value,
-                                   POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) == 0);
+    const int session = request.shares_terminal ? 0 : POSIX_SPAWN_SETSID;
+    CHECK(posix_spawnattr_setflags(&attributes.value, static_cast<short>(session | POSIX_SPAWN_SETSIGMASK |
+                                                                         POSIX_SPAWN_SETSIGDEF)) == 0);
     CHECK(posix_spawnattr_setsigmask(&attributes.value, &none) == 0);
     CHECK(posix_spawnattr_setsigdefault(&attributes.value, &all) == 0);
 

@@ -18,7 +18,8 @@ struct SpawnRequest {
     std::vector<std::string> arguments;    // without argv[0]
     std::vector<std::string> environment;  // "NAME=value", complete
     std::vector<std::pair<int, int>>
-        descriptors;  // (ours, the child's), the child's from 3 upwards without gaps
+        descriptors;               // (ours, the child's), the child's from 3 upwards without gaps
+    bool shares_terminal = false;  // our session, input, output and error instead of its own and none
 };
 
 struct Child {
@@ -26,9 +27,9 @@ struct Child {
     FileDescriptor pidfd;
 };
 
-// The child is in a session of its own, has /dev/null as its standard input, output and error, no signal
-// blocked or ignored, and no descriptor but the given ones. A program that cannot be executed is an error
-// here.
+// The child is in a session of its own, has /dev/null as its standard input, output and error (unless it
+// shares our terminal), no signal blocked or ignored, and no descriptor but the given ones. A program that
+// cannot be executed is an error here.
 [[nodiscard]] Result<Child> spawn(const SpawnRequest& request);
 
 }  // namespace ralph::daemon

@@ -160,8 +160,12 @@ Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& 
     if (lock.resumed()) {
         const auto session = core::parse_rfc3339(lock.session_started_at());
         for (const core::WorkerRecord& record : recovered.state.workers) {
+            // The beginning of a task that was retried is that of its first selection, maybe in an earlier
+            // session.
             const auto started = core::parse_rfc3339(record.started_at);
-            if (!started || !session || started->instant >= session->instant) {
+            const auto ended = core::parse_rfc3339(record.completed_at.value_or(""));
+            if (!started || !session || started->instant >= session->instant ||
+                (ended && ended->instant >= session->instant)) {
                 recovered.attempted.insert(record.task_id);
             }
         }

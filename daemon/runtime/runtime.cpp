@@ -370,9 +370,10 @@ void Runtime::recover_tasks() {
         if (!is_directory(settings_.workspace(record->task_id)) && !is_directory(half_removed)) {
             continue;
         }
-        const auto history = read_history(settings_.paths, record->task_id,
-                                          settings_.workspace(record->task_id), LeftOver::end);
+        auto history = read_history(settings_.paths, record->task_id, settings_.workspace(record->task_id),
+                                    LeftOver::end);
         if (history) {
+            history->workspace_exists = true;  // if only half of it
             post(core::event::WorkspaceLeft{record->task_id, *history});
         } else {
             spdlog::warn("{} {}", record->task_id, history.error().line());

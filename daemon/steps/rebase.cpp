@@ -85,7 +85,9 @@ Result<ProgramEnd> rebase_onto(const StepContext& context, const Git& workspace,
     return end;
 }
 
-// Back to where HEAD was before the rebase that was begun here, whatever is left of it.
+// Back to where HEAD was before the rebase that was begun here, whatever is left of it. The working tree was
+// clean then. A rebase that breaks off while it checks out the target leaves the target's files behind, which
+// must not be taken for the worker's.
 Result<void> undo_rebase(const StepContext& context, const Git& workspace) {
     auto branch = workspace.current_branch();
     if (!branch) {
@@ -108,6 +110,9 @@ Result<void> undo_rebase(const StepContext& context, const Git& workspace) {
                 return moved;
             }
         }
+    }
+    if (auto cleaned = clean_working_tree(workspace); !cleaned) {
+        return cleaned;
     }
     return workspace.expect({"update-ref", "-d", before_rebase});
 }
@@ -140,15 +145,24 @@ Result<void> recover_workspace(const StepContext& context, const Git& workspace,
         return rebasing.error();
     }
     if (*rebasing) {
-        return undo_rebase(context, workspace);
+        auto branch = workspace.current_branch();
+        auto dirty = workspace.dirty_paths(Git::Untracked::yes);
+        if (!branch || !dirty) {
+            return branch ? dirty.error() : branch.error();
+        }
+        if (has_unfinished_operation(workspace) || !*branch || dirty->empty()) {
+            return undo_rebase(context, workspace);
+        }
     }
     auto gating = workspace.ref_exists(gate_running);
     if (!gating) {
         return gating.error();
     }
-    if (!*gating && !has_unfinished_operation(workspace)) {
+    if (!*rebasing && !*gating && !has_unfinished_operation(workspace)) {
         return {};
     }
+    // Of a rebase that broke off before it left the branch, only the target's files may be there; but
+    // somebody may have looked after the workspace since.
     auto kept = keep_work(context.settings, workspace, context.task_id);
     if (!kept) {
         return kept.error();
@@ -156,6 +170,9 @@ Result<void> recover_workspace(const StepContext& context, const Git& workspace,
     if (!kept->empty()) {
         add_note(outcome,
                  fmt::format("what was unfinished in the workspace is kept as {}", fmt::join(*kept, ", ")));
+    }
+    if (*rebasing) {
+        return undo_rebase(context, workspace);
     }
     if (*gating) {
         if (auto cleaned = clean_working_tree(workspace); !cleaned) {
@@ -211,12 +228,14 @@ Result<Stop> rebase_work(const StepContext& context, const Git& workspace) {
     if (auto undone = undo_rebase(context, workspace); !undone) {
         return undone.error();
     }
-    const std::string what =
-        conflicts->empty()
-            ? fmt::format("the rebase on {} failed: {}", context.target(), last_words(rebased->errors))
-            : fmt::format("conflict with {} in {}", context.target(), named(*conflicts));
-    return Stop{blocked(fmt::format("{}; resolve it in {} (git rebase {}), {}", what, context.workspace,
-                                    context.target(), retry_command(context)))};
+    if (conflicts->empty()) {
+        // No conflict: a full disk, for one, at which the next attempt may find room.
+        return Stop{try_again(
+            fmt::format("the rebase on {} failed: {}", context.target(), last_words(rebased->errors)))};
+    }
+    return Stop{
+        blocked(fmt::format("conflict with {} in {}; resolve it in {} (git rebase {}), {}", context.target(),
+                            named(*conflicts), context.workspace, context.target(), retry_command(context)))};
 }
 
 Result<Stop> pass_gate(const StepContext& context, const Git& workspace) {

@@ -162,6 +162,19 @@ TEST_CASE("integrate goes on where it was killed") {
         CHECK(fixture.git(workspace, {"rev-parse", "HEAD^"}) == head);
         CHECK(fixture.kept_refs().empty());
     }
+    // Found by ralph-chaos, seed 23: the files were taken for the worker's, and conflicted with what landed
+    // later.
+    SUBCASE("while the rebase was checking out what others have landed") {
+        fixture.git(workspace, {"add", "--all"});
+        fixture.git(workspace, {"commit", "--quiet", "-m", "RQ-0001: Do the work"});
+        fixture.push_by_colleague("b.txt", "b\n");
+        fixture.git(workspace, {"update-ref", "refs/ralph/before-rebase", "HEAD"});
+        GitFixture::write(workspace + "/b.txt", "half of b");
+        REQUIRE(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.remote_file("b.txt") == "b\n");
+        CHECK(fixture.git(fixture.root(), {"show", "refs/ralph/kept/RQ-0001/1:b.txt"}) == "half of b");
+        subjects.insert(subjects.end() - 1, "By a colleague: b.txt");
+    }
     SUBCASE("while the gate was building") {
         fixture.git(workspace, {"add", "--all"});
         fixture.git(workspace, {"commit", "--quiet", "-m", "RQ-0001: Do the work"});
@@ -206,6 +219,22 @@ TEST_CASE("a conflict is reported and leaves the workspace as it was") {
         CHECK(contains(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":a.txt"}), "<<<<<<<"));
         CHECK(contains(fixture.outcome().note, "refs/ralph/kept/RQ-0001/1"));
     }
+}
+
+// As with a full disk: a hook that writes what a checkout may leave behind.
+TEST_CASE("a rebase that fails without a conflict is tried again, and leaves the workspace as it was") {
+    const GitFixture fixture;
+    work(fixture);
+    fixture.push_by_colleague("b.txt", "b\n");
+    const std::string workspace = fixture.workspace();
+    const std::string hook = workspace + "/.git/hooks/pre-rebase";
+    GitFixture::write_script(hook, "echo half > b.txt; exit 1");
+    CHECK(run_integrate_step(fixture.context()) == 75);
+    CHECK(fixture.outcome().summary.find("the rebase on origin/main failed") != std::string::npos);
+    CHECK(!GitFixture::exists(workspace + "/b.txt"));
+    fs::remove(hook);
+    CHECK(run_integrate_step(fixture.context()) == 0);
+    CHECK(fixture.remote_file("b.txt") == "b\n");
 }
 
 TEST_CASE("a conflict that the worker left in the index is not taken for its solution") {

@@ -173,7 +173,7 @@ TEST_CASE("a cgroup of a start that was not finished is removed") {
     delegated.bench.write_record("shim.json", R"({"version": 1, "pid": 1, "start_ticks": 1, "boot_id": ")" +
                                                   boot_id() + R"(", "cgroup": ")" +
                                                   delegated.cgroup_of(launch) + "\"}");
-    CHECK(std::holds_alternative<core::UnstartedRun>(end_of(delegated.bench.view())));
+    CHECK(std::holds_alternative<core::UnstartedRun>(*end_of(delegated.bench.view(), LeftOver::end)));
     CHECK(!fs::exists(delegated.cgroup_of(launch)));
 }
 
@@ -206,10 +206,10 @@ TEST_CASE("only the cgroup that was recorded for exactly this run in this boot i
         const std::string record = R"({"version": 1, "pid": 1, "start_ticks": 1, "boot_id": ")" + boot_id() +
                                    R"(", "cgroup": ")" + cgroup + "\"}";
         delegated.bench.write_record("worker.json", with_other_boot(record));
-        CHECK(std::holds_alternative<core::LostRun>(end_of(delegated.bench.view())));
+        CHECK(std::holds_alternative<core::LostRun>(*end_of(delegated.bench.view(), LeftOver::end)));
         CHECK(stranger.lives());
         delegated.bench.write_record("worker.json", record);
-        CHECK(std::holds_alternative<core::LostRun>(end_of(delegated.bench.view())));
+        CHECK(std::holds_alternative<core::LostRun>(*end_of(delegated.bench.view(), LeftOver::end)));
         CHECK(WIFSIGNALED(stranger.wait()));
     }
     SUBCASE("in no cgroup file system") {

@@ -237,7 +237,8 @@ TEST_CASE("step recovery: a marker beside the end of a worker") {
     CHECK(driver.error("T1") == "cannot push");
 }
 
-// Found by ralph-sim: the spec was not written, so nothing is known but the name.
+// Found by ralph-sim (seed 8036) and ralph-chaos (seed 11): the spec was not written, so nothing is known but
+// the name.
 TEST_CASE("step recovery: an attempt number that was not written is worked out") {
     StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::running)});
     RunHistory found = history({StepKind::work, 5, 1}, 0, unstarted);
