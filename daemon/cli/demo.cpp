@@ -186,32 +186,34 @@ std::vector<std::string> surprises(const core::ParallelState& state) {
 
 Result<int> show(const Places& places) {
     const CommonArguments common{places.clone(), "warn"};
-    print("\n");
-    show_status(common, false);
+    if (print("\n") != 0 || show_status(common, false) != 0) {
+        return 1;
+    }
     const auto log =
         Git(places.remote()).output({"log", "--graph", "--format=%h %<(14,trunc)%an %s", "main"});
     if (!log) {
         return log.error();
     }
-    print("\nThe remote's branch main:\n" + *log);
-    print(fmt::format(
-        "\nWhere everything lies:\n  remote      {}\n  repository  {}\n  workspaces  {}\n  logs        {}\n"
-        "  state       {}\n",
-        places.remote(), places.clone(), places.folder + "/.workspaces/project/parallel",
-        Paths{places.clone()}.logs(), Paths{places.clone()}.state()));
+    std::string text = "\nThe remote's branch main:\n" + *log +
+                       fmt::format(
+                           "\nWhere everything lies:\n  remote      {}\n  repository  {}\n  workspaces  {}\n"
+                           "  logs        {}\n  state       {}\n",
+                           places.remote(), places.clone(), places.folder + "/.workspaces/project/parallel",
+                           Paths{places.clone()}.logs(), Paths{places.clone()}.state());
     const auto state = read_state_file(Paths{places.clone()}.state());
     if (!state || !*state) {
         return state ? Error{"the demo left no state"} : state.error();
     }
     const auto unexpected = surprises(**state);
     for (const std::string& line : unexpected) {
-        print("unexpected: " + line + "\n");
+        text += "unexpected: " + line + "\n";
     }
     if (unexpected.empty()) {
-        print(
-            "\nEvery task ended as it was meant to: six landed, one failed, one is blocked by a conflict.\n");
+        text +=
+            "\nEvery task ended as it was meant to: six landed, one failed, one is blocked by a conflict.\n";
     }
-    return unexpected.empty() ? 0 : 1;
+    const int told = print(text);
+    return unexpected.empty() ? told : 1;
 }
 
 }  // namespace
@@ -221,7 +223,11 @@ int demonstrate(const std::string& folder) {
     if (!places) {
         return report_error(places.error());
     }
-    print(fmt::format("The demo's folder is {}\nEight tasks, four workers:\n\n", places->folder));
+    if (const int told =
+            print(fmt::format("The demo's folder is {}\nEight tasks, four workers:\n\n", places->folder));
+        told != 0) {
+        return told;
+    }
     if (auto built = build_world(*places); !built) {
         return report_error(built.error());
     }

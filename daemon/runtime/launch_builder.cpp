@@ -148,7 +148,9 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         for (const auto& [name, value] : settings.supervisor.worker.env) {
             environment[name] = value;
         }
-        environment["RALPH_BASE_SHA"] = newest_base_sha(settings.paths, start.task_id);
+        const core::Outcome prepared = newest_preparation(settings.paths, start.task_id);
+        environment["RALPH_BASE_SHA"] = prepared.base_sha;
+        environment["RALPH_KEPT"] = prepared.kept;
         environment["RALPH_REFUSAL"] = worker_refusal(settings, *task);
     }
     environment["PWD"] = command.directory;

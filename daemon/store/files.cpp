@@ -298,6 +298,16 @@ Result<void> FileLock::write(std::string_view content) const {
     return {};
 }
 
+Result<void> FileLock::show() const {
+    struct flock mark {};
+    mark.l_type = F_WRLCK;
+    mark.l_whence = SEEK_SET;
+    if (::fcntl(descriptor_.get(), F_OFD_SETLK, &mark) != 0) {
+        return system_error("lock", path_, errno);
+    }
+    return {};
+}
+
 Result<bool> is_locked(const std::string& path) {
     const FileDescriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     if (!file) {

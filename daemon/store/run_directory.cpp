@@ -233,7 +233,7 @@ Result<void> settle_runs(const Paths& paths, const std::string& task_id, std::ui
     return write_file_durably(paths.settled(task_id), fmt::format("{}\n", number));
 }
 
-std::string newest_base_sha(const Paths& paths, const std::string& task_id) {
+core::Outcome newest_preparation(const Paths& paths, const std::string& task_id) {
     const auto runs = runs_of(paths, task_id);
     if (!runs) {
         return {};
@@ -241,11 +241,17 @@ std::string newest_base_sha(const Paths& paths, const std::string& task_id) {
     for (auto name = runs->rbegin(); name != runs->rend(); ++name) {
         if (name->step == core::StepKind::prepare) {
             const std::string directory = paths.run(task_id, core::Run{name->step, name->number, 1});
-            const auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
-            return outcome && *outcome ? (*outcome)->base_sha : std::string{};
+            auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
+            if (outcome && *outcome && !(*outcome)->base_sha.empty()) {
+                return std::move(**outcome);
+            }
         }
     }
     return {};
+}
+
+std::string newest_base_sha(const Paths& paths, const std::string& task_id) {
+    return newest_preparation(paths, task_id).base_sha;
 }
 
 }  // namespace ralph::daemon

@@ -48,7 +48,9 @@ struct RunView {
 [[nodiscard]] Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec);
 [[nodiscard]] Result<void> settle_runs(const Paths& paths, const std::string& task_id, std::uint32_t number);
 
-// The base that the newest prepare step reported; empty if it did not.
+// What the newest prepare step said that reported a base; empty if none did.
+[[nodiscard]] core::Outcome newest_preparation(const Paths& paths, const std::string& task_id);
+// Its base.
 [[nodiscard]] std::string newest_base_sha(const Paths& paths, const std::string& task_id);
 
 }  // namespace ralph::daemon
