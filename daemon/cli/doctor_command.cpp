@@ -104,13 +104,16 @@ Result<std::vector<Mended>> mend(const std::string& root) {
     if (!lock) {
         return lock.error();
     }
-    const Examination examination = examine(root, wall_clock());
+    Examination examination = examine(root, wall_clock());
     if (!*lock) {
         return examination.supervisor
                    ? refusal(fmt::format("the supervisor {} runs (since {})", examination.supervisor->pid,
                                          examination.supervisor->started_at))
                    : refusal("another command changes the state");
     }
+    // A state is made anew from the runs, so these come first.
+    std::stable_partition(examination.findings.begin(), examination.findings.end(),
+                          [](const Finding& finding) { return finding.kind == "run_unreadable"; });
     std::vector<Mended> all;
     for (const Finding& finding : examination.findings) {
         if (finding.mend) {

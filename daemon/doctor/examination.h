@@ -43,6 +43,7 @@ struct Examination {
     std::optional<QueueLockOwner> supervisor;  // the living one
     std::optional<Settings> settings;          // nothing if they cannot be used
     std::optional<core::ParallelState> state;  // nothing if there is none, or it cannot be read
+    bool state_is_readable = true;             // nothing is said of records that are not known
     std::vector<Finding> findings;
 
     void add(Finding finding) { findings.push_back(std::move(finding)); }

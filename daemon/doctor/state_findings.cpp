@@ -148,6 +148,7 @@ void examine_state(Examination& examination) {
     const Paths& paths = examination.paths;
     auto state = read_state_file(paths.state());
     if (!state) {
+        examination.state_is_readable = false;
         examine_unreadable(examination, state.error());
     } else {
         examination.state = std::move(*state);

@@ -10,6 +10,9 @@ namespace ralph::daemon {
 namespace {
 
 void examine_stray(Examination& examination, const Settings& settings) {
+    if (!examination.state_is_readable) {
+        return;
+    }
     const auto names = list_directory(settings.workspace_root);
     for (const std::string& name : names ? *names : std::vector<std::string>{}) {
         const core::WorkerRecord* const record = examination.state ? examination.state->find(name) : nullptr;

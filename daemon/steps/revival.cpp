@@ -22,9 +22,8 @@ Result<std::string> obstacle_to_moving(const StepContext& context, const Git& wo
     if (!merges->empty()) {
         return std::string("a merge is part of it");
     }
-    auto elsewhere =
-        workspace.line({"rev-list", "--max-count=1", "--exclude=" + context.target_branch,
-                        "--branches", "--not", "--remotes=origin"});
+    auto elsewhere = workspace.line({"rev-list", "--max-count=1", "--exclude=" + context.target_branch,
+                                     "--branches", "--not", "--remotes=origin"});
     if (!elsewhere) {
         return elsewhere.error();
     }

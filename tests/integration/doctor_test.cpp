@@ -186,6 +186,14 @@ TEST_CASE("doctor: run directories") {
         check_mended(project, "run_unreadable+!");
         CHECK(Project::read(work + "/exit.json.quarantine-1") == "{");
     }
+    SUBCASE("one, and the state is lost, too") {
+        Project::write(work + "/exit.json", "{");
+        Project::write(paths.state(), "");
+        fs::remove(paths.previous_state());
+        check_mended(project, "state_lost+! run_unreadable+!");
+        CHECK(project.record(id)->lifecycle == Lifecycle::failed);
+        fs::remove(paths.state() + ".quarantine-1");
+    }
     SUBCASE("a recipe that cannot be read") {
         Project::write(work + "/spec.json", "[]");
         check_mended(project, "run_unreadable+!");
