@@ -5,6 +5,7 @@
 #include "core/transition.h"
 #include "daemon/clock.h"
 #include "daemon/steps/checkout.h"
+#include "daemon/steps/kept_refs.h"
 #include "daemon/steps/landing.h"
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace.h"
@@ -164,6 +165,7 @@ class Integration {
                      fmt::format("{} has landed, but its entry was not moved to {}: {}", context_.task_id,
                                  context_.settings.done_file, reconciled.error().line()));
         }
+        mark_landed();
         add_note(outcome_, bring_checkout_forward(context_.settings, context_.target_branch));
         if (is_settled) {  // the proposal has been used
             if (auto removed = remove_file(followups_path(context_.workspace, context_.task_id)); !removed) {
@@ -174,6 +176,13 @@ class Integration {
         return {
             0,
             {fmt::format("{} landed on {} as {}", context_.task_id, context_.target(), known), {}, {}, head}};
+    }
+
+    // What was kept on the way is history from now on.
+    void mark_landed() {
+        if (auto marked = mark_kept_landed(repository_, context_.task_id); !marked) {
+            add_note(outcome_, marked.error().line());
+        }
     }
 
     Result<void> reconcile() {
@@ -198,11 +207,12 @@ class Integration {
             return blocked(bookkeeping.error().line());
         }
         if (!is_done(bookkeeping->done, context_.task_id)) {
-            return blocked(
-                fmt::format("the workspace {} is gone and {} is not done on {}; look for its work with "
-                            "`git for-each-ref refs/ralph/kept/{}/`, or run the task again",
-                            context_.workspace, context_.task_id, context_.target(), context_.task_id));
+            return blocked(fmt::format(
+                "the workspace {} is gone and {} is not done on {}; see with `ralph kept list` what "
+                "is kept, then run `ralph run parallel retry --task {}`, which goes on from it",
+                context_.workspace, context_.task_id, context_.target(), context_.task_id));
         }
+        mark_landed();
         add_note(outcome_, bring_checkout_forward(context_.settings, context_.target_branch));
         return {0, {fmt::format("{} is done on {}", context_.task_id, context_.target()), {}, {}, {}}};
     }

@@ -204,6 +204,11 @@ bool is_directory(const std::string& path) {
     return file_calls::status_of_link(path, status) == 0 && status.kind == file_calls::Kind::directory;
 }
 
+bool is_regular_file(const std::string& path) {
+    file_calls::Status status;
+    return file_calls::status_of_link(path, status) == 0 && status.kind == file_calls::Kind::regular;
+}
+
 Result<std::vector<std::string>> list_directory(const std::string& path) {
     const FileDescriptor directory(file_calls::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory) {
@@ -268,6 +273,13 @@ Result<void> FileLock::write(std::string_view content) const {
     }
     if (retry_interrupted([&] { return file_calls::sync(descriptor_.get()); }) != 0) {
         return system_error("sync", path_, errno);
+    }
+    return {};
+}
+
+Result<void> FileLock::show() const {
+    if (retry_interrupted([&] { return file_calls::lock_record(descriptor_.get()); }) != 0) {
+        return system_error("lock", path_, errno);
     }
     return {};
 }

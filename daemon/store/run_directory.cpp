@@ -339,22 +339,25 @@ Result<void> finish_removing_runs(const Paths& paths) {
     return {};
 }
 
-Result<std::string> newest_base_sha(const Paths& paths, const std::string& task_id) {
+Result<core::Outcome> newest_preparation(const Paths& paths, const std::string& task_id) {
     const auto runs = runs_of(paths, task_id);
     if (!runs) {
         return runs.error();
     }
     for (auto name = runs->rbegin(); name != runs->rend(); ++name) {
-        if (name->step == core::StepKind::prepare) {
-            const std::string directory = paths.run(task_id, core::Run{name->step, name->number, 1});
-            auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
-            if (!outcome) {
-                return outcome.error();
-            }
-            return *outcome ? (*outcome)->base_sha : std::string{};
+        if (name->step != core::StepKind::prepare) {
+            continue;
+        }
+        const std::string directory = paths.run(task_id, core::Run{name->step, name->number, 1});
+        auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
+        if (!outcome) {
+            return outcome.error();
+        }
+        if (*outcome && !(*outcome)->base_sha.empty()) {
+            return std::move(**outcome);
         }
     }
-    return std::string{};
+    return core::Outcome{};
 }
 
 }  // namespace ralph::daemon
