@@ -48,6 +48,10 @@ using core::Result;
 [[nodiscard]] Result<void> remove_file(const std::string& path);
 [[nodiscard]] Result<void> remove_empty_directory(const std::string& path);
 [[nodiscard]] unsigned long long file_size(const std::string& path);  // in bytes; 0 if it is missing
+// What cannot be asked for is not known to be missing.
+[[nodiscard]] Result<bool> is_there(const std::string& path);
+[[nodiscard]] Result<bool> is_directory_there(const std::string& path);
+// The same for those who can do without the difference: false as well when it cannot be asked for.
 [[nodiscard]] bool path_exists(const std::string& path);
 [[nodiscard]] bool is_directory(const std::string& path);     // not through a symbolic link
 [[nodiscard]] bool is_regular_file(const std::string& path);  // the same

@@ -312,7 +312,7 @@ fake::Fault Simulation::disk_trouble(fake::Operation operation) {
         case Operation::lock:
             return {EINTR, false};
         case Operation::status:
-            return {};
+            return {random_.chance(50) ? EIO : 0, false};
     }
     return {};
 }
