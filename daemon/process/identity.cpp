@@ -93,7 +93,13 @@ pid_t own_pid() {
 }
 
 bool process_exists(pid_t pid) {
-    return ::kill(pid, 0) == 0 || errno != ESRCH;
+    if (::kill(pid, 0) != 0 && errno == ESRCH) {
+        return false;
+    }
+    // Killed, and not reaped yet by its parent: it holds nothing and does nothing any more.
+    const std::string stat = read_proc(pid, "stat");
+    const std::size_t state = stat.rfind(") ");
+    return state == std::string::npos || (stat[state + 2] != 'Z' && stat[state + 2] != 'X');
 }
 
 std::optional<FileDescriptor> open_process(const core::ProcessIdentity& identity) {

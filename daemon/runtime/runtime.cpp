@@ -430,9 +430,19 @@ void Runtime::look_for_retry_requests() {
     }
 }
 
+// What ended before the retry was dealt with, as the terminal record says; that is noted before the record
+// says running again, lest a crash takes the old end for that of the new run.
 void Runtime::read_retry_history(const std::string& task_id) {
-    loop_.post_to_helper([this, task_id] {
-        auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id), LeftOver::end);
+    const core::WorkerRecord* const record = supervisor_.state.find(task_id);
+    const bool dealt_with = record != nullptr && record->is_terminal();
+    loop_.post_to_helper([this, task_id, dealt_with] {
+        const std::string workspace = settings_.workspace(task_id);
+        auto history = read_history(settings_.paths, task_id, workspace, LeftOver::end);
+        if (history && dealt_with && history->newest && history->newest->end) {
+            const auto settled = settle_runs(settings_.paths, task_id, history->last_number);
+            history = settled ? read_history(settings_.paths, task_id, workspace, LeftOver::end)
+                              : Result<core::RunHistory>{settled.error()};
+        }
         loop_.post([this, task_id, history = std::move(history)] {
             if (history) {
                 unreadable_.erase(task_id);

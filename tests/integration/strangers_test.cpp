@@ -176,3 +176,17 @@ TEST_CASE("a record of another boot names nobody, even if number and start time 
     ::kill(stranger, SIGKILL);
     ::waitpid(stranger, nullptr, 0);
 }
+
+TEST_CASE("a process that is dead and not reaped yet counts as gone") {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::_exit(0);
+    }
+    siginfo_t info{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
+    CHECK(::kill(child, 0) == 0);  // its number is still taken
+    CHECK(!process_exists(child));
+    CHECK(process_exists(::getpid()));
+    REQUIRE(::waitpid(child, nullptr, 0) == child);
+}
