@@ -434,7 +434,10 @@ void Runtime::look_for_retry_requests() {
 // says running again, lest a crash takes the old end for that of the new run.
 void Runtime::read_retry_history(const std::string& task_id) {
     const core::WorkerRecord* const record = supervisor_.state.find(task_id);
-    const bool dealt_with = record != nullptr && record->is_terminal();
+    // A run of ours that has just been started looks as if it had ended.
+    const auto is_it = [&](const core::ActiveTask& discard) { return discard.task_id == task_id; };
+    const bool dealt_with = record != nullptr && record->is_terminal() &&
+                            std::none_of(supervisor_.discards.begin(), supervisor_.discards.end(), is_it);
     loop_.post_to_helper([this, task_id, dealt_with] {
         const std::string workspace = settings_.workspace(task_id);
         auto history = read_history(settings_.paths, task_id, workspace, LeftOver::end);
