@@ -434,6 +434,11 @@ void Runtime::look_for_retry_requests() {
 // says running again, lest a crash takes the old end for that of the new run.
 void Runtime::read_retry_history(const std::string& task_id) {
     const core::WorkerRecord* const record = supervisor_.state.find(task_id);
+    if (core::state_text(supervisor_.state) != durable_text_) {  // nothing is noted ahead of the state
+        retries_.erase(task_id);
+        retry_requests_again_.arm(history_retry, [this] { look_for_retry_requests(); });
+        return;
+    }
     // A run of ours that has just been started looks as if it had ended.
     const auto is_it = [&](const core::ActiveTask& discard) { return discard.task_id == task_id; };
     const bool dealt_with = record != nullptr && record->is_terminal() &&
