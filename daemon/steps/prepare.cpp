@@ -18,7 +18,7 @@ namespace ralph::daemon {
 namespace {
 
 constexpr int already_landed = static_cast<int>(core::exit_already_landed);
-constexpr int not_on_target_yet = static_cast<int>(core::exit_try_again);
+constexpr int not_now = static_cast<int>(core::exit_try_again);
 
 class Preparation {
   public:
@@ -38,7 +38,7 @@ class Preparation {
         }
         auto code = path_exists(context_.workspace) ? reuse() : create();
         if (code && *code == already_landed) {
-            add_note(outcome_, bring_checkout_forward(context_.settings, context_.target_branch));
+            add_note(outcome_, bring_checkout_forward(context_.settings, context_.target_branch).note);
         }
         return code;
     }
@@ -103,11 +103,18 @@ class Preparation {
 
     Result<int> reuse() {
         const Git workspace(context_.workspace);
-        if (!is_usable_workspace(workspace)) {
+        auto usable = is_usable_workspace(workspace);
+        if (!usable) {
+            return later(usable.error());
+        }
+        if (!*usable) {
             return start_over("it is no usable git repository");
         }
         remove_stale_locks(workspace);
         auto kept = keep_work(context_.settings, workspace, context_.task_id);
+        if (!kept && is_passing_fault(kept.error().message)) {
+            return later(kept.error());
+        }
         if (!kept) {
             return start_over(kept.error().line());
         }
@@ -124,6 +131,13 @@ class Preparation {
             }
         }
         return code;
+    }
+
+    // The workspace may be somebody's only copy and is sound for all that is known.
+    Result<int> later(const Error& error) {
+        outcome_.summary =
+            fmt::format("the work in {} cannot be kept now: {}", context_.workspace, error.line());
+        return not_now;
     }
 
     Result<int> start_over(const std::string& why) {
@@ -155,7 +169,7 @@ class Preparation {
             outcome_.summary =
                 fmt::format("{} is not in {} on {}; commit and push the queue", context_.task_id,
                             context_.settings.queue_relative, context_.target());
-            return not_on_target_yet;
+            return not_now;
         }
         return check_out(workspace, bookkeeping->tracked);
     }

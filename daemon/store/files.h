@@ -70,6 +70,9 @@ class FileLock {
     // The content of the lock file, at most 512 bytes: what the holder says of itself.
     [[nodiscard]] Result<void> write(std::string_view content) const;
 
+    // A child that is given it holds the lock, too, for as long as it lives.
+    [[nodiscard]] int descriptor() const { return descriptor_.get(); }
+
   private:
     FileLock(FileDescriptor descriptor, std::string path)
         : descriptor_(std::move(descriptor)), path_(std::move(path)) {}

@@ -67,8 +67,8 @@ std::string last_line(const std::string& path) {
 
 }  // namespace
 
-Campaign::Campaign(const tests::Project& project, Disk* disk, Supervisors& supervisors, std::string colleague,
-                   const Options& options, Random& random, History& history)
+Campaign::Campaign(const tests::Project& project, tests::Disk* disk, Supervisors& supervisors,
+                   std::string colleague, const Options& options, Random& random, History& history)
     : project_(project),
       disk_(disk),
       supervisors_(supervisors),

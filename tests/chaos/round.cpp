@@ -95,11 +95,11 @@ std::vector<std::string> chaos_round(const Options& options) {
     const tests::TemporaryDirectory ledger_folder;
     const tests::TemporaryDirectory place;
     std::string why = "it was not asked for";
-    const auto disk = options.disk ? Disk::mount(place.path(), 64 + 2 * options.tasks, why) : nullptr;
+    const auto disk = options.disk ? tests::Disk::mount(place.path(), 64 + 2 * options.tasks, why) : nullptr;
     if (!disk) {
         std::printf("the disk is not filled: %s\n", why.c_str());
     }
-    const TemporaryPlace temporary(place.path());
+    const tests::TemporaryPlace temporary(place.path());
     const tests::Project project;
     Random random(options.seed);
     const auto jobs = make_workload({project, ledger_folder.path(), options.program, options.tasks}, random);

@@ -43,7 +43,7 @@ struct Workload {
     std::string ledger_folder;
     std::string program;  // ralph-chaos itself
     std::size_t tasks = 0;
-    bool with_shared = true;     // tasks whose end depends on the order of landing
+    bool with_shared = true;       // tasks whose end depends on the order of landing
     std::string last_waits_for{};  // a file without which the last task does not end; "" for none
     int shortest_ms = 50;
     int longest_ms = 1500;
