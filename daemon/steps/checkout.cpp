@@ -125,6 +125,26 @@ CheckoutEnd bring_checkout_forward(const Settings& settings, const std::string& 
     return move.from == move.to ? CheckoutEnd{} : begin_move(settings, **lock, move);
 }
 
+Result<void> fetch_into_repository(const Settings& settings, const std::string& branch) {
+    if (auto made = make_directories(settings.paths.parallel()); !made) {
+        return made;
+    }
+    const auto lock = FileLock::acquire(settings.paths.repository_lock(), FileLock::Wait::yes);
+    if (!lock) {
+        return lock.error();
+    }
+    const Git repository(settings.paths.root);
+    auto folders = find_git_folders(repository);
+    if (!folders) {
+        return folders.error();
+    }
+    if (auto cleared = clear_locks(*folders); !cleared) {
+        return cleared;
+    }
+    auto tip = fetch_branch(repository, *folders, branch);
+    return tip ? Result<void>{} : tip.error();
+}
+
 CheckoutEnd mend_checkout(const Settings& settings, FileLock::Wait wait) {
     if (!path_exists(settings.paths.checkout_move()) && !has_left_over_locks(settings.paths.root + "/.git")) {
         return {};

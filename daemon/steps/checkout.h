@@ -18,6 +18,10 @@ struct CheckoutEnd {
 // what an earlier move left. No hooks are run.
 [[nodiscard]] CheckoutEnd bring_checkout_forward(const Settings& settings, const std::string& branch);
 
+// Brings the repository's refs/remotes/origin/<branch> up to date; killed, it leaves no lock of git that is
+// in anybody's way.
+[[nodiscard]] Result<void> fetch_into_repository(const Settings& settings, const std::string& branch);
+
 // Ends a move of the checkout that was broken off; does nothing, and asks for no lock, if none was. With
 // Wait::no, it is left to whoever holds the repository's lock.
 [[nodiscard]] CheckoutEnd mend_checkout(const Settings& settings, FileLock::Wait wait);

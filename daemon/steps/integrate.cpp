@@ -214,7 +214,7 @@ class Integration {
 
     // The workspace may have been removed after the landing; the remote knows.
     Ending without_workspace() {
-        if (auto fetched = repository_.fetch_origin(); !fetched) {
+        if (auto fetched = fetch_into_repository(context_.settings, context_.target_branch); !fetched) {
             return not_now(fetched.error());
         }
         auto texts = fetch_bookkeeping(context_.settings, repository_, context_.target_branch);
