@@ -5,15 +5,19 @@
 #include <boost/json/object.hpp>
 
 #include "core/jsonc.h"
+#include "core/utf8.h"
 
 namespace ralph::core {
 namespace {
 
 namespace json = boost::json;
 
+// Bytes that are not UTF-8 (a path may hold any) become U+FFFD: a document of ours can always be read back.
 void write_string(std::string& out, std::string_view text) {
     out += '"';
-    for (const char c : text) {
+    for (std::size_t length = 0; !text.empty(); text.remove_prefix(length == 0 ? 1 : length)) {
+        const char c = text.front();
+        length = utf8_length(text);
         switch (c) {
             case '"':
                 out += "\\\"";
@@ -39,8 +43,10 @@ void write_string(std::string& out, std::string_view text) {
             default:
                 if (static_cast<unsigned char>(c) < 0x20) {
                     out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+                } else if (length == 0) {
+                    out += "\xEF\xBF\xBD";
                 } else {
-                    out += c;
+                    out += text.substr(0, length);
                 }
         }
     }

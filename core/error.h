@@ -26,7 +26,8 @@ using Result = boost::system::result<T, Error>;
 // Boost.System's hook for result::value() on an error: reaching it is our own mistake, so it aborts.
 [[noreturn]] void throw_exception_from_error(const Error& error, const boost::source_location& where);
 
-// Makes foreign text fit for one line of a terminal or log: control characters become \xNN.
+// Makes foreign text fit for one line of a terminal or log: control characters, and bytes that are not
+// UTF-8, become \xNN.
 [[nodiscard]] std::string printable(std::string_view text);
 
 }  // namespace ralph::core

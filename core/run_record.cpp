@@ -178,10 +178,13 @@ Result<ExitRecord> read_exit_record(const JsonDocument& document) {
 std::string outcome_text(const Outcome& outcome) {
     json::object root;
     root["version"] = run_format_version;
-    root["summary"] = outcome.summary;
-    root["note"] = outcome.note;
+    root["summary"] = printable(outcome.summary);
+    root["note"] = printable(outcome.note);
     root["base_sha"] = outcome.base_sha;
     root["landed_sha"] = outcome.landed_sha;
+    if (!outcome.kept.empty()) {
+        root["kept"] = outcome.kept;
+    }
     return canonical_json(root);
 }
 
@@ -194,13 +197,14 @@ Result<Outcome> read_outcome(const JsonDocument& document) {
     reader.read("note", outcome.note);
     reader.read("base_sha", outcome.base_sha);
     reader.read("landed_sha", outcome.landed_sha);
+    reader.read("kept", outcome.kept);
     return finished(document, fault, std::move(outcome));
 }
 
 std::string block_marker_text(const BlockMarker& marker) {
     json::object root;
     root["task_id"] = marker.task_id;
-    root["reason"] = marker.reason;
+    root["reason"] = printable(marker.reason);
     root["attempt"] = marker.attempt;
     root["max_attempts"] = marker.max_attempts;
     root["generated_at"] = marker.generated_at;

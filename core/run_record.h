@@ -107,6 +107,7 @@ struct Outcome {
     std::string note;     // one line worth a warning although the step succeeded
     std::string base_sha;
     std::string landed_sha;
+    std::string kept = {};  // the kept ref that a prepared workspace goes on from
 };
 
 // The recipe of one run, for people and for recovery. The environment's values are not in it, since they may

@@ -3,14 +3,30 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <sstream>
 #include <string>
 
 #include "daemon/cli/commands.h"
+#include "daemon/cli/common.h"
 #include "daemon/version.h"
 
 namespace {
 
 using namespace ralph::daemon;
+
+struct KeptArguments {
+    std::string name;
+    std::string branch;
+    KeptPruneArguments prune;
+    bool json = false;
+    bool patch = false;
+};
+
+struct DoctorArguments {
+    bool fix = false;
+    bool json = false;
+};
 
 constexpr const char* examples = R"(
 First steps:
@@ -21,13 +37,77 @@ First steps:
   ralph run --parallel 3                         work on three tasks at once and land them
   ralph run parallel status                      see how it went
 
+When something went wrong:
+  ralph run parallel retry --task RQ-0001        run a failed or blocked task again, from where it was
+  ralph kept list                                work that is kept of tasks that did not land
+  ralph doctor                                   what is wrong here, what it means, what to do
+
 Exit codes:
   0      done; of `run`: everything landed
   1      could not run: bad input, no repository, another supervisor
   2      wrong usage
   3      `run` has drained the queue, but some tasks failed or are blocked
+  4      `doctor` has found something that is wrong
   128+n  `run` was ended by signal n
 )";
+
+constexpr const char* kept_examples = R"(
+Examples:
+  ralph kept list                         what is kept, of which task, until when
+  ralph kept show RQ-0001                 the newest of that task: its commits and files
+  ralph kept show RQ-0001/2 --patch       that one with all its changes
+  ralph kept restore RQ-0001/2            make the branch kept/RQ-0001/2 of it
+  ralph kept prune --older-than 7d        remove what was kept before
+  ralph kept prune --all RQ-0001          remove all of a task, so that it begins from zero
+)";
+
+constexpr const char* doctor_examples = R"(
+Examples:
+  ralph doctor          look, and explain; also while a supervisor runs
+  ralph doctor --fix    mend what can be mended without losing anything
+  ralph doctor --json   the same for programs, "version": 1
+
+Exit codes: 0 nothing is wrong, 4 something is, 1 it could not look or may not mend now.
+)";
+
+void add_kept_commands(CLI::App& app, const CommonArguments& common, KeptArguments& arguments,
+                       int& exit_code) {
+    auto* kept = app.add_subcommand("kept", "Look at work that is kept of tasks that did not land")
+                     ->require_subcommand(1)
+                     ->fallthrough();
+    kept->footer(kept_examples);
+    auto* list = kept->add_subcommand("list", "Show what is kept, and until when")->fallthrough();
+    list->add_flag("--json", arguments.json, "As JSON (document version 1)");
+    list->callback([&] { exit_code = kept_list(common, arguments.json); });
+    auto* show = kept->add_subcommand("show", "Show commits and files of one")->fallthrough();
+    show->add_option("TASK[/N]", arguments.name, "Which; without N the newest")->required();
+    show->add_flag("--patch", arguments.patch, "With all changes");
+    show->callback([&] { exit_code = kept_show(common, arguments.name, arguments.patch); });
+    auto* restore =
+        kept->add_subcommand("restore", "Make a branch of one; touches nothing else")->fallthrough();
+    restore->add_option("TASK[/N]", arguments.name, "Which; without N the newest")->required();
+    restore->add_option("--branch", arguments.branch, "The branch's name (default: kept/TASK/N)")
+        ->type_name("NAME");
+    restore->callback([&] { exit_code = kept_restore(common, arguments.name, arguments.branch); });
+    auto* prune =
+        kept->add_subcommand("prune", "Remove what kept_work_retention has ended for")->fallthrough();
+    prune->add_option("TASK", arguments.prune.task_id, "Only of this task");
+    auto* older =
+        prune->add_option("--older-than", arguments.prune.older_than, "Remove what is older, such as 7d")
+            ->type_name("DURATION");
+    prune->add_flag("--all", arguments.prune.all, "Remove it whatever its age")->excludes(older);
+    prune->add_flag("--dry-run", arguments.prune.dry_run, "Only say what would be removed");
+    prune->callback([&] { exit_code = kept_prune(common, arguments.prune); });
+}
+
+void add_doctor(CLI::App& app, const CommonArguments& common, DoctorArguments& arguments, int& exit_code) {
+    auto* doctor =
+        app.add_subcommand("doctor", "Say what is wrong here, what it means and what to do")->fallthrough();
+    doctor->footer(doctor_examples);
+    doctor->add_flag("--fix", arguments.fix, "Mend what can be mended without losing anything");
+    doctor->add_flag("--json", arguments.json, "As JSON (document version 1)");
+    doctor->callback([&] { exit_code = consult_doctor(common, arguments.fix, arguments.json); });
+}
 
 void add_run_options(CLI::App* app, RunArguments& arguments, std::string& workers) {
     app->add_option("--parallel", workers,
@@ -142,6 +222,11 @@ int run_command_line(int argc, char** argv) {
         exit_code = run_supervisor(common, run_arguments);
     });
 
+    KeptArguments kept_arguments;
+    add_kept_commands(app, common, kept_arguments, exit_code);
+    DoctorArguments doctor_arguments;
+    add_doctor(app, common, doctor_arguments, exit_code);
+
     auto* demo =
         app.add_subcommand("demo", "Watch eight tasks being worked on and landed, in a temporary folder");
     demo->add_option("--dir", demo_folder, "An empty or new folder to use instead")->type_name("DIR");
@@ -157,7 +242,12 @@ int run_command_line(int argc, char** argv) {
             throw CLI::RequiredError("a command, such as `ralph demo` or `ralph run --parallel`,");
         }
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
+        std::ostringstream said;
+        std::ostringstream complained;
+        const bool asked_for = app.exit(error, said, complained) == 0;
+        static_cast<void>(std::fputs(complained.str().c_str(), stderr));
+        const int told = print(said.str());
+        return asked_for ? told : 2;
     }
     return exit_code;
 }

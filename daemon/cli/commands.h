@@ -33,6 +33,13 @@ struct TaskAddArguments {
     std::vector<std::string> depends_on;
 };
 
+struct KeptPruneArguments {
+    std::string task_id;     // of all tasks if empty
+    std::string older_than;  // a duration
+    bool all = false;
+    bool dry_run = false;
+};
+
 int run_supervisor(const CommonArguments& common, const RunArguments& arguments);
 int initialize(const CommonArguments& common, bool trust);
 int add_task(const CommonArguments& common, const TaskAddArguments& arguments);
@@ -41,6 +48,11 @@ int validate_queue_files(const CommonArguments& common);
 int request_stop(const CommonArguments& common);
 int show_status(const CommonArguments& common, bool json);
 int retry_task(const CommonArguments& common, const std::string& task_id);
+int kept_list(const CommonArguments& common, bool json);
+int kept_show(const CommonArguments& common, const std::string& name, bool patch);
+int kept_restore(const CommonArguments& common, const std::string& name, const std::string& branch);
+int kept_prune(const CommonArguments& common, const KeptPruneArguments& arguments);
+int consult_doctor(const CommonArguments& common, bool fix, bool json);
 int demonstrate(const std::string& folder);
 int run_step(const std::string& step);
 

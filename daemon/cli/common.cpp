@@ -1,7 +1,11 @@
 #include "daemon/cli/common.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 namespace ralph::daemon {
 namespace {
@@ -46,9 +50,25 @@ std::string text_table(const std::vector<std::vector<std::string>>& rows) {
     return text;
 }
 
-void print(const std::string& text) {
-    static_cast<void>(std::fwrite(text.data(), 1, text.size(), stdout));
-    static_cast<void>(std::fflush(stdout));
+std::string rough_age(std::chrono::nanoseconds age) {
+    const auto seconds =
+        std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(age).count());
+    return seconds >= 86400  ? fmt::format("{}d", seconds / 86400)
+           : seconds >= 3600 ? fmt::format("{}h", seconds / 3600)
+           : seconds >= 60   ? fmt::format("{}m", seconds / 60)
+                             : fmt::format("{}s", seconds);
+}
+
+int print(const std::string& text) {
+    const bool written =
+        std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+    const int reason = errno;
+    if (written || reason == EPIPE) {
+        return 0;
+    }
+    return report_error(
+        core::Error{fmt::format("standard output: write failed: {}", ::strerrordesc_np(reason)),
+                    "what was asked for has been done, but not told; make room there and ask again"});
 }
 
 int report_error(const core::Error& error) {

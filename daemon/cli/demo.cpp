@@ -150,7 +150,9 @@ class Story {
 
     static void say(const std::string& text) {
         const bool colours = ::isatty(STDOUT_FILENO) == 1;
-        print(fmt::format("{}*** {}{}\n", colours ? "\x1b[1;31m" : "", text, colours ? "\x1b[0m" : ""));
+        // Whoever reads may be gone: the demo's exit code tells of it in the end.
+        static_cast<void>(
+            print(fmt::format("{}*** {}{}\n", colours ? "\x1b[1;31m" : "", text, colours ? "\x1b[0m" : "")));
     }
 
     [[nodiscard]] std::size_t completed() const {
@@ -270,19 +272,20 @@ Result<std::vector<std::string>> doubles(const DemoPlaces& places) {
 
 Result<int> show(const DemoPlaces& places, int kills) {
     const CommonArguments common{places.clone(), "warn"};
-    print("\n");
-    show_status(common, false);
+    if (print("\n") != 0 || show_status(common, false) != 0) {
+        return 1;
+    }
     const auto log =
         Git(places.remote()).output({"log", "--graph", "--format=%h %<(14,trunc)%an %s", "main"});
     if (!log) {
         return log.error();
     }
-    print("\nThe remote's branch main:\n" + *log);
-    print(fmt::format(
-        "\nWhere everything lies:\n  remote      {}\n  repository  {}\n  workspaces  {}\n  logs        {}\n"
-        "  state       {}\n  ledger      {}\n",
-        places.remote(), places.clone(), places.folder + "/.workspaces/project/parallel",
-        Paths{places.clone()}.logs(), Paths{places.clone()}.state(), places.ledger()));
+    std::string text = "\nThe remote's branch main:\n" + *log +
+                       fmt::format(
+                           "\nWhere everything lies:\n  remote      {}\n  repository  {}\n  workspaces  {}\n"
+                           "  logs        {}\n  state       {}\n  ledger      {}\n",
+                           places.remote(), places.clone(), places.folder + "/.workspaces/project/parallel",
+                           Paths{places.clone()}.logs(), Paths{places.clone()}.state(), places.ledger());
     const auto state = read_state_file(Paths{places.clone()}.state());
     if (!state || !*state) {
         return state ? Error{"the demo left no state"} : state.error();
@@ -297,18 +300,19 @@ Result<int> show(const DemoPlaces& places, int kills) {
         unexpected.push_back(fmt::format("the supervisor was killed {} times instead of three", kills));
     }
     for (const std::string& line : unexpected) {
-        print("unexpected: " + line + "\n");
+        text += "unexpected: " + line + "\n";
     }
     if (unexpected.empty()) {
-        print(
+        text +=
             "\nThe supervisor was killed three times, and it shows nowhere:\n"
             "  each of the eight workers began once and ended once (the ledger)\n"
             "  every task ended as it was meant to: six landed, one failed with status 7, one is blocked by "
             "a "
             "conflict\n"
-            "  each of the six landed once (the remote)\n");
+            "  each of the six landed once (the remote)\n";
     }
-    return unexpected.empty() ? 0 : 1;
+    const int told = print(text);
+    return unexpected.empty() ? told : 1;
 }
 
 Result<int> play(const DemoPlaces& places) {
@@ -335,10 +339,13 @@ int demonstrate(const std::string& folder) {
     if (!places) {
         return report_error(places.error());
     }
-    print(fmt::format(
+    const int told = print(fmt::format(
         "The demo's folder is {}\nEight tasks, four workers, and a supervisor that is killed three "
         "times:\n\n",
         places->folder));
+    if (told != 0) {
+        return told;
+    }
     if (auto built = build_demo_world(*places); !built) {
         return report_error(built.error());
     }

@@ -131,21 +131,26 @@ int initialize(const CommonArguments& common, bool trust) {
     if (!written) {
         return report_error(written.error());
     }
+    std::string text;
     for (const std::string& path : *written) {
-        print("wrote " + path + "\n");
+        text += "wrote " + path + "\n";
     }
     if (written->empty()) {
-        print("everything is there already\n");
+        text += "everything is there already\n";
+    }
+    if (const int told = print(text); told != 0) {
+        return told;
     }
     const auto settings = load_settings(*root);
     if (!settings) {
         return report_error(settings.error());
     }
-    print(settings->trusted
-              ? "this repository is trusted: its files may name commands that ralph runs\n"
-              : "this repository is not trusted: run `ralph init --trust` if its commands may be run\n");
-    print("next: ralph task add \"...\", then commit and push .ralph, then ralph run --parallel\n");
-    return 0;
+    return print(
+        std::string(
+            settings->trusted
+                ? "this repository is trusted: its files may name commands that ralph runs\n"
+                : "this repository is not trusted: run `ralph init --trust` if its commands may be run\n") +
+        "next: ralph task add \"...\", then commit and push .ralph, then ralph run --parallel\n");
 }
 
 }  // namespace ralph::daemon

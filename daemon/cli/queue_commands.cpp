@@ -99,8 +99,7 @@ int add_task(const CommonArguments& common, const TaskAddArguments& arguments) {
     if (!id) {
         return report_error(id.error());
     }
-    print(*id + "\n");  // after the locks: whoever reads this may be gone, and we with it
-    return 0;
+    return print(*id + "\n");  // after the locks: whoever reads this may be gone, and we with it
 }
 
 int list_queue(const CommonArguments& common, bool json) {
@@ -120,20 +119,17 @@ int list_queue(const CommonArguments& common, bool json) {
         boost::json::object document;
         document["version"] = 1;
         document["tasks"] = std::move(tasks);
-        print(core::canonical_json(document) + "\n");
-        return 0;
+        return print(core::canonical_json(document) + "\n");
     }
     if (queue->snapshot.queue.tasks.empty()) {
-        print("the queue is empty\n");
-        return 0;
+        return print("the queue is empty\n");
     }
     std::vector<std::vector<std::string>> rows{{"ID", "STATUS", "PRIORITY", "TITLE", "DEPENDS ON"}};
     for (const core::Task& task : queue->snapshot.queue.tasks) {
         rows.push_back({task.id, std::string(to_string(task.status)), std::string(to_string(task.priority)),
                         task.title, joined(task.depends_on)});
     }
-    print(text_table(rows));
-    return 0;
+    return print(text_table(rows));
 }
 
 int validate_queue_files(const CommonArguments& common) {
@@ -145,12 +141,12 @@ int validate_queue_files(const CommonArguments& common) {
     if (!queue) {
         return report_error(queue.error());
     }
+    std::string text;
     for (const std::string& warning : queue->warnings) {
-        print("warning: " + core::printable(warning) + "\n");
+        text += "warning: " + core::printable(warning) + "\n";
     }
-    print(fmt::format("the queue is valid: {} open, {} done\n", queue->snapshot.queue.tasks.size(),
-                      queue->snapshot.done.tasks.size()));
-    return 0;
+    return print(text + fmt::format("the queue is valid: {} open, {} done\n",
+                                    queue->snapshot.queue.tasks.size(), queue->snapshot.done.tasks.size()));
 }
 
 int request_stop(const CommonArguments& common) {

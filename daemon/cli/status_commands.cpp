@@ -87,7 +87,7 @@ Result<void> retry_now(const Settings& settings, const std::string& task_id) {
 Result<void> check_retryable(const Settings& settings, const std::string& task_id) {
     const auto state = read_state_file(settings.paths.state());
     if (!state) {
-        return state.error();
+        return Error{state.error().message, "run `ralph doctor`"};
     }
     const core::WorkerRecord* const record = *state ? (*state)->find(task_id) : nullptr;
     if (record == nullptr || !core::is_safe_task_id(task_id)) {
@@ -110,12 +110,10 @@ int show_status(const CommonArguments& common, bool json) {
     }
     auto state = read_state_file(settings->paths.state());
     if (!state) {
-        return report_error(
-            Error{state.error().message, "a start of `ralph run` sets it aside and says what it uses"});
+        return report_error(Error{state.error().message, "run `ralph doctor`"});
     }
     const StatusFacts facts = gather(*settings, std::move(*state));
-    print(json ? core::canonical_json(status_document(facts)) + "\n" : status_text(facts));
-    return 0;
+    return print(json ? core::canonical_json(status_document(facts)) + "\n" : status_text(facts));
 }
 
 int retry_task(const CommonArguments& common, const std::string& task_id) {
@@ -134,8 +132,7 @@ int retry_task(const CommonArguments& common, const std::string& task_id) {
         if (auto retried = retry_now(*settings, task_id); !retried) {
             return report_error(retried.error());
         }
-        print(fmt::format("{} will run again with the next `ralph run --parallel`\n", task_id));
-        return 0;
+        return print(fmt::format("{} will run again with the next `ralph run --parallel`\n", task_id));
     }
     // The living supervisor owns the state; it sees the request and answers in its log.
     auto requested = make_directories(settings->paths.retry_requests());
@@ -145,8 +142,7 @@ int retry_task(const CommonArguments& common, const std::string& task_id) {
     if (!requested) {
         return report_error(requested.error());
     }
-    print(fmt::format("the running supervisor was asked to run {} again\n", task_id));
-    return 0;
+    return print(fmt::format("the running supervisor was asked to run {} again\n", task_id));
 }
 
 }  // namespace ralph::daemon

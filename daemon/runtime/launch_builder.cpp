@@ -148,11 +148,12 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         for (const auto& [name, value] : settings.supervisor.worker.env) {
             environment[name] = value;
         }
-        auto base = newest_base_sha(settings.paths, start.task_id);
-        if (!base) {
-            return base.error();
+        auto prepared = newest_preparation(settings.paths, start.task_id);
+        if (!prepared) {
+            return prepared.error();
         }
-        environment["RALPH_BASE_SHA"] = std::move(*base);
+        environment["RALPH_BASE_SHA"] = prepared->base_sha;
+        environment["RALPH_KEPT"] = prepared->kept;
         environment["RALPH_REFUSAL"] = worker_refusal(settings, *task);
     }
     environment["PWD"] = command.directory;

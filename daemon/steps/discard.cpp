@@ -1,12 +1,44 @@
 #include <fmt/format.h>
 
+#include "daemon/clock.h"
+#include "daemon/steps/bookkeeping.h"
 #include "daemon/steps/kept_work.h"
+#include "daemon/steps/set_aside.h"
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
 namespace {
+
+// What is kept of a task that has landed is history. A task whose record only became too old is gone on from.
+Result<void> mark_if_landed(const StepContext& context, const Git& workspace) {
+    auto bookkeeping = read_bookkeeping(context.settings, workspace, context.target_branch);
+    if (!bookkeeping || !is_done(bookkeeping->done, context.task_id)) {
+        return {};  // a target that cannot be read says nothing about the task
+    }
+    return mark_kept_landed(Git(context.settings.paths.root), context.task_id);
+}
+
+void prune(const StepContext& context, core::Outcome& outcome) {
+    if (auto pruned = prune_kept_work(context.settings); !pruned) {
+        add_note(outcome, fmt::format("old kept work was not pruned: {}", pruned.error().line()));
+    }
+    const auto pruned = prune_set_aside(context.settings, wall_clock());
+    if (!pruned) {
+        add_note(outcome, fmt::format("what was set aside was not pruned: {}", pruned.error().line()));
+        return;
+    }
+    for (const std::string& path : pruned->removed) {
+        add_note(outcome, fmt::format("{} was set aside long ago and is removed", path));
+    }
+    if (!pruned->made.empty()) {
+        add_note(outcome, fmt::format("what it held is kept as {}", fmt::join(pruned->made, ", ")));
+    }
+    for (const std::string& why : pruned->stayed) {
+        add_note(outcome, fmt::format("set aside long ago, but not removed: {}", why));
+    }
+}
 
 Result<core::Outcome> discard(const StepContext& context) {
     const std::string& root = context.settings.workspace_root;
@@ -46,8 +78,11 @@ Result<core::Outcome> discard(const StepContext& context) {
                                      context.workspace, kept.error().message),
                          kept.error().remedy};
         }
-        if (!kept->empty()) {
-            outcome.note = fmt::format("what the workspace held is kept as {}", fmt::join(*kept, ", "));
+        if (!kept->made.empty()) {
+            outcome.note = fmt::format("what the workspace held is kept as {}", fmt::join(kept->made, ", "));
+        }
+        if (auto marked = mark_if_landed(context, workspace); !marked) {
+            return marked.error();
         }
         // Renamed first, so that a removal that is interrupted leaves nothing that looks like a workspace.
         if (auto renamed = rename_durably(context.workspace, root + "/" + discarded); !renamed) {
@@ -57,9 +92,7 @@ Result<core::Outcome> discard(const StepContext& context) {
             return removed.error();
         }
     }
-    if (auto pruned = prune_kept_work(context.settings); !pruned) {
-        add_note(outcome, fmt::format("old kept work was not pruned: {}", pruned.error().line()));
-    }
+    prune(context, outcome);
     outcome.summary = fmt::format("{} is gone", context.workspace);
     return outcome;
 }

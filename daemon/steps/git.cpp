@@ -80,7 +80,9 @@ std::string last_words(std::string_view text) {
     }
     std::string words = fmt::format("{}", fmt::join(lines, " | "));
     if (words.size() > words_length) {
-        words = "..." + words.substr(words.size() - words_length);
+        const auto begins_character = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; };
+        const auto cut = words.end() - static_cast<std::ptrdiff_t>(words_length);
+        words = "..." + std::string(std::find_if(cut, words.end(), begins_character), words.end());
     }
     std::replace(words.begin(), words.end(), '\t', ' ');
     return core::printable(words);

@@ -5,6 +5,7 @@
 #include "core/transition.h"
 #include "daemon/clock.h"
 #include "daemon/steps/checkout.h"
+#include "daemon/steps/kept_refs.h"
 #include "daemon/steps/landing.h"
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace.h"
@@ -172,6 +173,7 @@ class Integration {
                      fmt::format("{} has landed, but its entry was not moved to {}: {}", context_.task_id,
                                  context_.settings.done_file, reconciled.error().line()));
         }
+        mark_landed();
         if (auto stop = bring_forward(head)) {
             return std::move(*stop);
         }
@@ -200,6 +202,13 @@ class Integration {
         return std::nullopt;
     }
 
+    // What was kept on the way is history from now on.
+    void mark_landed() {
+        if (auto marked = mark_kept_landed(repository_, context_.task_id); !marked) {
+            add_note(outcome_, marked.error().line());
+        }
+    }
+
     Result<void> reconcile() {
         const Paths& paths = context_.settings.paths;
         if (auto made = make_directories(paths.parallel()); !made) {
@@ -226,11 +235,12 @@ class Integration {
             return blocked(bookkeeping.error().line());
         }
         if (!is_done(bookkeeping->done, context_.task_id)) {
-            return blocked(
-                fmt::format("the workspace {} is gone and {} is not done on {}; look for its work with "
-                            "`git for-each-ref refs/ralph/kept/{}/`, or run the task again",
-                            context_.workspace, context_.task_id, context_.target(), context_.task_id));
+            return blocked(fmt::format(
+                "the workspace {} is gone and {} is not done on {}; see with `ralph kept list` what "
+                "is kept, then run `ralph run parallel retry --task {}`, which goes on from it",
+                context_.workspace, context_.task_id, context_.target(), context_.task_id));
         }
+        mark_landed();
         if (auto stop = bring_forward({})) {
             return std::move(*stop);
         }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -12,49 +11,17 @@
 #include "daemon/clock.h"
 #include "daemon/steps/bookkeeping.h"
 #include "daemon/store/files.h"
+#include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* all_kept = "refs/ralph/kept/";
 // In the workspace: what is being kept, so that the repository can fetch it.
 constexpr const char* keeping_ref = "refs/ralph/keeping";
 // git syncs no loose objects by itself, and the workspace goes away after this.
 constexpr const char* synced = "core.fsync=all";
-
-struct KeptRef {
-    std::string name;
-    std::string object;
-    std::string tree;
-    std::string parents;
-    std::int64_t committed = 0;  // seconds since the epoch
-};
-
-template <class Number>
-Number parse_number(std::string_view text) {
-    Number value{};
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
-
-Result<std::vector<KeptRef>> list_kept(const Git& repository, const std::string& prefix) {
-    auto text = repository.output(
-        {"for-each-ref",
-         "--format=%(refname)%00%(objectname)%00%(tree)%00%(parent)%00%(committerdate:unix)%00", prefix});
-    if (!text) {
-        return text.error();
-    }
-    std::vector<KeptRef> refs;
-    const auto fields = split_at_nul(*text);
-    for (std::size_t i = 0; i + 5 <= fields.size(); i += 5) {
-        const std::size_t name = fields[i].find_first_not_of('\n');
-        refs.push_back({fields[i].substr(name), fields[i + 1], fields[i + 2], fields[i + 3],
-                        parse_number<std::int64_t>(fields[i + 4])});
-    }
-    return refs;
-}
 
 std::int64_t oldest_kept(const Settings& settings) {
     const auto oldest = wall_clock() - settings.supervisor.kept_work_retention;
@@ -67,10 +34,10 @@ class Keeper {
         : settings_(settings),
           workspace_(workspace),
           repository_(settings.paths.root),
-          prefix_(fmt::format("{}{}/", all_kept, task_id)),
-          message_(fmt::format("ralph: kept work of {}\n\nFrom {}\n", task_id, workspace.directory())) {}
+          task_id_(task_id),
+          prefix_(kept_prefix(task_id)) {}
 
-    Result<std::vector<std::string>> run() {
+    Result<KeptWork> run() {
         if (auto loaded = load_kept(); !loaded) {
             return loaded.error();
         }
@@ -91,25 +58,28 @@ class Keeper {
             return on_remote.error();
         }
         if (*tree != *head_tree || !*on_remote) {
-            if (auto kept = keep(*tree, *head); !kept) {
+            auto kept = keep(*tree, *head, Holds::files);
+            if (!kept) {
                 return kept.error();
             }
+            work_.files = std::move(*kept);
         }
         if (auto kept = keep_other_tips(*head); !kept) {
             return kept.error();
         }
-        return made_;
+        return std::move(work_);
     }
 
   private:
+    enum class Holds { files, side };
+
     Result<void> load_kept() {
-        auto kept = list_kept(repository_, prefix_);
+        auto kept = list_kept(repository_, task_id_);
         if (!kept) {
             return kept.error();
         }
         for (const KeptRef& ref : *kept) {
-            number_ = std::max(
-                number_, parse_number<std::uint32_t>(std::string_view(ref.name).substr(prefix_.size())));
+            number_ = std::max(number_, ref.number);
         }
         kept_ = std::move(*kept);
         // A keep step that was killed leaves the lock of its ref. Nobody else writes below our prefix.
@@ -217,8 +187,8 @@ class Keeper {
             if (!tree) {
                 return tree.error();
             }
-            if (auto kept = keep(*tree, tip); !kept) {
-                return kept;
+            if (auto kept = keep(*tree, tip, Holds::side); !kept) {
+                return kept.error();
             }
         }
         return {};
@@ -240,25 +210,39 @@ class Keeper {
         });
     }
 
-    // A new commit even if the tree is the parent's: its date is when the retention begins.
-    Result<void> keep(const std::string& tree, const std::string& parent) {
-        const std::int64_t oldest = oldest_that_counts();
-        const bool is_kept = std::any_of(kept_.begin(), kept_.end(), [&](const KeptRef& ref) {
-            return ref.tree == tree && ref.parents == parent && ref.committed > oldest;
-        });
-        if (is_kept) {
-            return {};
+    [[nodiscard]] std::string message(const std::string& parent, Holds holds) const {
+        std::string text =
+            fmt::format("ralph: kept work of {}\n\nFrom {}\n", task_id_, workspace_.directory());
+        if (holds == Holds::side) {
+            return text + std::string(kept_side_line) + "\n";
         }
-        auto commit = workspace_.with_environment("GIT_AUTHOR_NAME", "ralph")
-                          .with_environment("GIT_AUTHOR_EMAIL", "ralph@localhost")
-                          .with_environment("GIT_COMMITTER_NAME", "ralph")
-                          .with_environment("GIT_COMMITTER_EMAIL", "ralph@localhost")
-                          .line({"-c", synced, "commit-tree", tree, "-p", parent, "-m", message_});
+        // A help for a later revival, which does without it if need be.
+        const auto prepared = newest_preparation(settings_.paths, task_id_);
+        const std::string base = prepared ? prepared->base_sha : std::string{};
+        const auto contained = base.empty() ? Result<bool>{false} : workspace_.is_ancestor(base, parent);
+        return contained && *contained ? text + fmt::format("{}{}\n", kept_base_line, base) : text;
+    }
+
+    // Returns the ref. A new commit even if the tree is the parent's: its date is when the retention begins.
+    Result<KeptRef> keep(const std::string& tree, const std::string& parent, Holds holds) {
+        const std::int64_t oldest = oldest_that_counts();
+        for (const KeptRef& ref : kept_) {
+            if (ref.tree == tree && ref.parents == parent && ref.committed > oldest && !ref.is_landed &&
+                ref.is_side == (holds == Holds::side)) {
+                return ref;
+            }
+        }
+        auto commit =
+            workspace_.with_environment("GIT_AUTHOR_NAME", "ralph")
+                .with_environment("GIT_AUTHOR_EMAIL", "ralph@localhost")
+                .with_environment("GIT_COMMITTER_NAME", "ralph")
+                .with_environment("GIT_COMMITTER_EMAIL", "ralph@localhost")
+                .line({"-c", synced, "commit-tree", tree, "-p", parent, "-m", message(parent, holds)});
         if (!commit) {
             return commit.error();
         }
         if (auto set = workspace_.expect({"update-ref", keeping_ref, *commit}); !set) {
-            return set;
+            return set.error();
         }
         const std::string name = prefix_ + std::to_string(number_ + 1);
         auto fetched = repository_.expect(
@@ -266,7 +250,7 @@ class Keeper {
              "--no-write-fetch-head", workspace_.directory(), fmt::format("{}:{}", keeping_ref, name)},
             Git::fetch_timeout);
         if (!fetched) {
-            return fetched;
+            return fetched.error();
         }
         // Believe only what can be read back: the workspace goes away after this.
         auto there = repository_.resolve(name + "^{tree}");
@@ -274,44 +258,38 @@ class Keeper {
             return there ? Error{fmt::format("{} is not in {} after the fetch", name, settings_.paths.root)}
                          : there.error();
         }
+        if (auto deleted = workspace_.expect({"update-ref", "-d", keeping_ref}); !deleted) {
+            return deleted.error();
+        }
         ++number_;
-        made_.push_back(name);
-        kept_.push_back({name, *commit, tree, parent, oldest + 1});
-        return workspace_.expect({"update-ref", "-d", keeping_ref});
+        work_.made.push_back(name);
+        KeptRef ref;
+        ref.task_id = task_id_;
+        ref.number = number_;
+        ref.name = name;
+        ref.object = *commit;
+        ref.tree = tree;
+        ref.parents = parent;
+        ref.is_side = holds == Holds::side;
+        ref.committed = oldest + 1;
+        kept_.push_back(ref);
+        return ref;
     }
 
     const Settings& settings_;
     const Git& workspace_;
     Git repository_;
+    std::string task_id_;
     std::string prefix_;
-    std::string message_;
     std::vector<KeptRef> kept_;
     std::uint32_t number_ = 0;  // the largest so far
-    std::vector<std::string> made_;
+    KeptWork work_;
 };
 
 }  // namespace
 
-Result<std::vector<std::string>> keep_work(const Settings& settings, const Git& workspace,
-                                           std::string_view task_id) {
+Result<KeptWork> keep_work(const Settings& settings, const Git& workspace, std::string_view task_id) {
     return Keeper(settings, workspace, task_id).run();
-}
-
-Result<void> prune_kept_work(const Settings& settings) {
-    const Git repository(settings.paths.root);
-    auto kept = list_kept(repository, all_kept);
-    if (!kept) {
-        return kept.error();
-    }
-    const std::int64_t oldest = oldest_kept(settings);
-    for (const KeptRef& ref : *kept) {
-        if (ref.committed < oldest) {
-            if (auto deleted = repository.expect({"update-ref", "-d", ref.name, ref.object}); !deleted) {
-                return deleted;
-            }
-        }
-    }
-    return {};
 }
 
 }  // namespace ralph::daemon

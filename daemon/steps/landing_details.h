@@ -1,4 +1,4 @@
-// What the parts of the integrate step share. Internal to landing.cpp and rebase.cpp.
+// What the parts of the integrate step share with each other and with revival.cpp.
 #pragma once
 
 #include <string>
@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "daemon/steps/git.h"
+#include "daemon/steps/program.h"
 #include "daemon/steps/step_context.h"
 
 namespace ralph::daemon {
@@ -26,5 +27,13 @@ namespace ralph::daemon {
 // is tracked.
 [[nodiscard]] core::Result<void> restore_bookkeeping_files(const StepContext& context, const Git& workspace,
                                                            const std::string& commit);
+
+// Takes back commits of ours at HEAD that touch nothing but queue and done, as an earlier attempt left them.
+[[nodiscard]] core::Result<void> take_back_bookkeeping(const StepContext& context, const Git& workspace);
+
+// Runs the rebase of what comes after `begin`. A conflict in nothing but queue and done is no conflict, since
+// the bookkeeping that follows takes both from the target anyway.
+[[nodiscard]] core::Result<ProgramEnd> rebase_onto(const StepContext& context, const Git& workspace,
+                                                   const std::string& target, const std::string& begin);
 
 }  // namespace ralph::daemon

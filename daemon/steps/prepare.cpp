@@ -9,10 +9,13 @@
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/git.h"
 #include "daemon/steps/kept_work.h"
+#include "daemon/steps/landing.h"
+#include "daemon/steps/revival.h"
 #include "daemon/steps/seeding.h"
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/store/files.h"
+#include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
 namespace {
@@ -51,7 +54,8 @@ class Preparation {
         const Git workspace(root + "/" + preparing_name_);
         auto code = clone(workspace.directory());
         if (code) {
-            code = make_ready(workspace);
+            auto kept = kept_to_go_on_from(repository_, context_.task_id);
+            code = kept ? make_ready(workspace, *kept) : Result<int>{kept.error()};
         }
         if (!code || *code != 0) {
             auto removed = remove_tree(root, preparing_name_);
@@ -111,20 +115,11 @@ class Preparation {
             return start_over("it is no usable git repository");
         }
         remove_stale_locks(workspace);
-        auto kept = keep_work(context_.settings, workspace, context_.task_id);
-        if (!kept && is_passing_fault(kept.error().message)) {
-            return later(kept.error());
+        auto interrupted = interrupted_revival(workspace);
+        if (!interrupted) {
+            return interrupted.error();
         }
-        if (!kept) {
-            return start_over(kept.error().line());
-        }
-        if (!kept->empty()) {
-            add_note(outcome_, fmt::format("what the workspace held is kept as {}", fmt::join(*kept, ", ")));
-        }
-        if (auto forgotten = forget_unfinished_operation(workspace); !forgotten) {
-            return forgotten.error();
-        }
-        auto code = make_ready(workspace);
+        auto code = *interrupted ? make_ready(workspace, *interrupted) : keep_and_go_on(workspace);
         if (code && *code == 0) {
             if (auto removed = remove_file(block_marker_path(context_.workspace)); !removed) {
                 return removed.error();
@@ -140,6 +135,48 @@ class Preparation {
         return not_now;
     }
 
+    // What this workspace was being rebuilt from when prepare was killed; its files tell nothing then.
+    Result<std::optional<KeptRef>> interrupted_revival(const Git& workspace) const {
+        auto object = workspace.resolve(going_on_ref);
+        auto refs = list_kept(repository_, context_.task_id);
+        if (!object || !refs) {
+            return object ? refs.error() : object.error();
+        }
+        for (KeptRef& ref : *refs) {
+            if (*object && ref.object == **object) {
+                return std::optional(std::move(ref));
+            }
+        }
+        return std::optional<KeptRef>{};
+    }
+
+    Result<int> keep_and_go_on(const Git& workspace) {
+        auto kept = keep_work(context_.settings, workspace, context_.task_id);
+        if (!kept) {
+            return is_passing_fault(kept.error().message) ? later(kept.error())
+                                                          : start_over(kept.error().line());
+        }
+        if (!kept->made.empty()) {
+            add_note(outcome_,
+                     fmt::format("what the workspace held is kept as {}", fmt::join(kept->made, ", ")));
+        }
+        core::Outcome said;
+        if (auto recovered = recover_workspace(context_, workspace, said); !recovered) {
+            if (is_passing_fault(recovered.error().message)) {
+                return later(recovered.error());
+            }
+            // Where HEAD belongs is not known any more. All is kept; the work begins anew.
+            add_note(outcome_, recovered.error().line());
+            auto forgotten = forget_unfinished_operation(workspace);
+            return forgotten ? make_ready(workspace, std::nullopt) : Result<int>{forgotten.error()};
+        }
+        kept = keep_work(context_.settings, workspace, context_.task_id);  // as it is now
+        if (kept) {
+            return make_ready(workspace, kept->files);
+        }
+        return is_passing_fault(kept.error().message) ? later(kept.error()) : start_over(kept.error().line());
+    }
+
     Result<int> start_over(const std::string& why) {
         auto aside = set_workspace_aside(context_.settings, context_.task_id);
         if (!aside) {
@@ -149,7 +186,8 @@ class Preparation {
         return create();
     }
 
-    Result<int> make_ready(const Git& workspace) {
+    // `kept` is what the work goes on from: the state of a workspace that stands, or of one that is gone.
+    Result<int> make_ready(const Git& workspace, const std::optional<KeptRef>& kept) {
         if (auto configured = configure_workspace(context_.settings, workspace); !configured) {
             return configured.error();
         }
@@ -162,6 +200,9 @@ class Preparation {
         }
         if (is_done(bookkeeping->done, context_.task_id)) {
             outcome_.summary = fmt::format("{} is done on {} already", context_.task_id, context_.target());
+            if (auto marked = mark_kept_landed(repository_, context_.task_id); !marked) {
+                return marked.error();
+            }
             return already_landed;
         }
         if (bookkeeping->tracked && bookkeeping->queue.find(context_.task_id) == nullptr) {
@@ -171,14 +212,18 @@ class Preparation {
                             context_.settings.queue_relative, context_.target());
             return not_now;
         }
-        return check_out(workspace, bookkeeping->tracked);
+        auto tree = kept ? go_on(workspace, *kept) : begin_anew(workspace);
+        if (!tree) {
+            return tree.error();
+        }
+        return finish(workspace, *tree, bookkeeping->tracked);
     }
 
-    Result<int> check_out(const Git& workspace, bool queue_is_tracked) {
+    // Puts the workspace to the tip of the target. Returns the tree that seeding is not to write over.
+    Result<std::string> begin_anew(const Git& workspace) {
         const std::string base = origin_ref(context_.target_branch);
-        // Without the seeded paths, so that what an earlier run copied is cleaned away.
-        if (auto excluded = write_exclude_block(workspace, {}); !excluded) {
-            return excluded.error();
+        if (auto cleared = clear_copies(workspace); !cleared) {
+            return cleared.error();
         }
         auto moved = workspace.expect({"checkout", "--quiet", "--force", "-B", context_.target_branch, base});
         if (!moved) {
@@ -187,14 +232,6 @@ class Preparation {
         if (auto cleaned = clean_working_tree(workspace); !cleaned) {
             return cleaned.error();
         }
-        auto left_out = seed_workspace(context_.settings, workspace, base, queue_is_tracked);
-        if (!left_out) {
-            return left_out.error();
-        }
-        if (!left_out->empty()) {
-            add_note(outcome_, fmt::format("not copied, since .gitignore would let it be published: {}",
-                                           core::printable(fmt::format("{}", fmt::join(*left_out, ", ")))));
-        }
         auto head = workspace.head();
         if (!head) {
             return head.error();
@@ -202,8 +239,105 @@ class Preparation {
         outcome_.base_sha = *head;
         outcome_.summary =
             fmt::format("the workspace is ready at {} of {}", head->substr(0, 12), context_.target());
+        return head;
+    }
+
+    // Without what an earlier run copied, so that it is brought up to date, or goes away.
+    static Result<void> clear_copies(const Git& workspace) {
+        auto cleared = remove_listed_copies(workspace);
+        return cleared ? write_exclude_block(workspace, {}) : cleared;
+    }
+
+    Result<std::string> go_on(const Git& workspace, const KeptRef& kept) {
+        auto known = newest_preparation(context_.settings.paths, context_.task_id);
+        if (!known) {
+            return known.error();
+        }
+        const std::string& recorded = kept.base.empty() ? known->base_sha : kept.base;
+        auto here = is_as_kept(workspace, kept);
+        if (!here) {
+            return here.error();
+        }
+        auto revived = *here ? stay(workspace, kept, recorded) : Result<std::optional<Revived>>{std::nullopt};
+        if (revived && !*revived) {
+            auto rebuilt = rebuild(workspace, kept, recorded);
+            revived = rebuilt ? Result<std::optional<Revived>>{std::move(*rebuilt)}
+                              : Result<std::optional<Revived>>{rebuilt.error()};
+        }
+        if (!revived) {
+            return revived.error();
+        }
+        outcome_.base_sha = (*revived)->base;
+        outcome_.kept = kept.name;
+        outcome_.summary = fmt::format("the workspace is ready and goes on from {}", kept.name);
+        const std::string& obstacle = (*revived)->obstacle;
+        add_note(outcome_,
+                 fmt::format("it goes on from {}{}", kept.name,
+                             obstacle.empty() ? std::string{}
+                                              : fmt::format(" on the base that it had, since {}", obstacle)));
+        return (*revived)->tree;
+    }
+
+    // Whether the workspace itself is in the state that was kept.
+    Result<bool> is_as_kept(const Git& workspace, const KeptRef& kept) const {
+        auto rebuilding = workspace.ref_exists(going_on_ref);
+        auto head = workspace.resolve("HEAD");
+        if (!rebuilding || !head) {
+            return rebuilding ? head.error() : rebuilding.error();
+        }
+        return !*rebuilding && workspace.directory() == context_.workspace && *head && **head == kept.parents;
+    }
+
+    // The workspace stays as it is, if it can.
+    Result<std::optional<Revived>> stay(const Git& workspace, const KeptRef& kept,
+                                        const std::string& recorded) const {
+        auto base = base_of_work(context_, workspace, kept.parents, recorded);
+        if (!base) {
+            return base.error();
+        }
+        auto standing = judge_standing(context_, workspace, kept.parents, *base);
+        if (!standing) {
+            return standing.error();
+        }
+        if (!standing->stays) {
+            return std::optional<Revived>{};
+        }
+        if (auto cleared = remove_listed_copies(workspace); !cleared) {
+            return cleared.error();
+        }
+        return std::optional(Revived{std::move(*base), kept.tree, std::move(standing->obstacle)});
+    }
+
+    Result<Revived> rebuild(const Git& workspace, const KeptRef& kept, const std::string& recorded) const {
+        auto fetched =
+            workspace.expect({"fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
+                              "--no-write-fetch-head", context_.settings.paths.root,
+                              fmt::format("+{}:{}", kept.name, going_on_ref)},
+                             Git::fetch_timeout);
+        if (!fetched) {
+            return fetched.error();
+        }
+        if (auto cleared = clear_copies(workspace); !cleared) {
+            return cleared.error();
+        }
+        return revive(context_, workspace, recorded);
+    }
+
+    Result<int> finish(const Git& workspace, const std::string& tree, bool queue_is_tracked) {
+        auto left_out = seed_workspace(context_.settings, workspace, tree, queue_is_tracked);
+        if (!left_out) {
+            return left_out.error();
+        }
+        if (!left_out->empty()) {
+            add_note(outcome_, fmt::format("not copied, since .gitignore would let it be published: {}",
+                                           core::printable(fmt::format("{}", fmt::join(*left_out, ", ")))));
+        }
         if (auto synced = sync_workspace(workspace.directory()); !synced) {
             return synced.error();
+        }
+        // Only now do the files tell again what the work is.
+        if (auto deleted = workspace.expect({"update-ref", "-d", going_on_ref}); !deleted) {
+            return deleted.error();
         }
         return 0;
     }

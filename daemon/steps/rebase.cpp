@@ -45,11 +45,11 @@ Result<bool> is_our_bookkeeping(const StepContext& context, const Git& workspace
 // after the target.
 Result<std::string> begin_of_work(const StepContext& context, const Git& workspace,
                                   const std::string& target) {
-    const auto recorded = newest_base_sha(context.settings.paths, context.task_id);
-    if (!recorded || recorded->empty()) {
+    const auto recorded = newest_preparation(context.settings.paths, context.task_id);
+    if (!recorded || recorded->base_sha.empty()) {
         return recorded ? Result<std::string>{target} : Result<std::string>{recorded.error()};
     }
-    const std::string& base = *recorded;
+    const std::string& base = recorded->base_sha;
     auto known = workspace.resolve(base + "^{commit}");
     if (!known || !*known) {
         return known ? Result<std::string>{target} : Result<std::string>{known.error()};
@@ -60,29 +60,6 @@ Result<std::string> begin_of_work(const StepContext& context, const Git& workspa
         return below_work ? below_target.error() : below_work.error();
     }
     return *below_work && !*below_target ? base : target;
-}
-
-// Runs the rebase. A conflict in nothing but queue and done is no conflict, since the bookkeeping that
-// follows takes both from the target anyway.
-Result<ProgramEnd> rebase_onto(const StepContext& context, const Git& workspace, const std::string& target,
-                               const std::string& begin) {
-    const Git git = workspace.with_environment("GIT_EDITOR", "true");
-    auto end = git.run({"-c", "rebase.autoSquash=false", "-c", "rebase.autoStash=false", "-c",
-                        "rebase.updateRefs=false", "rebase", "--quiet", "--onto", target, begin});
-    while (end && end->status != 0) {
-        auto conflicts = git.unmerged_paths();
-        if (!conflicts) {
-            return conflicts.error();
-        }
-        if (conflicts->empty() || !are_bookkeeping_files(context, *conflicts)) {
-            break;
-        }
-        if (auto restored = restore_bookkeeping_files(context, git, target); !restored) {
-            return restored.error();
-        }
-        end = git.run({"rebase", "--continue"});
-    }
-    return end;
 }
 
 // Back to where HEAD was before the rebase that was begun here, whatever is left of it. The working tree was
@@ -138,6 +115,47 @@ Result<void> abort_operation_of_worker(const Git& workspace) {
 
 }  // namespace
 
+Result<void> take_back_bookkeeping(const StepContext& context, const Git& workspace) {
+    const std::string target = origin_ref(context.target_branch);
+    while (true) {
+        auto published = workspace.is_ancestor("HEAD", target);
+        if (!published) {
+            return published.error();
+        }
+        auto ours = *published ? Result<bool>{false} : is_our_bookkeeping(context, workspace);
+        if (!ours) {
+            return ours.error();
+        }
+        if (!*ours) {
+            return {};
+        }
+        if (auto reset = workspace.expect({"reset", "--quiet", "--hard", "HEAD^"}); !reset) {
+            return reset;
+        }
+    }
+}
+
+Result<ProgramEnd> rebase_onto(const StepContext& context, const Git& workspace, const std::string& target,
+                               const std::string& begin) {
+    const Git git = workspace.with_environment("GIT_EDITOR", "true");
+    auto end = git.run({"-c", "rebase.autoSquash=false", "-c", "rebase.autoStash=false", "-c",
+                        "rebase.updateRefs=false", "rebase", "--quiet", "--onto", target, begin});
+    while (end && end->status != 0) {
+        auto conflicts = git.unmerged_paths();
+        if (!conflicts) {
+            return conflicts.error();
+        }
+        if (conflicts->empty() || !are_bookkeeping_files(context, *conflicts)) {
+            break;
+        }
+        if (auto restored = restore_bookkeeping_files(context, git, target); !restored) {
+            return restored.error();
+        }
+        end = git.run({"rebase", "--continue"});
+    }
+    return end;
+}
+
 Result<void> recover_workspace(const StepContext& context, const Git& workspace, core::Outcome& outcome) {
     remove_stale_locks(workspace);
     auto rebasing = workspace.ref_exists(before_rebase);
@@ -167,9 +185,9 @@ Result<void> recover_workspace(const StepContext& context, const Git& workspace,
     if (!kept) {
         return kept.error();
     }
-    if (!kept->empty()) {
-        add_note(outcome,
-                 fmt::format("what was unfinished in the workspace is kept as {}", fmt::join(*kept, ", ")));
+    if (!kept->made.empty()) {
+        add_note(outcome, fmt::format("what was unfinished in the workspace is kept as {}",
+                                      fmt::join(kept->made, ", ")));
     }
     if (*rebasing) {
         return undo_rebase(context, workspace);
@@ -185,21 +203,8 @@ Result<void> recover_workspace(const StepContext& context, const Git& workspace,
 
 Result<Stop> rebase_work(const StepContext& context, const Git& workspace) {
     const std::string target = origin_ref(context.target_branch);
-    while (true) {
-        auto published = workspace.is_ancestor("HEAD", target);
-        if (!published) {
-            return published.error();
-        }
-        auto ours = *published ? Result<bool>{false} : is_our_bookkeeping(context, workspace);
-        if (!ours) {
-            return ours.error();
-        }
-        if (!*ours) {
-            break;
-        }
-        if (auto reset = workspace.expect({"reset", "--quiet", "--hard", "HEAD^"}); !reset) {
-            return reset.error();
-        }
+    if (auto taken = take_back_bookkeeping(context, workspace); !taken) {
+        return taken.error();
     }
     // A worker that has merged the target keeps its merge; a rebase would lose how it resolved the conflicts.
     auto on_top = workspace.is_ancestor(target, "HEAD");

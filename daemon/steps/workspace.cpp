@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <system_error>
 
 #include "daemon/process/file_descriptor.h"
@@ -22,9 +23,39 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view block_begin = "# ralph: begin (rewritten by every prepare step)\n";
 constexpr std::string_view block_end = "# ralph: end\n";
+constexpr std::array run_time_paths{"cache/", "lock/", "logs/", "workspaces/", "trust.jsonc"};
 
 std::string git_folder(const Git& workspace) {
     return workspace.directory() + "/.git";
+}
+
+// Where our block begins and ends in the text of .git/info/exclude; both at the end if it is not there.
+std::pair<std::size_t, std::size_t> block_in(std::string_view text) {
+    const std::size_t begin = std::min(text.find(block_begin), text.size());
+    const std::size_t end = text.find(block_end, begin);
+    return {begin, end == std::string_view::npos ? text.size() : end + block_end.size()};
+}
+
+// The paths of the block, but for those that are always there.
+std::vector<std::string> listed_paths(std::string_view block) {
+    std::vector<std::string> paths;
+    std::size_t fixed = run_time_paths.size();
+    block.remove_prefix(std::min(block.size(), block_begin.size()));
+    for (std::size_t end = block.find('\n'); end != std::string_view::npos; end = block.find('\n')) {
+        const std::string_view line = block.substr(0, end);
+        block.remove_prefix(end + 1);
+        if (fixed > 0) {
+            --fixed;
+        } else if (!line.empty() && line.front() == '/') {
+            std::string path;
+            for (std::size_t i = 1; i < line.size(); ++i) {
+                i += line[i] == '\\' && i + 1 < line.size() ? 1 : 0;
+                path += line[i];
+            }
+            paths.push_back(std::move(path));
+        }
+    }
+    return paths;
 }
 
 bool is_lock(const fs::directory_entry& entry) {
@@ -174,6 +205,28 @@ Result<void> clean_working_tree(const Git& workspace) {
     return workspace.expect({"clean", "-fdq"});
 }
 
+Result<void> remove_listed_copies(const Git& workspace) {
+    auto text = read_file(git_folder(workspace) + "/info/exclude");
+    auto known = workspace.output({"ls-files", "-z", "--cached"});
+    if (!text || !known) {
+        return text ? known.error() : text.error();
+    }
+    const std::string content = text->value_or(std::string{});
+    const auto [begin, end] = block_in(content);
+    const auto tracked = split_at_nul(*known);
+    const std::set<std::string_view> kept(tracked.begin(), tracked.end());
+    for (const std::string& path : listed_paths(std::string_view(content).substr(begin, end - begin))) {
+        const auto inside = path_inside(workspace.directory(), path);
+        if (kept.count(path) != 0 || !inside || is_directory(*inside)) {
+            continue;  // a worker put something of its own in its place
+        }
+        if (auto removed = remove_file(*inside); !removed) {
+            return removed;
+        }
+    }
+    return {};
+}
+
 Result<void> write_exclude_block(const Git& workspace, const std::vector<std::string>& paths) {
     const std::string path = git_folder(workspace) + "/info/exclude";
     if (auto made = make_directories(git_folder(workspace) + "/info"); !made) {
@@ -184,16 +237,13 @@ Result<void> write_exclude_block(const Git& workspace, const std::vector<std::st
         return old.error();
     }
     std::string text = old->value_or(std::string{});
-    const std::size_t begin = text.find(block_begin);
-    if (begin != std::string::npos) {
-        const std::size_t end = text.find(block_end, begin);
-        text.erase(begin, end == std::string::npos ? end : end + block_end.size() - begin);
-    }
+    const auto [begin, end] = block_in(text);
+    text.erase(begin, end - begin);
     if (!text.empty() && text.back() != '\n') {
         text += '\n';
     }
     text += block_begin;
-    for (const char* fixed : {"cache/", "lock/", "logs/", "workspaces/", "trust.jsonc"}) {
+    for (const char* fixed : run_time_paths) {
         text += fmt::format("/.ralph/{}\n", fixed);
     }
     for (const std::string& excluded : paths) {

@@ -38,6 +38,10 @@ void remove_stale_locks(const Git& workspace);
 // Removes uncommitted changes and new files that are not ignored.
 [[nodiscard]] core::Result<void> clean_working_tree(const Git& workspace);
 
+// Removes the copies that the last write_exclude_block() lists, as far as no commit and no index has them.
+// Before the list is emptied, lest they be taken for the worker's.
+[[nodiscard]] core::Result<void> remove_listed_copies(const Git& workspace);
+
 // .git/info/exclude: these paths, and what lies under .ralph only at run time, are invisible to `git add -A`.
 // Lines outside our markers stay as they are.
 [[nodiscard]] core::Result<void> write_exclude_block(const Git& workspace,

@@ -146,6 +146,13 @@ int lock(int file, bool wait) {
     return ::flock(file, LOCK_EX | (wait ? 0 : LOCK_NB));
 }
 
+int lock_record(int file) {
+    struct flock whole {};
+    whole.l_type = F_WRLCK;
+    whole.l_whence = SEEK_SET;
+    return ::fcntl(file, F_OFD_SETLK, &whole);
+}
+
 int is_locked_by_another(int file) {
     struct flock query {};
     query.l_type = F_WRLCK;

@@ -45,7 +45,9 @@ int allow_owner_everything(int directory);
 
 // flock: exclusive, not inherited, let go with the last descriptor of this opening.
 [[nodiscard]] int lock(int file, bool wait);
-// Whether an open file description lock (F_OFD_SETLK) of somebody else is on the file: 1, 0, or -1.
+// An open file description lock (F_OFD_SETLK) for writing on the whole file; fails if somebody else has one.
+[[nodiscard]] int lock_record(int file);
+// Whether such a lock of somebody else is on the file: 1, 0, or -1.
 [[nodiscard]] int is_locked_by_another(int file);
 
 }  // namespace ralph::daemon::file_calls

@@ -194,6 +194,27 @@ Result<void> remove_file(const std::string& path) {
     return {};
 }
 
+namespace {
+
+Result<bool> is_there_as(const std::string& path, std::optional<file_calls::Kind> kind) {
+    file_calls::Status status;
+    if (file_calls::status_of_link(path, status) == 0) {
+        return !kind || status.kind == *kind;
+    }
+    return errno == ENOENT || errno == ENOTDIR ? Result<bool>{false}
+                                               : Result<bool>{system_error("stat", path, errno)};
+}
+
+}  // namespace
+
+Result<bool> is_there(const std::string& path) {
+    return is_there_as(path, std::nullopt);
+}
+
+Result<bool> is_directory_there(const std::string& path) {
+    return is_there_as(path, file_calls::Kind::directory);
+}
+
 bool path_exists(const std::string& path) {
     file_calls::Status status;
     return file_calls::status_of_link(path, status) == 0;
@@ -202,6 +223,11 @@ bool path_exists(const std::string& path) {
 bool is_directory(const std::string& path) {
     file_calls::Status status;
     return file_calls::status_of_link(path, status) == 0 && status.kind == file_calls::Kind::directory;
+}
+
+bool is_regular_file(const std::string& path) {
+    file_calls::Status status;
+    return file_calls::status_of_link(path, status) == 0 && status.kind == file_calls::Kind::regular;
 }
 
 Result<std::vector<std::string>> list_directory(const std::string& path) {
@@ -268,6 +294,13 @@ Result<void> FileLock::write(std::string_view content) const {
     }
     if (retry_interrupted([&] { return file_calls::sync(descriptor_.get()); }) != 0) {
         return system_error("sync", path_, errno);
+    }
+    return {};
+}
+
+Result<void> FileLock::show() const {
+    if (retry_interrupted([&] { return file_calls::lock_record(descriptor_.get()); }) != 0) {
+        return system_error("lock", path_, errno);
     }
     return {};
 }

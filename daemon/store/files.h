@@ -48,8 +48,13 @@ using core::Result;
 [[nodiscard]] Result<void> remove_file(const std::string& path);
 [[nodiscard]] Result<void> remove_empty_directory(const std::string& path);
 [[nodiscard]] unsigned long long file_size(const std::string& path);  // in bytes; 0 if it is missing
+// What cannot be asked for is not known to be missing.
+[[nodiscard]] Result<bool> is_there(const std::string& path);
+[[nodiscard]] Result<bool> is_directory_there(const std::string& path);
+// The same for those who can do without the difference: false as well when it cannot be asked for.
 [[nodiscard]] bool path_exists(const std::string& path);
-[[nodiscard]] bool is_directory(const std::string& path);  // not through a symbolic link
+[[nodiscard]] bool is_directory(const std::string& path);     // not through a symbolic link
+[[nodiscard]] bool is_regular_file(const std::string& path);  // the same
 // Names in the directory without "." and "..", sorted; nothing in a directory that does not exist.
 [[nodiscard]] Result<std::vector<std::string>> list_directory(const std::string& path);
 
@@ -70,6 +75,9 @@ class FileLock {
     // The content of the lock file, at most 512 bytes: what the holder says of itself.
     [[nodiscard]] Result<void> write(std::string_view content) const;
 
+    // Lets is_locked() tell that the lock is held, until it is freed: for those who only want to know.
+    [[nodiscard]] Result<void> show() const;
+
     // A child that is given it holds the lock, too, for as long as it lives.
     [[nodiscard]] int descriptor() const { return descriptor_.get(); }
 
@@ -80,8 +88,8 @@ class FileLock {
     std::string path_;
 };
 
-// Whether a shim holds its lock on the file; a missing file is not locked. Asking takes no lock, so that
-// nobody who looks can be in the way of a shim that starts.
+// Whether a shim holds its lock on the file, or somebody a FileLock that is shown; a missing file is not
+// locked. Asking takes no lock, so that nobody who looks can be in the way of one who starts.
 [[nodiscard]] Result<bool> is_locked(const std::string& path);
 
 }  // namespace ralph::daemon

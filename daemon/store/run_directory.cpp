@@ -126,7 +126,11 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     RunView view;
     view.run = run;
     view.directory = directory;
-    view.exists = is_directory(directory);
+    const auto exists = is_directory_there(directory);
+    if (!exists) {
+        return exists.error();
+    }
+    view.exists = *exists;
     // Before the records: a shim writes its exit record first and frees the lock after that.
     auto alive = is_locked(directory + "/lock");
     if (!alive) {
@@ -138,7 +142,11 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     auto worker = read_document(directory + "/worker.json", core::read_process_record);
     auto exit = read_document(directory + "/exit.json", core::read_exit_record);
     auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
-    view.worker_started = path_exists(directory + "/worker.json");
+    const auto worker_started = is_there(directory + "/worker.json");
+    if (!worker_started) {
+        return worker_started.error();
+    }
+    view.worker_started = *worker_started;
     // Without these the run would be taken for one that was lost, or for another, or would run again beside
     // what is left of it; the others are written by steps, or matter only while the shim lives.
     if (!spec || !exit) {
@@ -199,7 +207,11 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
         return runs.error();
     }
     core::RunHistory history;
-    history.workspace_exists = is_directory(workspace);
+    const auto workspace_exists = is_directory_there(workspace);
+    if (!workspace_exists) {
+        return workspace_exists.error();
+    }
+    history.workspace_exists = *workspace_exists;
     const auto settled = settled_number(paths, task_id);
     if (!settled) {
         return settled.error();
@@ -301,7 +313,11 @@ Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec) {
 }
 
 Result<void> settle_runs(const Paths& paths, const std::string& task_id, std::uint32_t number) {
-    if (number == 0 || !is_directory(paths.runs_of(task_id))) {
+    const auto runs_exist = is_directory_there(paths.runs_of(task_id));
+    if (!runs_exist) {
+        return runs_exist.error();
+    }
+    if (number == 0 || !*runs_exist) {
         return {};
     }
     return write_file_durably(paths.settled(task_id), fmt::format("{}\n", number));
@@ -339,22 +355,25 @@ Result<void> finish_removing_runs(const Paths& paths) {
     return {};
 }
 
-Result<std::string> newest_base_sha(const Paths& paths, const std::string& task_id) {
+Result<core::Outcome> newest_preparation(const Paths& paths, const std::string& task_id) {
     const auto runs = runs_of(paths, task_id);
     if (!runs) {
         return runs.error();
     }
     for (auto name = runs->rbegin(); name != runs->rend(); ++name) {
-        if (name->step == core::StepKind::prepare) {
-            const std::string directory = paths.run(task_id, core::Run{name->step, name->number, 1});
-            auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
-            if (!outcome) {
-                return outcome.error();
-            }
-            return *outcome ? (*outcome)->base_sha : std::string{};
+        if (name->step != core::StepKind::prepare) {
+            continue;
+        }
+        const std::string directory = paths.run(task_id, core::Run{name->step, name->number, 1});
+        auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
+        if (!outcome) {
+            return outcome.error();
+        }
+        if (*outcome && !(*outcome)->base_sha.empty()) {
+            return std::move(**outcome);
         }
     }
-    return std::string{};
+    return core::Outcome{};
 }
 
 }  // namespace ralph::daemon

@@ -61,7 +61,7 @@ enum class LeftOver { end, leave };
 // What a crash kept remove_runs from finishing.
 [[nodiscard]] Result<void> finish_removing_runs(const Paths& paths);
 
-// The base that the newest prepare step reported; empty if it did not.
-[[nodiscard]] Result<std::string> newest_base_sha(const Paths& paths, const std::string& task_id);
+// What the newest prepare step said that reported a base; empty if none did.
+[[nodiscard]] Result<core::Outcome> newest_preparation(const Paths& paths, const std::string& task_id);
 
 }  // namespace ralph::daemon

@@ -9,18 +9,8 @@ namespace {
 
 constexpr std::size_t state_limit = 64ULL << 20;
 
-Result<std::string> quarantine(const std::string& path) {
-    for (int number = 1; number < 1000; ++number) {
-        std::string target = fmt::format("{}.quarantine-{}", path, number);
-        if (!path_exists(target)) {
-            if (auto renamed = rename_durably(path, target); !renamed) {
-                return renamed.error();
-            }
-            return target;
-        }
-    }
-    return Error{fmt::format("{}: a thousand unreadable states are kept here", path),
-                 "remove the oldest ones"};
+std::string folder_of(const std::string& path) {
+    return path.substr(0, path.rfind('/'));
 }
 
 Result<core::ParallelState> understand(std::string text, const std::string& path) {
@@ -28,10 +18,72 @@ Result<core::ParallelState> understand(std::string text, const std::string& path
     if (!document) {
         return document.error();
     }
-    return core::read_state(*document);
+    auto state = core::read_state(*document);
+    if (state && state->schema_version > core::state_schema_version) {
+        return document->error_at(
+            "schema_version",
+            fmt::format("is {}, written by a newer version; this ralph knows versions up to {}",
+                        state->schema_version, core::state_schema_version));
+    }
+    return state;
+}
+
+// What is under a state's name. A file that cannot be read now (no descriptor left, an I/O error) may well be
+// whole: that is an error, and no reason to do without it. A folder or a link that leads nowhere is broken.
+struct Generation {
+    std::optional<core::ParallelState> state;
+    std::optional<Error> broken;  // neither: there is none
+};
+
+Result<Generation> look_at(const std::string& path) {
+    auto text = read_file(path, state_limit);
+    if (!text) {
+        return is_regular_file(path) ? Result<Generation>{text.error()}
+                                     : Result<Generation>{Generation{std::nullopt, text.error()}};
+    }
+    if (!*text) {
+        return Generation{};
+    }
+    auto state = understand(std::move(**text), path);
+    return state ? Generation{std::move(*state), std::nullopt} : Generation{std::nullopt, state.error()};
+}
+
+// The state is whole, or there is none yet; it stays as it is.
+Result<LoadedState> with_previous_checked(const Paths& paths, std::optional<core::ParallelState> state) {
+    const auto previous = look_at(paths.previous_state());
+    if (!previous || !previous->broken) {
+        return previous ? Result<LoadedState>{LoadedState{std::move(state), ""}} : previous.error();
+    }
+    auto kept = quarantine(paths.previous_state());
+    auto removed =
+        kept && path_exists(paths.previous_state()) ? remove_file(paths.previous_state()) : Result<void>{};
+    if (!kept || !removed) {
+        return kept ? removed.error() : kept.error();
+    }
+    return LoadedState{std::move(state), fmt::format("{}; it is kept as {} and was not needed",
+                                                     previous->broken->message, *kept)};
 }
 
 }  // namespace
+
+Result<std::string> quarantine(const std::string& path) {
+    for (int number = 1; number < 1000; ++number) {
+        std::string target = fmt::format("{}.quarantine-{}", path, number);
+        if (path_exists(target)) {
+            continue;
+        }
+        if (const auto linked = link_file(path, target); linked && *linked) {
+            if (auto synced = sync_directory(folder_of(path)); !synced) {
+                return synced.error();
+            }
+        } else if (auto renamed = rename_durably(path, target); !renamed) {  // no hard links there
+            return renamed.error();
+        }
+        return target;
+    }
+    return Error{fmt::format("{}: a thousand unreadable states are kept here", path),
+                 "remove the oldest ones"};
+}
 
 Result<std::optional<core::ParallelState>> read_state_file(const std::string& path) {
     auto text = read_file(path, state_limit);
@@ -48,32 +100,34 @@ Result<std::optional<core::ParallelState>> read_state_file(const std::string& pa
     return std::optional(std::move(*state));
 }
 
-// A file that cannot be read now (no descriptor left, an I/O error) may well be whole: that is no reason to
-// do without it.
 Result<LoadedState> load_state(const Paths& paths) {
-    auto text = read_file(paths.state(), state_limit);
-    if (!text) {
-        return text.error();
+    auto current = look_at(paths.state());
+    if (!current) {
+        return current.error();
     }
-    if (!*text) {
-        return LoadedState{};
+    if (!current->broken) {
+        return with_previous_checked(paths, std::move(current->state));
     }
-    auto current = understand(std::move(**text), paths.state());
-    if (current) {
-        return LoadedState{std::move(*current), ""};
+    auto previous = look_at(paths.previous_state());
+    if (!previous) {
+        return previous.error();
     }
-    auto previous = read_state_file(paths.previous_state());
-    if (!previous || !*previous) {
-        return Error{fmt::format("{}; there is no whole previous generation", current.error().message),
-                     "mend the file, or move it away if you are sure that no worker runs"};
+    if (!previous->state) {
+        return Error{fmt::format("{}; there is no whole previous generation, so nothing is started",
+                                 current->broken->message),
+                     "run `ralph doctor`"};
     }
     auto kept = quarantine(paths.state());
     if (!kept) {
         return kept.error();
     }
-    return LoadedState{std::move(*previous),
+    // At once: without a state the next start would take this for a new beginning.
+    if (auto restored = write_file_durably(paths.state(), core::state_text(*previous->state)); !restored) {
+        return restored.error();
+    }
+    return LoadedState{std::move(*previous->state),
                        fmt::format("{}; it is kept as {}, and the previous generation is used",
-                                   current.error().message, *kept)};
+                                   current->broken->message, *kept)};
 }
 
 Result<void> save_state(const Paths& paths, const std::string& text) {

@@ -32,14 +32,20 @@ bool holder_is_dead(const Paths& paths) {
     return owner && !process_exists(owner->pid);
 }
 
+// A `retry` or a `doctor --fix`, which hold the lock without showing it.
+bool is_no_supervisor(const Paths& paths) {
+    const auto shown = is_locked(paths.supervisor_lock());
+    return shown && !*shown;
+}
+
 // A supervisor that was killed while it started a child leaves the lock to that child until it executes its
-// program, some milliseconds later. The kernel offers no wait for a lock with an end, so it is asked again a
-// few times, and only when the holder on record is dead.
+// program, some milliseconds later; a command that changes the state holds it for a moment. The kernel offers
+// no wait for a lock with an end, so it is asked again a few times, and only when no supervisor holds it.
 Result<std::optional<FileLock>> acquire_patiently(const Paths& paths) {
     constexpr int tries = 100;
     constexpr std::chrono::milliseconds pause{20};
     auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
-    for (int i = 0; i < tries && lock && !*lock && holder_is_dead(paths); ++i) {
+    for (int i = 0; i < tries && lock && !*lock && (holder_is_dead(paths) || is_no_supervisor(paths)); ++i) {
         pause_for(pause);
         lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
     }
@@ -60,6 +66,9 @@ Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::st
                                 owner->started_at)
                   : fmt::format("another ralph supervises {}", paths.root),
             "look at it with `ralph run parallel status`, or ask it to finish with `ralph queue stop`"};
+    }
+    if (auto shown = (*lock)->show(); !shown) {
+        return shown.error();
     }
     const std::string content = read_content(paths);
     auto predecessor = parse_queue_lock_owner(content);
@@ -82,11 +91,8 @@ Result<void> SupervisorLock::end_session() const {
 }
 
 std::optional<QueueLockOwner> living_supervisor(const Paths& paths) {
-    if (!path_exists(paths.supervisor_lock())) {
-        return std::nullopt;
-    }
-    auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
-    if (!lock || *lock) {
+    const auto held = is_locked(paths.supervisor_lock());
+    if (!held || !*held) {
         return std::nullopt;
     }
     return parse_queue_lock_owner(read_content(paths)).value_or(QueueLockOwner{});

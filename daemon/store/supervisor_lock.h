@@ -37,7 +37,8 @@ class SupervisorLock {
     std::optional<QueueLockOwner> predecessor_;
 };
 
-// Who holds the supervisor's lock now, for messages; nothing if nobody does.
+// Who holds the supervisor's lock now, for messages; nothing if nobody does. Asking takes no lock, so that it
+// cannot be in the way of a supervisor that starts.
 [[nodiscard]] std::optional<QueueLockOwner> living_supervisor(const Paths& paths);
 
 }  // namespace ralph::daemon

@@ -85,12 +85,7 @@ std::vector<LiveRun> live_runs(const daemon::Paths& paths) {
             if (!view || !view->shim_alive || !view->shim || !view->spec) {
                 continue;
             }
-            LiveRun run{task, view->run, view->spec->run_id, *view->shim, std::nullopt};
-            auto text =
-                core::JsonDocument::parse(tests::Project::read(directory + "/worker.json"), "worker.json");
-            if (auto leader = text ? core::read_process_identity(*text) : text.error(); leader) {
-                run.leader = *leader;
-            }
+            LiveRun run{task, view->run, view->spec->run_id, *view->shim, view->worker};
             found.push_back(std::move(run));
         }
     }

@@ -1,7 +1,11 @@
 // ralph-crash: kill a process of ralph at every system call that writes, start again, and see that nothing
 // shows.
 //
-//   ralph-crash --role supervisor|shim|integrate|prepare|checkout [--from N] [--to N] [--every N]
+//   ralph-crash --role supervisor|shim|integrate|prepare|checkout [--from N] [--to N] [--every N] [--again
+//   yes]
+//
+// With --again the supervisor that recovers is killed, too, at a point that changes with N, before a third
+// one ends the work.
 //
 // Each point is a run of its own: a fresh project with a task that lands, one that fails and one that ends
 // blocked by a conflict; one process of the role is killed before its n-th call of the write class; a killed
@@ -122,7 +126,13 @@ struct Options {
     int from = 1;
     int to = 1'000'000;
     int every = 1;
+    bool again = false;
 };
+
+// Which call of the second supervisor is its last; spread over its start, where recovery is.
+int second_point(int first) {
+    return 1 + (first * 13) % 90;
+}
 
 // False when the role makes fewer calls than n.
 bool check_point(const Options& options, int n, int& failures) {
@@ -139,11 +149,20 @@ bool check_point(const Options& options, int n, int& failures) {
     std::string second;
     // A supervisor that was killed when its session was over had finished; a second run is a new try of what
     // failed.
-    const bool session_over =
-        Project::read(project.paths().supervisor_lock()).find("pid") == std::string::npos;
+    const auto is_over = [&] {
+        return Project::read(project.paths().supervisor_lock()).find("pid") == std::string::npos;
+    };
+    bool session_over = is_over();
+    if (options.again && !session_over) {
+        const auto recovering =
+            ralph::tests::run_and_kill(command, project.environment(), project.root(),
+                                       project.outside("second.log"), Role::supervisor, second_point(n));
+        session_over = recovering.killed && is_over();
+        second = Project::read(project.outside("second.log"));
+    }
     if (options.role == Role::supervisor) {
         const auto end = project.ralph({"run", "--parallel", "3"});
-        second = end.errors;
+        second += end.errors;
     }
     const auto different = differences(project, options.role != Role::shim && !session_over);
     if (!different.empty()) {
@@ -214,11 +233,12 @@ int main(int argc, char** argv) {
             options.to = number(argv[i + 1]);
         } else if (option == "--every") {
             options.every = std::max(1, number(argv[i + 1]));
+        } else if (option == "--again" && std::string(argv[i + 1]) == "yes") {
+            options.again = true;
         } else {
-            std::fprintf(
-                stderr,
-                "usage: ralph-crash --role supervisor|shim|integrate|prepare|checkout [--from N] [--to N] "
-                "[--every N]\n");
+            std::fprintf(stderr,
+                         "usage: ralph-crash --role supervisor|shim|integrate|prepare|checkout [--from N] "
+                         "[--to N] [--every N] [--again yes]\n");
             return 2;
         }
     }

@@ -16,6 +16,11 @@ int fail(int error) {
     return -1;
 }
 
+void let_go(Node& node, int descriptor) {
+    node.flock_holder = node.flock_holder == descriptor ? -1 : node.flock_holder;
+    node.record_holder = node.record_holder == descriptor ? -1 : node.record_holder;
+}
+
 }  // namespace
 
 Disk::Disk() : root_(std::make_shared<Node>()), next_descriptor_(first_descriptor) {
@@ -109,9 +114,7 @@ int Disk::open_below(int parent, const std::string& name) {
 void Disk::close(int descriptor) {
     const auto found = opened_.find(descriptor);
     if (found != opened_.end()) {
-        if (found->second.node->flock_holder == descriptor) {
-            found->second.node->flock_holder = -1;
-        }
+        let_go(*found->second.node, descriptor);
         opened_.erase(found);
     }
 }
@@ -325,6 +328,18 @@ int Disk::lock(int descriptor) {
     return 0;
 }
 
+int Disk::lock_record(int descriptor) {
+    const NodePointer node = node_of(descriptor);
+    if (!node) {
+        return fail(EBADF);
+    }
+    if (node->record_holder >= 0 && node->record_holder != descriptor) {
+        return fail(EAGAIN);
+    }
+    node->record_holder = descriptor;
+    return 0;
+}
+
 void Disk::put_directory(const std::string& path) {
     if (find(path)) {
         return;
@@ -390,9 +405,7 @@ const std::string* Disk::durable_content(std::string_view path) const {
 
 void Disk::supervisor_died() {
     for (const auto& [descriptor, file] : opened_) {
-        if (file.node->flock_holder == descriptor) {
-            file.node->flock_holder = -1;
-        }
+        let_go(*file.node, descriptor);
     }
     opened_.clear();
 }
@@ -455,6 +468,7 @@ void Disk::lose_power(sim::Random& random) {
     for (Node* const file : files) {
         file->held_by_shim = false;
         file->flock_holder = -1;
+        file->record_holder = -1;
         if (file->content == file->durable_content) {
             continue;
         }

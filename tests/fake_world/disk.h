@@ -22,6 +22,7 @@ struct Node {
     std::string content;
     std::string durable_content;
     int flock_holder = -1;      // the descriptor
+    int record_holder = -1;     // the same, of the open file description lock
     bool held_by_shim = false;  // the open file description lock
 
     using Entries = std::map<std::string, std::shared_ptr<Node>, std::less<>>;
@@ -82,6 +83,7 @@ class Disk {
     int unlink(const NodePointer& parent, const std::string& name, const std::string& path, bool directory);
     int unlink(const std::string& path, bool directory);
     int lock(int descriptor);
+    int lock_record(int descriptor);
 
     [[nodiscard]] NodePointer node_of(int descriptor) const;
     [[nodiscard]] NodePointer find(std::string_view path) const;

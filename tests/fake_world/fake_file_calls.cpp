@@ -136,10 +136,15 @@ int lock(int file, bool /*wait*/) {
     return unless_dead([&] { return disk().lock(file); });
 }
 
+int lock_record(int file) {
+    return unless_dead([&] { return disk().lock_record(file); });
+}
+
 int is_locked_by_another(int file) {
     return unless_dead([&] {
         const fake::NodePointer node = disk().node_of(file);
-        return node && node->held_by_shim ? 1 : 0;
+        return node && (node->held_by_shim || (node->record_holder >= 0 && node->record_holder != file)) ? 1
+                                                                                                         : 0;
     });
 }
 

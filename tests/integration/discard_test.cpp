@@ -2,7 +2,11 @@
 
 #include <filesystem>
 
+#include "daemon/clock.h"
+#include "daemon/steps/bookkeeping.h"
+#include "daemon/steps/set_aside.h"
 #include "daemon/steps/steps.h"
+#include "daemon/steps/workspace.h"
 #include "tests/support/git_fixture.h"
 
 using namespace ralph;
@@ -87,4 +91,52 @@ TEST_CASE("kept work is deleted when its retention has ended, counted from when 
     CHECK(fixture.kept_refs("RQ-0008").size() == 1);
     REQUIRE(fixture.kept_refs().size() == 1);
     CHECK(fixture.git(fixture.root(), {"rev-parse", "refs/ralph/kept/RQ-0001/1^"}) == old);
+}
+
+TEST_CASE("what was set aside goes when its retention has ended, and what git can read of it is kept") {
+    const GitFixture fixture;
+    const std::string root = fixture.workspaces();
+    for (const char* name : {"usable", "nested", "unreadable"}) {
+        REQUIRE(run_prepare_step(fixture.context()) == 0);
+        GitFixture::write(fixture.workspace() + "/work.txt", std::string(name) + "\n");
+        if (std::string_view(name) == "nested") {
+            fs::copy(fixture.colleague(), fixture.workspace() + "/inner", fs::copy_options::recursive);
+        }
+        if (std::string_view(name) == "unreadable") {
+            GitFixture::write(fixture.workspace() + "/.git/HEAD", "");
+        }
+        REQUIRE(daemon::set_workspace_aside(fixture.context().settings, "RQ-0001").has_value());
+    }
+    GitFixture::write(root + "/.RQ-0002.discarded/half", "removed\n");
+    GitFixture::write(root + "/.RQ-0002.preparing/half", "made\n");
+    GitFixture::write(root + "/.no-task-of-ours", "somebody's\n");
+    const auto settings = fixture.context().settings;
+    REQUIRE(daemon::list_set_aside(settings)->size() == 5);
+    const auto young = daemon::prune_set_aside(settings, daemon::wall_clock());
+    REQUIRE(young.has_value());
+    CHECK(young->removed.empty());
+    CHECK(daemon::list_set_aside(settings)->size() == 5);
+
+    const auto old = daemon::prune_set_aside(settings, daemon::wall_clock() + std::chrono::hours(24 * 15));
+    REQUIRE(old.has_value());
+    CHECK(old->removed.size() == 4);
+    CHECK(old->made == std::vector<std::string>{"refs/ralph/kept/RQ-0001/1"});
+    CHECK(fixture.git(fixture.root(), {"show", "refs/ralph/kept/RQ-0001/1:work.txt"}) == "usable");
+    REQUIRE(old->stayed.size() == 1);
+    CHECK(old->stayed.front().find("git repository of its own") != std::string::npos);
+    CHECK(GitFixture::read(root + "/.RQ-0001.broken-2/work.txt") == "nested\n");
+    CHECK(daemon::list_set_aside(settings)->size() == 1);
+    CHECK(GitFixture::exists(root + "/.no-task-of-ours"));
+}
+
+TEST_CASE("every discard looks for what was set aside long ago") {
+    const GitFixture fixture;
+    GitFixture::write(fixture.workspaces() + "/.RQ-0009.broken-1/work", "nobody's any more\n");
+    auto context = fixture.context();
+    CHECK(run_discard_step(context) == 0);
+    CHECK(GitFixture::exists(fixture.workspaces() + "/.RQ-0009.broken-1"));
+    context.settings.supervisor.kept_work_retention = std::chrono::seconds{-10};
+    CHECK(run_discard_step(context) == 0);
+    CHECK_FALSE(GitFixture::exists(fixture.workspaces() + "/.RQ-0009.broken-1"));
+    CHECK(fixture.outcome().note.find(".RQ-0009.broken-1 was set aside long ago") != std::string::npos);
 }

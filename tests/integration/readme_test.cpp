@@ -95,6 +95,11 @@ TEST_CASE("every command of the README explains itself") {
                                                {"run", "loop"},
                                                {"run", "parallel", "status"},
                                                {"run", "parallel", "retry"},
+                                               {"kept", "list"},
+                                               {"kept", "show"},
+                                               {"kept", "restore"},
+                                               {"kept", "prune"},
+                                               {"doctor"},
                                                {"demo"}}) {
         std::string written = "`ralph";
         auto arguments = command;

@@ -147,18 +147,22 @@ TEST_CASE("a blocked task that was resolved by hand lands after a retry, without
     CHECK(Project::read(project.outside("ledger")) == "run\n");
 }
 
-TEST_CASE("a failed task runs again after a retry, from a fresh base, and what it left is kept") {
+TEST_CASE("a failed task runs again after a retry, goes on from what it left, and that is kept, too") {
     Project project;
     const std::string id =
-        project.add("second time lucky", "echo attempt $RALPH_ATTEMPT >> '" + project.outside("ledger") +
+        project.add("second time lucky", "echo attempt $RALPH_ATTEMPT from \"$RALPH_KEPT\" >> '" +
+                                             project.outside("ledger") + "'; cat half.txt >> '" +
+                                             project.outside("ledger") +
                                              "'; echo half > half.txt; [ $RALPH_ATTEMPT = 2 ]");
     project.commit_and_push();
     REQUIRE(project.ralph({"run", "--parallel"}).status == 3);
     CHECK(project.ralph({"run", "parallel", "retry", "--task", id}).status == 0);
     CHECK(project.ralph({"run", "parallel", "retry", "--task", id}).status == 1);  // it is running now
     CHECK(project.ralph({"run", "--parallel"}).status == 0);
-    CHECK(Project::read(project.outside("ledger")) == "attempt 1\nattempt 2\n");
-    CHECK(project.git(project.root(), {"show", "refs/ralph/kept/" + id + "/1:half.txt"}) == "half\n");
+    const std::string kept = "refs/ralph/kept/" + id + "/1";
+    CHECK(Project::read(project.outside("ledger")) == "attempt 1 from \nattempt 2 from " + kept + "\nhalf\n");
+    CHECK(project.git(project.root(), {"show", kept + ":half.txt"}) == "half\n");
+    CHECK(project.git(project.remote(), {"show", "main:half.txt"}) == "half\n");
 }
 
 TEST_CASE("a retry reaches a running supervisor") {

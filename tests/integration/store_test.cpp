@@ -1,11 +1,15 @@
 // Files, locks and the state on a real disk.
 #include <doctest/doctest.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "core/state_codec.h"
 #include "daemon/paths.h"
@@ -144,7 +148,8 @@ TEST_CASE("an unreadable state is kept aside and the previous generation used") 
     const Paths paths = repository(folder);
     const std::string whole = ralph::core::state_text(state_named("whole"));
     for (const std::string& broken : {std::string(), whole.substr(0, whole.size() / 2), std::string("[]"),
-                                      std::string(R"({"schema_version": "3"})"), std::string("\0\0\0", 3)}) {
+                                      std::string(R"({"schema_version": "3"})"),
+                                      std::string(R"({"schema_version": 4})"), std::string("\0\0\0", 3)}) {
         fs::remove_all(paths.parallel());
         put(paths.previous_state(), whole);
         put(paths.state(), broken);
@@ -153,7 +158,25 @@ TEST_CASE("an unreadable state is kept aside and the previous generation used") 
         CHECK(loaded->state->target_branch == "whole");
         CHECK(loaded->warning.find("state.json.quarantine-1") != std::string::npos);
         CHECK(get(paths.state() + ".quarantine-1") == broken);
+        CHECK(get(paths.state()) == whole);  // there is no moment without a state
     }
+}
+
+TEST_CASE("an unreadable previous generation is kept aside before a save would write over it") {
+    const TemporaryDirectory folder;
+    const Paths paths = repository(folder);
+    const std::string whole = ralph::core::state_text(state_named("whole"));
+    put(paths.previous_state(), "{");
+    SUBCASE("with a state") {
+        put(paths.state(), whole);
+    }
+    SUBCASE("without one") {}
+    const auto loaded = load_state(paths);
+    REQUIRE(loaded.has_value());
+    CHECK(loaded->warning.find("state.prev.json.quarantine-1") != std::string::npos);
+    CHECK(get(paths.previous_state() + ".quarantine-1") == "{");
+    CHECK(!fs::exists(paths.previous_state()));
+    CHECK(fs::exists(paths.state()) == loaded->state.has_value());
 }
 
 TEST_CASE("two unreadable generations stop everything and stay where they are") {
@@ -164,6 +187,7 @@ TEST_CASE("two unreadable generations stop everything and stay where they are") 
     const auto loaded = load_state(paths);
     REQUIRE(!loaded);
     CHECK(loaded.error().message.find("state.json:1:1") != std::string::npos);
+    CHECK(loaded.error().remedy == "run `ralph doctor`");
     CHECK(get(paths.state()) == "{");
     CHECK(get(paths.previous_state()).empty());
 }
@@ -183,6 +207,45 @@ TEST_CASE("one supervisor per repository, and the second is told who the first i
     const auto second = SupervisorLock::acquire(paths, now);
     REQUIRE(!second);
     CHECK(second.error().message.find("pid " + std::to_string(::getpid())) != std::string::npos);
+    CHECK(living_supervisor(paths)->pid == ::getpid());
+}
+
+TEST_CASE("asking whether a supervisor lives takes no lock, so that it is in nobody's way") {
+    const TemporaryDirectory folder;
+    const Paths paths = repository(folder);
+    put(paths.supervisor_lock(), "");
+    std::atomic<bool> done = false;
+    std::atomic<int> asked = 0;
+    std::thread asker([&] {
+        while (!done) {
+            static_cast<void>(living_supervisor(paths));
+            ++asked;
+        }
+    });
+    while (asked < 20'000) {
+        const auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
+        CHECK((lock && *lock));
+    }
+    done = true;
+    asker.join();
+}
+
+TEST_CASE("a command that holds the lock for a moment is no supervisor, and a start waits for it") {
+    const TemporaryDirectory folder;
+    const Paths paths = repository(folder);
+    auto command = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
+    REQUIRE((command && *command));
+    CHECK(!living_supervisor(paths).has_value());
+    const FileDescriptor opened(::inotify_init1(IN_CLOEXEC));
+    REQUIRE(::inotify_add_watch(opened.get(), paths.supervisor_lock().c_str(), IN_CLOSE) >= 0);
+    std::thread ends([&] {
+        std::array<char, 4096> event{};
+        static_cast<void>(::read(opened.get(), event.data(), event.size()));  // the start has tried once
+        command->reset();
+    });
+    const auto lock = SupervisorLock::acquire(paths, now);
+    ends.join();
+    CHECK(lock.has_value());
     CHECK(living_supervisor(paths)->pid == ::getpid());
 }
 

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -71,6 +72,9 @@ int main(int count, char** values) {
         return 2;
     }
     std::signal(SIGABRT, on_abort);
+    // What the supervisor would hand to its workers: the same everywhere, and short.
+    ::clearenv();
+    ::setenv("PATH", "/usr/bin:/bin", 1);
     set_up_log(arguments->trace);
     const auto begun = std::chrono::steady_clock::now();
     std::uint64_t turns = 0;

@@ -15,7 +15,7 @@ namespace ralph::sim {
 namespace {
 
 constexpr std::uint32_t most_turns = 60'000;
-constexpr std::uint32_t most_lives = 120;
+constexpr std::uint32_t most_lives = 60;
 constexpr const char* root = "/repo";
 
 std::optional<core::ParallelState> understand(const std::string& text) {
@@ -44,7 +44,7 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace)
     shims_.hazards.start_fails = random_.chance(30) ? 30 : 3;
     shims_.hazards.lost = random_.chance(30) ? 30 : 4;
     shims_.hazards.fails = random_.chance(50) ? 25 : 5;
-    misfortunes_left_ = random_.below(20);
+    misfortunes_left_ = random_.below(12);
     weather_.fault_in = random_.chance(40) ? 50 + random_.below(400) : 0;
     weather_.crash_in = random_.chance(60) ? 100 + random_.below(900) : 0;
     weather_.power_fails = random_.chance(25);
@@ -312,7 +312,7 @@ fake::Fault Simulation::disk_trouble(fake::Operation operation) {
         case Operation::lock:
             return {EINTR, false};
         case Operation::status:
-            return {};
+            return {random_.chance(50) ? EIO : 0, false};
     }
     return {};
 }

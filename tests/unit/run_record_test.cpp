@@ -255,6 +255,20 @@ TEST_CASE("run_record: an outcome") {
           std::string::npos);
 }
 
+TEST_CASE("run_record: texts with bytes that are no UTF-8 can be read back") {
+    const std::string text = "\xC3\xA9 and \xE9 and \xF0\x9F\x92 and\n\x80";
+    const Outcome again = must_read(read_outcome, outcome_text({text, text, "", "", "refs/x"}));
+    CHECK(again.summary == "\xC3\xA9 and \\xe9 and \\xf0\\x9f\\x92 and | \\x80");
+    CHECK(again.note == again.summary);
+    CHECK(again.kept == "refs/x");
+    CHECK(must_read(read_block_marker, block_marker_text({"T1", text, 1, 2, "g"})).reason == again.summary);
+    RunSpec spec;  // a path may hold any byte, and is not for people
+    spec.working_directory = "/home/\xE9/project";
+    spec.task_id = "T1";
+    spec.run_id = "1";
+    CHECK(must_read(read_run_spec, run_spec_text(spec)).working_directory == "/home/\xEF\xBF\xBD/project");
+}
+
 TEST_CASE("run_record: a block marker") {
     const BlockMarker marker{"T1", "r", 4, 5, "g"};
     CHECK(block_marker_text(marker) ==

@@ -1,0 +1,153 @@
+// doctor: what is wrong here, what it means, what to do.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "daemon/cli/common.h"
+#include "daemon/clock.h"
+#include "daemon/doctor/examination.h"
+
+namespace ralph::daemon {
+namespace {
+
+namespace json = boost::json;
+
+constexpr int exit_something_wrong = 4;
+
+// What --fix did about one finding.
+struct Mended {
+    std::string title;
+    std::string place;
+    bool done = false;
+    std::string text;  // what was done, or why not
+};
+
+std::string paragraph(const Finding& finding) {
+    std::string text = core::printable(finding.title) + "\n";
+    const auto line = [&text](std::string_view name, const std::string& value) {
+        if (!value.empty()) {
+            text += fmt::format("  {:<8}{}\n", name, core::printable(value));
+        }
+    };
+    line("where", finding.place);
+    line("means", finding.meaning);
+    line("do", finding.advice);
+    line("--fix", finding.mend ? finding.remedy : std::string("does nothing about it"));
+    return text + "\n";
+}
+
+bool is_wrong(const Finding& finding) {
+    return finding.severity == Severity::wrong;
+}
+
+std::string report_text(const std::vector<Finding>& findings, const std::vector<Mended>& mended) {
+    std::string text;
+    for (const Mended& each : mended) {
+        text += core::printable(fmt::format("{}: {} ({})", each.done ? "mended" : "could not be mended",
+                                            each.title, each.place)) +
+                "\n  " + core::printable(each.text) + "\n\n";
+    }
+    for (const Finding& finding : findings) {
+        text += paragraph(finding);
+    }
+    const auto wrong = std::count_if(findings.begin(), findings.end(), is_wrong);
+    if (wrong == 0) {
+        return text + "Nothing is wrong.\n";
+    }
+    return text + fmt::format("{} {} wrong.\n", wrong, wrong == 1 ? "thing is" : "things are");
+}
+
+std::string report_document(const std::vector<Finding>& findings, const std::vector<Mended>& mended) {
+    json::array all;
+    for (const Finding& finding : findings) {
+        json::object object;
+        object["kind"] = finding.kind;
+        object["severity"] = to_string(finding.severity);
+        object["title"] = finding.title;
+        object["place"] = finding.place;
+        object["meaning"] = finding.meaning;
+        object["advice"] = finding.advice;
+        object["fixable"] = finding.mend != nullptr;
+        if (finding.mend) {
+            object["fix"] = finding.remedy;
+        }
+        all.push_back(std::move(object));
+    }
+    json::array done;
+    for (const Mended& each : mended) {
+        json::object object;
+        object["title"] = each.title;
+        object["place"] = each.place;
+        object["done"] = each.done;
+        object["text"] = each.text;
+        done.push_back(std::move(object));
+    }
+    json::object document;
+    document["version"] = 1;
+    document["findings"] = std::move(all);
+    document["mended"] = std::move(done);
+    return core::canonical_json(document) + "\n";
+}
+
+Result<std::vector<Mended>> mend(const std::string& root) {
+    const Paths paths{root};
+    const auto refusal = [](const std::string& who) {
+        return Error{fmt::format("nothing is mended while {}", who),
+                     "ask it to finish with `ralph queue stop`, then run `ralph doctor --fix`"};
+    };
+    if (auto made = make_directories(paths.parallel()); !made) {
+        return made.error();
+    }
+    // Not shown as a supervisor's: one that starts meanwhile waits for a moment.
+    const auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
+    if (!lock) {
+        return lock.error();
+    }
+    Examination examination = examine(root, wall_clock());
+    if (!*lock) {
+        return examination.supervisor
+                   ? refusal(fmt::format("the supervisor {} runs (since {})", examination.supervisor->pid,
+                                         examination.supervisor->started_at))
+                   : refusal("another command changes the state");
+    }
+    // A state is made anew from the runs, so these come first.
+    std::stable_partition(examination.findings.begin(), examination.findings.end(),
+                          [](const Finding& finding) { return finding.kind == "run_unreadable"; });
+    std::vector<Mended> all;
+    for (const Finding& finding : examination.findings) {
+        if (finding.mend) {
+            const auto done = finding.mend();
+            all.push_back(
+                {finding.title, finding.place, done.has_value(), done ? *done : done.error().line()});
+        }
+    }
+    return all;
+}
+
+}  // namespace
+
+int consult_doctor(const CommonArguments& common, bool fix, bool as_json) {
+    const auto root = find_repository(common.repository);
+    if (!root) {
+        return report_error(root.error());
+    }
+    std::vector<Mended> mended;
+    if (fix) {
+        auto done = mend(*root);
+        if (!done) {
+            return report_error(done.error());
+        }
+        mended = std::move(*done);
+    }
+    const Examination examination = examine(*root, wall_clock());
+    const std::vector<Finding>& findings = examination.findings;
+    const int told = print(as_json ? report_document(findings, mended) : report_text(findings, mended));
+    if (told != 0) {
+        return told;
+    }
+    return std::any_of(findings.begin(), findings.end(), is_wrong) ? exit_something_wrong : 0;
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,292 @@
+// kept list, show, restore, prune: work that was kept when its workspace was reused or removed.
+#include <fmt/format.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <utility>
+
+#include "core/queue_validation.h"
+#include "daemon/cli/common.h"
+#include "daemon/clock.h"
+#include "daemon/steps/kept_refs.h"
+#include "daemon/steps/set_aside.h"
+
+namespace ralph::daemon {
+namespace {
+
+namespace json = boost::json;
+using core::Error;
+using core::Result;
+
+constexpr const char* nothing_kept =
+    "nothing is kept\n"
+    "What the workspace of a task holds and origin does not have is kept here before the workspace is used\n"
+    "again or removed, and the next attempt at the task goes on from it.\n";
+
+// "2026-02-20 12:30"
+std::string day_and_minute(core::Instant instant) {
+    std::string text = core::format_rfc3339(instant).substr(0, 16);
+    text[10] = ' ';
+    return text;
+}
+
+struct Described {
+    KeptRef ref;
+    KeptSummary summary;
+    core::Instant until;
+};
+
+Result<Described> describe(const Settings& settings, const Git& repository, KeptRef ref) {
+    auto summary = summarize_kept(repository, ref);
+    if (!summary) {
+        return summary.error();
+    }
+    const core::Instant until = kept_until(settings, ref);
+    return Described{std::move(ref), std::move(*summary), until};
+}
+
+std::string commits_text(const KeptSummary& summary) {
+    return fmt::format("{}{}", summary.commits, summary.has_uncommitted ? " + changes" : "");
+}
+
+json::object document_of(const Described& kept, core::Instant now) {
+    json::object object;
+    object["task_id"] = kept.ref.task_id;
+    object["number"] = kept.ref.number;
+    object["ref"] = kept.ref.name;
+    object["object"] = kept.ref.object;
+    object["kept_at"] = core::format_rfc3339(kept.ref.kept_at());
+    object["age_seconds"] =
+        std::chrono::duration_cast<std::chrono::seconds>(now - kept.ref.kept_at()).count();
+    object["prune_after"] = core::format_rfc3339(kept.until);
+    object["base"] = kept.summary.base;
+    object["commits"] = kept.summary.commits;
+    object["uncommitted"] = kept.summary.has_uncommitted;
+    object["files"] = kept.summary.files;
+    object["side"] = kept.ref.is_side;
+    object["landed"] = kept.ref.is_landed;
+    return object;
+}
+
+std::string note_on(const KeptRef& ref) {
+    return ref.is_landed ? "landed since" : ref.is_side ? "side branch or stash" : "";
+}
+
+std::string list_text(const std::vector<Described>& all, core::Instant now) {
+    if (all.empty()) {
+        return nothing_kept;
+    }
+    std::vector<std::vector<std::string>> rows{
+        {"KEPT", "WHEN (UTC)", "AGE", "COMMITS", "FILES", "PRUNED AFTER", "NOTE"}};
+    for (const Described& kept : all) {
+        rows.push_back({fmt::format("{}/{}", kept.ref.task_id, kept.ref.number),
+                        day_and_minute(kept.ref.kept_at()), rough_age(now - kept.ref.kept_at()),
+                        commits_text(kept.summary), std::to_string(kept.summary.files),
+                        day_and_minute(kept.until), note_on(kept.ref)});
+    }
+    return text_table(rows) + "\nLook at one with `ralph kept show TASK/N`.\n";
+}
+
+// Every line printable, the lines kept.
+std::string printable_lines(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+        const std::size_t end = text.find('\n');
+        out += core::printable(text.substr(0, end)) + "\n";
+        text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
+    }
+    return out;
+}
+
+Result<std::string> show_text(const Settings& settings, const std::string& name, bool patch) {
+    const Git repository(settings.paths.root);
+    auto ref = find_kept(repository, name);
+    if (!ref) {
+        return ref.error();
+    }
+    auto kept = describe(settings, repository, std::move(*ref));
+    if (!kept) {
+        return kept.error();
+    }
+    const std::string& base = kept->summary.base;
+    auto log = repository.output({"log", "--no-show-signature", "--no-color", "--date=iso-strict",
+                                  "--format=%h %ad %an: %s", fmt::format("{}..{}^", base, kept->ref.object)});
+    auto stat = repository.output({"diff", "--no-color", "--no-ext-diff", "--stat", base, kept->ref.object});
+    if (!log || !stat) {
+        return log ? stat.error() : log.error();
+    }
+    std::string text = fmt::format("{}\n  kept     {} UTC, until {} UTC\n  base     {}\n", kept->ref.name,
+                                   day_and_minute(kept->ref.kept_at()), day_and_minute(kept->until), base);
+    if (const std::string note = note_on(kept->ref); !note.empty()) {
+        text += fmt::format("  note     {}\n", note);
+    }
+    text += "\n" + printable_lines(kept->ref.message);
+    text += fmt::format("\nCommits of the task: {}\n{}", kept->summary.commits, printable_lines(*log));
+    text += kept->summary.has_uncommitted
+                ? fmt::format("Beside them there are changes that were not committed: git show {}\n",
+                              kept->ref.name)
+                : "";
+    text += fmt::format("\nFiles: {}\n{}", kept->summary.files, printable_lines(*stat));
+    if (patch) {
+        auto whole = repository.output({"diff", "--no-color", "--no-ext-diff", base, kept->ref.object});
+        if (!whole) {
+            return whole.error();
+        }
+        return text + "\n" + *whole;
+    }
+    return text + fmt::format("\nGet it back as a branch with `ralph kept restore {}/{}`.\n",
+                              kept->ref.task_id, kept->ref.number);
+}
+
+Result<std::string> restore(const Settings& settings, const std::string& name, std::string branch) {
+    const Git repository(settings.paths.root);
+    const auto ref = find_kept(repository, name);
+    if (!ref) {
+        return ref.error();
+    }
+    if (branch.empty()) {
+        branch = fmt::format("kept/{}/{}", ref->task_id, ref->number);
+    }
+    const std::string full = "refs/heads/" + branch;
+    const auto well_formed = repository.run({"check-ref-format", "--branch", branch});
+    if (!well_formed) {
+        return well_formed.error();
+    }
+    if (well_formed->status != 0 || well_formed->output != branch + "\n") {
+        return Error{fmt::format("\"{}\" is no name for a branch", branch),
+                     "choose another one with --branch"};
+    }
+    const auto there = repository.ref_exists(full);
+    if (!there) {
+        return there.error();
+    }
+    // Created only if it does not exist, also if somebody makes it at this moment.
+    const std::string nothing(ref->object.size(), '0');
+    const auto made = *there ? Result<void>{Error{"it exists"}}
+                             : repository.expect({"update-ref", full, ref->object, nothing});
+    if (!made) {
+        return Error{*there ? fmt::format("branch {} exists already and is left alone", branch)
+                            : fmt::format("branch {} cannot be made: {}", branch, made.error().message),
+                     "choose another name with --branch"};
+    }
+    return fmt::format("branch {} holds {}; nothing else was changed\nnext: git switch {}\n", branch,
+                       ref->name, branch);
+}
+
+bool may_go(const Settings& settings, const KeptRef& ref, const KeptPruneArguments& arguments,
+            std::optional<core::Milliseconds> older_than, core::Instant now) {
+    if (arguments.all) {
+        return true;
+    }
+    return older_than ? ref.kept_at() < now - *older_than : kept_until(settings, ref) < now;
+}
+
+Result<std::string> prune(const Settings& settings, const KeptPruneArguments& arguments) {
+    std::optional<core::Milliseconds> older_than;
+    if (!arguments.older_than.empty()) {
+        auto parsed = core::parse_duration(arguments.older_than);
+        if (!parsed) {
+            return Error{"--older-than: " + parsed.error().message, parsed.error().remedy};
+        }
+        older_than = *parsed;
+    }
+    const Git repository(settings.paths.root);
+    if (!arguments.task_id.empty()) {
+        if (!core::is_safe_task_id(arguments.task_id)) {
+            return Error{fmt::format("\"{}\" is no task id", arguments.task_id), "see `ralph kept list`"};
+        }
+        if (auto known = find_kept(repository, arguments.task_id); !known) {
+            return known.error();
+        }
+    }
+    const auto refs = list_kept(repository, arguments.task_id);
+    if (!refs) {
+        return refs.error();
+    }
+    const core::Instant now = wall_clock();
+    const char* const did = arguments.dry_run ? "would remove" : "removed";
+    std::string text;
+    for (const KeptRef& ref : *refs) {
+        if (!may_go(settings, ref, arguments, older_than, now)) {
+            continue;
+        }
+        if (auto deleted = arguments.dry_run ? Result<void>{} : delete_kept(repository, ref); !deleted) {
+            return deleted.error();
+        }
+        text += fmt::format("{} {} (kept {} ago, object {})\n", did, ref.name, rough_age(now - ref.kept_at()),
+                            ref.object);
+    }
+    const bool by_retention = !arguments.all && !older_than && arguments.task_id.empty();
+    if (by_retention && !arguments.dry_run) {
+        auto pruned = prune_set_aside(settings, now);
+        if (!pruned) {
+            return pruned.error();
+        }
+        for (const std::string& path : pruned->removed) {
+            text += fmt::format("removed {}\n", path);
+        }
+        for (const std::string& name : pruned->made) {
+            text += fmt::format("kept what was in it as {}\n", name);
+        }
+        for (const std::string& why : pruned->stayed) {
+            text += fmt::format("not removed: {}\n", core::printable(why));
+        }
+    }
+    return text.empty() ? std::string("nothing is old enough to be removed; see `ralph kept list`\n") : text;
+}
+
+// The command's answer, or its error.
+int answer(const Result<std::string>& text) {
+    return text ? print(*text) : report_error(text.error());
+}
+
+}  // namespace
+
+int kept_list(const CommonArguments& common, bool as_json) {
+    const auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    const Git repository(settings->paths.root);
+    auto refs = list_kept(repository, "");
+    if (!refs) {
+        return report_error(refs.error());
+    }
+    std::vector<Described> all;
+    for (KeptRef& ref : *refs) {
+        auto described = describe(*settings, repository, std::move(ref));
+        if (!described) {
+            return report_error(described.error());
+        }
+        all.push_back(std::move(*described));
+    }
+    const core::Instant now = wall_clock();
+    if (!as_json) {
+        return print(list_text(all, now));
+    }
+    json::array kept;
+    for (const Described& each : all) {
+        kept.push_back(document_of(each, now));
+    }
+    json::object document;
+    document["version"] = 1;
+    document["kept"] = std::move(kept);
+    return print(core::canonical_json(document) + "\n");
+}
+
+int kept_show(const CommonArguments& common, const std::string& name, bool patch) {
+    const auto settings = open_repository(common);
+    return settings ? answer(show_text(*settings, name, patch)) : report_error(settings.error());
+}
+
+int kept_restore(const CommonArguments& common, const std::string& name, const std::string& branch) {
+    const auto settings = open_repository(common);
+    return settings ? answer(restore(*settings, name, branch)) : report_error(settings.error());
+}
+
+int kept_prune(const CommonArguments& common, const KeptPruneArguments& arguments) {
+    const auto settings = open_repository(common);
+    return settings ? answer(prune(*settings, arguments)) : report_error(settings.error());
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,73 @@
+// What is wrong in a repository, in plain words: each finding says where, what it means, what to do, and what
+// `ralph doctor --fix` does about it.
+//
+// Looking changes nothing, takes no lock and signals nobody, so that it can be done beside a supervisor that
+// works. Mending is only done under the supervisor's lock, and only where nothing can be lost by it: what
+// cannot be understood is renamed, never written over or deleted.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/state.h"
+#include "core/time.h"
+#include "daemon/settings.h"
+#include "daemon/store/files.h"
+#include "daemon/store/queue_lock.h"
+
+namespace ralph::daemon {
+
+enum class Severity {
+    wrong,   // somebody has to do something, or `ralph run` does not work as it should
+    notice,  // worth knowing; nothing is wrong
+};
+[[nodiscard]] std::string_view to_string(Severity severity);
+
+struct Finding {
+    std::string kind;  // for programs: "state_unreadable"
+    Severity severity = Severity::wrong;
+    std::string title;
+    std::string place;
+    std::string meaning;
+    std::string advice;
+    std::string remedy;                         // what --fix does; empty if it does nothing
+    std::function<Result<std::string>()> mend;  // returns what was done; null if --fix does nothing
+};
+
+struct Examination {
+    Paths paths;
+    core::Instant now;
+    std::optional<QueueLockOwner> supervisor;  // the living one
+    std::optional<Settings> settings;          // nothing if they cannot be used
+    std::optional<core::ParallelState> state;  // nothing if there is none, or it cannot be read
+    bool state_is_readable = true;             // nothing is said of records that are not known
+    std::vector<Finding> findings;
+
+    void add(Finding finding) { findings.push_back(std::move(finding)); }
+};
+
+// Everything, in the order in which it should be mended. `root` as found by find_repository.
+[[nodiscard]] Examination examine(const std::string& root, core::Instant now);
+
+// The parts; each adds what it finds.
+void examine_settings(Examination& examination);    // config, queue, programs that they name
+void examine_state(Examination& examination);       // both generations, and quarantined ones
+void examine_locks(Examination& examination);       // the supervisor's and the directory lock
+void examine_runs(Examination& examination);        // run directories and what is left over in them
+void examine_workspaces(Examination& examination);  // workspaces, what is set aside, what is kept
+void examine_git(Examination& examination);         // branch, origin, left-over index locks
+void examine_machine(Examination& examination);     // ralph's own programs, disk space
+
+// A state made from what the run directories tell, when both generations are lost: tasks whose runs were not
+// dealt with are in progress, as recovery takes them up again; the others end as their last run did.
+[[nodiscard]] Result<core::ParallelState> rebuild_state(const Settings& settings, const std::string& branch,
+                                                        core::Instant now);
+
+// Whether `free_bytes` is too little for the file system of `place`.
+[[nodiscard]] std::optional<Finding> judge_free_space(const std::string& place,
+                                                      unsigned long long free_bytes);
+
+}  // namespace ralph::daemon

@@ -1,0 +1,154 @@
+// The repository as git sees it, and index locks that nobody holds any more.
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <filesystem>
+
+#include "core/queue_validation.h"
+#include "daemon/doctor/examination.h"
+#include "daemon/process/identity.h"
+#include "daemon/steps/git.h"
+
+namespace ralph::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Between the start of a process and the lock it makes; the kernel counts starts in hundredths of a second.
+constexpr std::chrono::seconds clocks_differ{2};
+
+core::Instant boot_time() {
+    const auto text = read_file("/proc/stat", 1ULL << 22);
+    constexpr std::string_view key = "\nbtime ";
+    const std::string content = text && *text ? **text : std::string{};
+    const std::size_t at = content.find(key);
+    long long seconds = 0;
+    if (at != std::string::npos) {
+        std::from_chars(content.data() + at + key.size(), content.data() + content.size(), seconds);
+    }
+    return core::Instant{std::chrono::seconds{seconds}};
+}
+
+core::Instant started_at(pid_t pid) {
+    const auto ticks = start_ticks(pid);
+    const auto per_second = static_cast<std::uint64_t>(std::max(1L, ::sysconf(_SC_CLK_TCK)));
+    return ticks ? boot_time() + std::chrono::seconds{*ticks / per_second} : core::Instant{};
+}
+
+bool has_open(const fs::path& process, const std::string& path) {
+    std::error_code problem;
+    for (const auto& entry : fs::directory_iterator(process / "fd", problem)) {
+        if (fs::read_symlink(entry.path(), problem) == path) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Whether a living process may have made the lock: a git that is older than it, or whoever has it open. git
+// holds a lock for as long as it runs, so one that began after the lock was made is not its holder.
+bool may_be_held(const std::string& path, core::Instant made) {
+    std::error_code problem;
+    for (const auto& entry : fs::directory_iterator("/proc", problem)) {
+        const std::string name = entry.path().filename().string();
+        pid_t pid = 0;
+        if (std::from_chars(name.data(), name.data() + name.size(), pid).ptr != name.data() + name.size()) {
+            continue;
+        }
+        const auto command = read_file("/proc/" + name + "/comm", 4096);
+        const bool is_git =
+            command && *command && (**command == "git\n" || (*command)->rfind("git-", 0) == 0);
+        if ((is_git && started_at(pid) <= made + clocks_differ) || has_open(entry.path(), path)) {
+            return true;
+        }
+    }
+    return problem.operator bool();
+}
+
+std::optional<core::Instant> made_at(const std::string& path) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
+        return std::nullopt;
+    }
+    return core::Instant{std::chrono::seconds{info.st_mtim.tv_sec}};
+}
+
+void examine_index_lock(Examination& examination, const std::string& path) {
+    const auto made = made_at(path);
+    if (!made || may_be_held(path, *made)) {
+        return;
+    }
+    examination.add(
+        {"index_lock_stale", Severity::wrong, "git was killed in the repository and left its lock", path,
+         "No git that was there when the lock was made still runs. Until it goes, git refuses to "
+         "commit here, and ralph cannot bring the checkout forward.",
+         "run `ralph doctor --fix`, or remove the file",
+         "looks again whether nobody holds the lock, then removes it", [path]() -> Result<std::string> {
+             const auto again = made_at(path);
+             if (!again || may_be_held(path, *again)) {
+                 return Error{path + ": somebody uses it now", "wait, then look again"};
+             }
+             auto removed = remove_file(path);
+             return removed ? Result<std::string>{boost::system::in_place_value, "removed"}
+                            : Result<std::string>{removed.error()};
+         }});
+}
+
+void examine_workspace_locks(Examination& examination) {
+    const auto names = examination.settings ? list_directory(examination.settings->workspace_root)
+                                            : Result<std::vector<std::string>>{std::vector<std::string>{}};
+    for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+        const std::string path = examination.settings->workspace(name) + "/.git/index.lock";
+        const auto made = made_at(path);
+        if (core::is_safe_task_id(name) && made && !may_be_held(path, *made)) {
+            examination.add({"workspace_lock_stale", Severity::notice,
+                             "git was killed in a workspace and left its lock", path,
+                             "The next step of the task removes it.", "nothing", "", nullptr});
+        }
+    }
+}
+
+void examine_branch(Examination& examination, const Git& git) {
+    const auto branch = git.current_branch();
+    if (!branch || !*branch) {
+        examination.add({"head_detached", Severity::wrong, "No branch is checked out",
+                         branch ? examination.paths.root + "/.git/HEAD" : branch.error().message,
+                         "Work is landed on the branch that is checked out, so `ralph run` does not start.",
+                         "check out a branch, for example `git checkout main`", "", nullptr});
+    }
+    const auto url = git.origin_url(Git::Direction::push);
+    if (!url || !*url) {
+        examination.add({"no_origin", Severity::wrong, "There is no remote named origin",
+                         url ? examination.paths.root + "/.git/config" : url.error().message,
+                         "Work is landed on that remote, so `ralph run` does not start.",
+                         "add it with `git remote add origin URL`", "", nullptr});
+    }
+}
+
+}  // namespace
+
+void examine_git(Examination& examination) {
+    const std::string& root = examination.paths.root;
+    const Git git(root);
+    if (const auto version = git.run({"--version"}); !version) {
+        examination.add({"git_missing", Severity::wrong, "git cannot be run", version.error().message,
+                         "No step works without it.", "install git", "", nullptr});
+        return;
+    }
+    const auto folder = git.line({"rev-parse", "--absolute-git-dir"});
+    if (!folder) {
+        examination.add({"no_repository", Severity::wrong, "This is no git repository that git can read",
+                         root, folder.error().message, "run `git init` there, or mend the repository", "",
+                         nullptr});
+        return;
+    }
+    examine_branch(examination, git);
+    examine_index_lock(examination, *folder + "/index.lock");
+    examine_workspace_locks(examination);
+}
+
+}  // namespace ralph::daemon

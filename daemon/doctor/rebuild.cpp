@@ -1,0 +1,122 @@
+// The state made anew from the run directories.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/transition.h"
+#include "daemon/doctor/examination.h"
+#include "daemon/store/run_directory.h"
+
+namespace ralph::daemon {
+namespace {
+
+using core::Lifecycle;
+using core::StepKind;
+
+struct TaskRuns {
+    std::vector<RunView> views;  // by number
+    std::uint32_t settled = 0;
+    std::uint32_t integrations = 0;  // that ended with a status
+};
+
+// Only looks: nothing is ended and nothing removed, unlike what recovery does.
+Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
+    const auto names = list_directory(paths.runs_of(task_id));
+    const auto settled = read_file(paths.settled(task_id), 64);
+    if (!names || !settled) {
+        return names ? settled.error() : names.error();
+    }
+    TaskRuns runs;
+    const std::string text = settled->value_or("");
+    std::from_chars(text.data(), text.data() + text.size(), runs.settled);
+    for (const std::string& name : *names) {
+        const auto run = core::parse_run_directory_name(name);
+        if (!run) {
+            continue;
+        }
+        auto view = view_run(paths.runs_of(task_id) + "/" + name, core::Run{run->step, run->number, 1});
+        if (!view) {
+            return view.error();
+        }
+        runs.integrations += run->step == StepKind::integrate && view->exit && !view->exit->stopped ? 1 : 0;
+        runs.views.push_back(std::move(*view));
+    }
+    std::sort(runs.views.begin(), runs.views.end(),
+              [](const RunView& left, const RunView& right) { return left.run.number < right.run.number; });
+    return runs;
+}
+
+// How a task whose runs were all dealt with has ended: as the last one that is not the removal of its
+// workspace.
+void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs) {
+    const auto last = std::find_if(runs.views.rbegin(), runs.views.rend(),
+                                   [](const RunView& view) { return view.run.step != StepKind::discard; });
+    record.lifecycle = Lifecycle::failed;
+    if (last == runs.views.rend() || !last->exit) {
+        record.last_error = "the outcome of its last run is lost";
+        return;
+    }
+    const bool is_blocked =
+        last->run.step == StepKind::work && read_marker(record.workspace_path).has_value();
+    const auto next =
+        core::transition(last->run.step == StepKind::integrate ? Lifecycle::integrating : Lifecycle::running,
+                         core::classify(last->run.step, *last->exit, is_blocked, false));
+    if (next && core::is_terminal(*next)) {
+        record.lifecycle = *next;
+    }
+    if (core::parse_rfc3339(last->exit->ended_at)) {
+        record.completed_at = last->exit->ended_at;
+    }
+    if (record.lifecycle != Lifecycle::completed) {
+        record.last_error = !last->outcome.summary.empty()
+                                ? last->outcome.summary
+                                : fmt::format("{} {}", to_string(last->run.step), describe(*last->exit));
+    }
+}
+
+std::optional<core::WorkerRecord> record_from(const Settings& settings, const std::string& task_id,
+                                              const TaskRuns& runs, core::Instant now) {
+    if (runs.views.empty()) {
+        return std::nullopt;
+    }
+    core::WorkerRecord record;
+    record.task_id = task_id;
+    record.workspace_path = settings.workspace(task_id);
+    record.push_attempts = runs.integrations;
+    const RunView& first = runs.views.front();
+    record.started_at = first.spec && core::parse_rfc3339(first.spec->created_at) ? first.spec->created_at
+                                                                                  : core::format_rfc3339(now);
+    const RunView& last = runs.views.back();
+    if (last.run.number > runs.settled && last.run.step != StepKind::discard) {
+        record.lifecycle = last.run.step == StepKind::integrate ? Lifecycle::integrating : Lifecycle::running;
+    } else {
+        end_as_last_run(record, runs);
+    }
+    return record;
+}
+
+}  // namespace
+
+Result<core::ParallelState> rebuild_state(const Settings& settings, const std::string& branch,
+                                          core::Instant now) {
+    const auto tasks = tasks_with_runs(settings.paths);
+    if (!tasks) {
+        return tasks.error();
+    }
+    core::ParallelState state;
+    state.started_at = core::format_rfc3339(now);
+    state.target_branch = branch;
+    for (const std::string& task_id : *tasks) {
+        const auto runs = read_runs(settings.paths, task_id);
+        if (!runs) {
+            return runs.error();
+        }
+        if (auto record = record_from(settings, task_id, *runs, now)) {
+            state.upsert(std::move(*record));
+        }
+    }
+    return state;
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,147 @@
+// Run directories: documents that cannot be read, tasks that no record speaks of, beginnings of files.
+#include <fmt/format.h>
+
+#include "core/task_codec.h"
+#include "daemon/doctor/examination.h"
+#include "daemon/store/run_directory.h"
+#include "daemon/store/state_store.h"
+
+namespace ralph::daemon {
+namespace {
+
+bool ends_with(const std::string& text, std::string_view end) {
+    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+Result<std::string> put_away(const std::string& path) {
+    auto kept = quarantine(path);
+    if (!kept) {
+        return kept.error();
+    }
+    if (auto removed = path_exists(path) ? remove_file(path) : Result<void>{}; !removed) {
+        return removed.error();
+    }
+    return fmt::format("it is kept as {}", *kept);
+}
+
+template <class Read>
+std::optional<Error> fault_in(const std::string& path, Read read) {
+    auto text = read_file(path);
+    if (!text) {
+        return text.error();
+    }
+    if (!*text) {
+        return std::nullopt;
+    }
+    auto document = core::JsonDocument::parse(std::move(**text), path);
+    if (!document) {
+        return document.error();
+    }
+    auto value = read(*document);
+    return value ? std::nullopt : std::optional(value.error());
+}
+
+std::optional<Error> fault_in_settled(const std::string& path) {
+    const auto text = read_file(path, 64);
+    if (!text) {
+        return text.error();
+    }
+    if (!*text || (!(*text)->empty() && (*text)->find_first_not_of("0123456789\n") == std::string::npos &&
+                   (*text)->front() != '\n')) {
+        return std::nullopt;
+    }
+    return Error{path + ": is not a number"};
+}
+
+void add_unreadable(Examination& examination, const std::string& path, const Error& fault,
+                    const std::string& meaning) {
+    examination.add({"run_unreadable", Severity::wrong, "A document of a run cannot be read", fault.message,
+                     meaning, "run `ralph doctor --fix`", "keeps the file under another name",
+                     [path] { return put_away(path); }});
+}
+
+void examine_run(Examination& examination, const std::string& directory) {
+    const std::string spec = directory + "/spec.json";
+    const std::string exit = directory + "/exit.json";
+    if (const auto fault = fault_in(spec, core::read_run_spec)) {
+        add_unreadable(
+            examination, spec, *fault,
+            "`ralph run` does not start, since it cannot tell what was run there. Without the file "
+            "the run counts as one that was never begun, or that was lost.");
+    }
+    if (const auto fault = fault_in(exit, core::read_exit_record)) {
+        add_unreadable(examination, exit, *fault,
+                       "`ralph run` does not start, since it cannot tell how that run ended, and invents "
+                       "nothing. Without the file the run counts as lost, and its step runs again.");
+    }
+}
+
+// Beginnings of files that a crash cut off.
+void examine_beginnings(Examination& examination, const std::string& folder) {
+    const auto locked = is_locked(folder + "/lock");
+    if (examination.supervisor || !locked || *locked) {
+        return;  // somebody is writing them
+    }
+    const auto names = list_directory(folder);
+    for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+        const std::string path = folder + "/" + name;
+        if (is_directory(path) || (!ends_with(name, ".new") && name != "exit.json.reserved")) {
+            continue;
+        }
+        examination.add({"left_over_file", Severity::notice, "A file that was being written was left over",
+                         path, "A crash came before it was whole. What it was to replace is untouched.",
+                         "nothing", "removes it", [path]() -> Result<std::string> {
+                             auto removed = remove_file(path);
+                             return removed ? Result<std::string>{boost::system::in_place_value, "removed"}
+                                            : Result<std::string>{removed.error()};
+                         }});
+    }
+}
+
+void examine_task(Examination& examination, const std::string& task_id) {
+    const Paths& paths = examination.paths;
+    if (const auto fault = fault_in(paths.task_file(task_id), core::read_task)) {
+        add_unreadable(examination, paths.task_file(task_id), *fault,
+                       "No step of the task can start. Without the file its text is taken from the queue.");
+    }
+    if (const auto fault = fault_in_settled(paths.settled(task_id))) {
+        add_unreadable(
+            examination, paths.settled(task_id), *fault,
+            "It tells which runs have been dealt with. Without it the last one is looked at again, "
+            "which changes nothing for a task that has ended.");
+    }
+    examine_beginnings(examination, paths.runs_of(task_id));
+    bool any = false;
+    const auto names = list_directory(paths.runs_of(task_id));
+    for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+        if (core::parse_run_directory_name(name)) {
+            any = true;
+            examine_run(examination, paths.runs_of(task_id) + "/" + name);
+            examine_beginnings(examination, paths.runs_of(task_id) + "/" + name);
+        }
+    }
+    if (any && examination.state && !examination.state->has(task_id)) {
+        examination.add({"run_without_record", Severity::notice, "There are runs of a task without a record",
+                         paths.runs_of(task_id),
+                         "The next start takes up again what was not dealt with, and removes the rest.",
+                         "nothing", "", nullptr});
+    }
+}
+
+}  // namespace
+
+void examine_runs(Examination& examination) {
+    const auto tasks = tasks_with_runs(examination.paths);
+    if (!tasks) {
+        examination.add({"runs_unreadable", Severity::wrong, "The run directories cannot be read",
+                         tasks.error().message, "`ralph run` cannot tell what was running.",
+                         "make the folder readable", "", nullptr});
+        return;
+    }
+    for (const std::string& task_id : *tasks) {
+        examine_task(examination, task_id);
+    }
+    examine_beginnings(examination, examination.paths.parallel());
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,90 @@
+// Settings, queue, and the programs that the settings name.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "daemon/doctor/examination.h"
+
+namespace ralph::daemon {
+namespace {
+
+bool can_execute(const std::string& path) {
+    return !is_directory(path) && ::access(path.c_str(), X_OK) == 0;
+}
+
+// As a shell would find it; a path is looked for in the repository, of which a workspace is a clone.
+bool is_program(const std::string& name, const std::string& root) {
+    if (name.empty() || name.find('{') != std::string::npos) {
+        return true;  // nothing to run, or not known before a task is
+    }
+    if (name.find('/') != std::string::npos) {
+        return can_execute(name.front() == '/' ? name : root + "/" + name);
+    }
+    const char* const value = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): one thread
+    std::string_view path = value == nullptr ? "" : value;
+    while (!path.empty()) {
+        const std::size_t colon = path.find(':');
+        if (can_execute(std::string(path.substr(0, colon)) + "/" + name)) {
+            return true;
+        }
+        path = colon == std::string_view::npos ? std::string_view{} : path.substr(colon + 1);
+    }
+    return false;
+}
+
+void examine_program(Examination& examination, const std::vector<std::string>& command,
+                     const std::string& setting, const std::string& file, const std::string& meaning) {
+    if (command.empty() || is_program(command.front(), examination.paths.root)) {
+        return;
+    }
+    examination.add({"program_missing", Severity::wrong,
+                     fmt::format("{} names a program that is not there", setting), file,
+                     fmt::format("There is no \"{}\" that could be run. {}", command.front(), meaning),
+                     fmt::format("install {}, or change {}", command.front(), setting), "", nullptr});
+}
+
+void examine_queue(Examination& examination) {
+    const auto queue = load_queue(*examination.settings);
+    if (queue) {
+        return;
+    }
+    examination.add({"queue_invalid", Severity::wrong, "The queue cannot be used", queue.error().message,
+                     "No new task starts, and `ralph run` refuses to begin, until the file is mended.",
+                     queue.error().remedy.empty()
+                         ? std::string("mend the file, then check it with `ralph queue validate`")
+                         : queue.error().remedy,
+                     "", nullptr});
+}
+
+}  // namespace
+
+void examine_settings(Examination& examination) {
+    auto settings = load_settings(examination.paths.root);
+    if (!settings) {
+        examination.add(
+            {"settings_invalid", Severity::wrong, "The settings cannot be used", settings.error().message,
+             "No command of ralph that needs them works; what runs already goes on with the old "
+             "ones. Queue, workspaces and kept work were not looked at.",
+             settings.error().remedy.empty() ? std::string("mend the file, then run `ralph doctor`")
+                                             : settings.error().remedy,
+             "", nullptr});
+        return;
+    }
+    examination.settings = std::move(*settings);
+    examine_queue(examination);
+    const Settings& used = *examination.settings;
+    const std::string own = used.paths.supervisor_config();
+    examine_program(examination, used.supervisor.worker.command, "worker.command", own,
+                    "Every task without a command of its own fails.");
+    examine_program(examination, used.supervisor.prepare.command, "prepare.command", own,
+                    "Every task fails.");
+    examine_program(examination, used.supervisor.integrate.command, "integrate.command", own,
+                    "Nothing lands.");
+    if (used.project.ci_gate.enabled) {
+        examine_program(examination, used.project.ci_gate.argv, "agent.ci_gate.argv", used.paths.config(),
+                        "Every task ends blocked, since its gate cannot be run.");
+    }
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,129 @@
+// Workspaces and records that do not go together, what was set aside, and what is kept for too long.
+#include <fmt/format.h>
+
+#include "core/queue_validation.h"
+#include "daemon/doctor/examination.h"
+#include "daemon/steps/kept_refs.h"
+#include "daemon/steps/set_aside.h"
+
+namespace ralph::daemon {
+namespace {
+
+void examine_stray(Examination& examination, const Settings& settings) {
+    if (!examination.state_is_readable) {
+        return;
+    }
+    const auto names = list_directory(settings.workspace_root);
+    for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+        const core::WorkerRecord* const record = examination.state ? examination.state->find(name) : nullptr;
+        const std::string path = settings.workspace(name);
+        if (!core::is_safe_task_id(name) || !is_directory(path) || record != nullptr) {
+            continue;
+        }
+        examination.add(
+            {"workspace_without_record", Severity::notice, "There is a workspace without a record", path,
+             "Should a task of that name run, it goes on in it. Otherwise nobody ever removes it.",
+             "look what is in it; remove it if you do not need it", "", nullptr});
+    }
+}
+
+void examine_missing(Examination& examination, const Settings& settings) {
+    if (!examination.state) {
+        return;
+    }
+    const Git repository(settings.paths.root);
+    for (const core::WorkerRecord& record : examination.state->workers) {
+        if (record.lifecycle != core::Lifecycle::blocked_push || !core::is_safe_task_id(record.task_id) ||
+            is_directory(settings.workspace(record.task_id))) {
+            continue;
+        }
+        const auto kept = kept_to_go_on_from(repository, record.task_id);
+        const bool is_kept = kept && *kept;
+        examination.add(
+            {"workspace_missing", is_kept ? Severity::notice : Severity::wrong,
+             "The workspace of a blocked task is gone", settings.workspace(record.task_id),
+             is_kept ? fmt::format("Its work is kept as {}, and a retry goes on from it.", (*kept)->name)
+                     : "Its work was finished but had not landed, and nothing of it is kept. A retry does it "
+                       "again.",
+             fmt::format("run `ralph run parallel retry --task {}`", record.task_id), "", nullptr});
+    }
+}
+
+Result<std::string> prune_old(const Settings& settings, core::Instant now) {
+    const auto pruned = prune_set_aside(settings, now);
+    if (!pruned) {
+        return pruned.error();
+    }
+    if (!pruned->stayed.empty()) {
+        return Error{fmt::format("not removed: {}", fmt::join(pruned->stayed, "; ")),
+                     "look what is in it, then remove it"};
+    }
+    return fmt::format("{} removed{}", pruned->removed.size(),
+                       pruned->made.empty()
+                           ? std::string{}
+                           : fmt::format(", what they held is kept as {}", fmt::join(pruned->made, ", ")));
+}
+
+void examine_set_aside(Examination& examination, const Settings& settings) {
+    const auto all = list_set_aside(settings);
+    std::vector<std::string> waiting;
+    std::vector<std::string> expired;
+    for (const SetAside& each : all ? *all : std::vector<SetAside>{}) {
+        if (each.kind == SetAside::Kind::broken || each.until < examination.now) {
+            (each.until < examination.now ? expired : waiting).push_back(each.name);
+        }
+    }
+    if (!waiting.empty()) {
+        examination.add(
+            {"set_aside", Severity::notice, "Workspaces that could not be used were set aside",
+             fmt::format("{}: {}", settings.workspace_root, fmt::join(waiting, ", ")),
+             fmt::format("They may hold the only copy of somebody's work. They are removed {} after "
+                         "they were set aside.",
+                         core::format_duration(settings.supervisor.kept_work_retention)),
+             "look whether you need what is in them", "", nullptr});
+    }
+    if (!expired.empty()) {
+        examination.add(
+            {"set_aside_old", Severity::notice, "What was set aside is old enough to be removed",
+             fmt::format("{}: {}", settings.workspace_root, fmt::join(expired, ", ")),
+             "Its retention has ended. The next landing removes it, after keeping what can be kept.",
+             "nothing, or `ralph kept prune`", "keeps what can be kept as refs, then removes it",
+             [settings, now = examination.now] { return prune_old(settings, now); }});
+    }
+}
+
+void examine_kept(Examination& examination, const Settings& settings) {
+    const auto refs = list_kept(Git(settings.paths.root), "");
+    std::vector<std::string> expired;
+    for (const KeptRef& ref : refs ? *refs : std::vector<KeptRef>{}) {
+        if (kept_until(settings, ref) < examination.now) {
+            expired.push_back(ref.name);
+        }
+    }
+    if (!expired.empty()) {
+        examination.add({"kept_old", Severity::notice, "Kept work is old enough to be removed",
+                         fmt::format("{}: {}", settings.paths.root, fmt::join(expired, ", ")),
+                         "Its retention has ended. The next landing removes it.",
+                         "nothing; look at it with `ralph kept list` while it is there", "removes it",
+                         [settings]() -> Result<std::string> {
+                             auto pruned = prune_kept_work(settings);
+                             return pruned ? Result<std::string>{boost::system::in_place_value, "removed"}
+                                           : Result<std::string>{pruned.error()};
+                         }});
+    }
+}
+
+}  // namespace
+
+void examine_workspaces(Examination& examination) {
+    if (!examination.settings) {
+        return;
+    }
+    const Settings settings = *examination.settings;
+    examine_stray(examination, settings);
+    examine_missing(examination, settings);
+    examine_set_aside(examination, settings);
+    examine_kept(examination, settings);
+}
+
+}  // namespace ralph::daemon

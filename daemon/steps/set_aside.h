@@ -1,0 +1,35 @@
+// What lies beside the workspaces under a name with a dot: .<task>.broken-<n>, a workspace that could not be
+// used and was moved out of the way; .<task>.discarded and .<task>.preparing, half removed and half made.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/time.h"
+#include "daemon/settings.h"
+
+namespace ralph::daemon {
+
+struct SetAside {
+    enum class Kind { broken, discarded, preparing };
+    Kind kind = Kind::broken;
+    std::string task_id;
+    std::string name;     // in the workspace root
+    core::Instant since;  // when it was last touched as a whole: moved here, that is
+    core::Instant until;  // from then on it may be pruned
+};
+
+[[nodiscard]] core::Result<std::vector<SetAside>> list_set_aside(const Settings& settings);
+
+struct PrunedSetAside {
+    std::vector<std::string> removed;  // paths
+    std::vector<std::string> made;     // kept refs
+    std::vector<std::string> stayed;   // "<path>: why"
+};
+
+// Removes what is older than the retention. Of a broken workspace that git can read after all, what origin
+// does not have is kept as refs first, and if that fails it stays.
+[[nodiscard]] core::Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Instant now);
+
+}  // namespace ralph::daemon

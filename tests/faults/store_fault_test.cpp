@@ -1,0 +1,364 @@
+// The store on a disk that fails: every operation in turn, once and for ever, with every error; and on a
+// machine that loses its power at every operation, and again at every operation of the recovery.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "core/state_codec.h"
+#include "core/task_codec.h"
+#include "daemon/paths.h"
+#include "daemon/store/files.h"
+#include "daemon/store/run_directory.h"
+#include "daemon/store/state_store.h"
+#include "daemon/store/supervisor_lock.h"
+#include "tests/fake_world/fake_world.h"
+#include "tests/sim/random.h"
+
+using namespace ralph;
+using namespace ralph::daemon;
+using fake::Fault;
+using fake::Operation;
+
+namespace {
+
+constexpr std::uint64_t losses_of_power = 12;  // each with another choice of what survives
+constexpr const char* now = "2026-02-01T00:00:00.000000000Z";
+
+struct Trouble {
+    std::size_t at = 0;  // the number of the operation, from 1; 0: no trouble
+    Fault fault;
+    bool for_ever = false;
+    bool dies = false;
+};
+
+// A machine with a repository, whose supervisor may meet trouble.
+class Machine {
+  public:
+    Machine() {
+        world_.disk.put_directory(paths.parallel());
+        world_.disk.put_directory(paths.runs());
+        world_.disk.before = [this](Operation, const std::string&) {
+            ++operations;
+            const bool hit = trouble_.at != 0 &&
+                             (operations == trouble_.at || (trouble_.for_ever && operations > trouble_.at));
+            world_.dead = world_.dead || (hit && trouble_.dies);
+            return hit ? (trouble_.dies ? Fault{EIO, false} : trouble_.fault) : Fault{};
+        };
+    }
+
+    void expect(const Trouble& trouble) {
+        trouble_ = trouble;
+        operations = 0;
+    }
+    void calm() { expect(Trouble{}); }
+    [[nodiscard]] bool died() const { return world_.dead; }
+    void lose_power(std::uint64_t seed) {
+        sim::Random random(seed);
+        world_.disk.lose_power(random);
+        start_again();
+    }
+    // Only the process dies: what it has written is still there.
+    void start_again() {
+        world_.disk.supervisor_died();
+        world_.dead = false;
+        ++world_.supervisor_pid;
+        calm();
+    }
+    [[nodiscard]] bool has(const std::string& path) const { return world_.disk.find(path) != nullptr; }
+
+    Paths paths{"/repo"};
+    std::size_t operations = 0;
+
+  private:
+    fake::World world_;
+    fake::Inhabit inhabit_{world_};
+    Trouble trouble_;
+};
+
+std::string state_text_of(const std::string& branch) {
+    core::ParallelState state;
+    state.started_at = now;
+    state.target_branch = branch;
+    return core::state_text(state);
+}
+
+// The branch in the state stands for the whole of it.
+std::string loaded(const Paths& paths) {
+    const auto state = load_state(paths);
+    return !state ? "error: " + state.error().line() : !state->state ? "none" : state->state->target_branch;
+}
+
+std::vector<Fault> all_faults() {
+    std::vector<Fault> faults{{0, true}};
+    for (const int error : {ENOSPC, EIO, EROFS, EMFILE, EINTR}) {
+        faults.push_back({error, false});
+    }
+    return faults;
+}
+
+// How many operations something takes when nothing is wrong.
+std::size_t operations_of(const std::function<void(Machine&)>& what) {
+    Machine machine;
+    machine.calm();
+    what(machine);
+    return machine.operations;
+}
+
+void save_twice(Machine& machine) {
+    REQUIRE(save_state(machine.paths, state_text_of("one")).has_value());
+    REQUIRE(save_state(machine.paths, state_text_of("two")).has_value());
+}
+
+}  // namespace
+
+TEST_CASE("the state: every operation fails, once and for ever, with every error") {
+    const std::size_t operations = operations_of([](Machine& machine) { save_twice(machine); }) / 2 + 2;
+    for (const Fault& fault : all_faults()) {
+        for (const bool for_ever : {false, true}) {
+            for (std::size_t at = 1; at <= operations; ++at) {
+                CAPTURE(fault.error);
+                CAPTURE(at);
+                CAPTURE(for_ever);
+                Machine machine;
+                save_twice(machine);
+                // An interrupted call that is interrupted for ever never ends: that is no disk.
+                machine.expect({at, fault, for_ever && fault.error != EINTR, false});
+                const bool saved = save_state(machine.paths, state_text_of("three")).has_value();
+                machine.calm();
+                const std::string found = loaded(machine.paths);
+                CHECK((found == "three" || (found == "two" && !saved)));
+                // When space returns the next save succeeds, and leaves nothing of the failed one.
+                REQUIRE(save_state(machine.paths, state_text_of("four")).has_value());
+                CHECK(!machine.has(machine.paths.state() + ".new"));
+                CHECK(!machine.has(machine.paths.previous_state() + ".new"));
+                machine.lose_power(at);
+                CHECK(loaded(machine.paths) == "four");
+            }
+        }
+    }
+}
+
+TEST_CASE("the state: what was saved is there after a loss of power, whatever failed before") {
+    const std::size_t operations = operations_of([](Machine& machine) { save_twice(machine); });
+    for (const Fault& fault : all_faults()) {
+        for (std::size_t at = 1; at <= operations; ++at) {
+            for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
+                CAPTURE(fault.error);
+                CAPTURE(at);
+                CAPTURE(seed);
+                Machine machine;
+                save_twice(machine);
+                machine.expect({at, fault, false, false});
+                const bool saved = save_state(machine.paths, state_text_of("three")).has_value();
+                machine.lose_power(seed);
+                const std::string found = loaded(machine.paths);
+                CHECK((found == "three" || (found == "two" && !saved)));
+            }
+        }
+    }
+}
+
+// Every pair of operations: of the save, and of the start that follows it.
+TEST_CASE("the state: power is lost at every operation, and again at every operation of the recovery") {
+    const std::size_t operations = operations_of([](Machine& machine) { save_twice(machine); }) / 2 + 2;
+    std::size_t pairs = 0;
+    for (std::size_t first = 1; first <= operations; ++first) {
+        for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
+            for (std::size_t second = 1;; ++second) {
+                CAPTURE(first);
+                CAPTURE(second);
+                CAPTURE(seed);
+                Machine machine;
+                save_twice(machine);
+                machine.expect({first, {}, false, true});
+                const bool saved = save_state(machine.paths, state_text_of("three")).has_value();
+                machine.lose_power(seed);
+                machine.expect({second, {}, false, true});
+                const std::string begun = loaded(machine.paths);
+                const bool saved_again =
+                    !machine.died() && save_state(machine.paths, state_text_of("four")).has_value();
+                const bool cut_off = machine.died();
+                machine.lose_power(seed + 100);
+                const std::string found = loaded(machine.paths);
+                CHECK((found == "four" || !saved_again));
+                CHECK((found == "four" || found == "three" || (found == "two" && !saved)));
+                ++pairs;
+                if (!cut_off) {
+                    CHECK((begun == "three" || (begun == "two" && !saved)));
+                    break;
+                }
+            }
+        }
+    }
+    CHECK(pairs > operations * losses_of_power * 10);
+}
+
+TEST_CASE("a torn state and its recovery: power is lost at every operation") {
+    for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
+        for (std::size_t at = 1;; ++at) {
+            CAPTURE(seed);
+            CAPTURE(at);
+            Machine machine;
+            save_twice(machine);
+            fake::world().disk.put(machine.paths.state(), state_text_of("two").substr(0, 20));
+            machine.expect({at, {}, false, true});
+            const std::string first = loaded(machine.paths);
+            const bool cut_off = machine.died();
+            machine.lose_power(seed);
+            CHECK(loaded(machine.paths) == "one");
+            // The torn bytes are still there for a person to look at.
+            CHECK(machine.has(machine.paths.state() + ".quarantine-1"));
+            if (!cut_off) {
+                CHECK(first == "one");
+                break;
+            }
+        }
+    }
+}
+
+TEST_CASE("a read that fails is no corruption: nothing is set aside, and nothing is begun") {
+    const std::size_t operations = operations_of([](Machine& machine) {
+        save_twice(machine);
+        machine.calm();
+        static_cast<void>(load_state(machine.paths));
+    });
+    for (const int error : {EIO, EMFILE}) {
+        for (std::size_t at = 1; at <= operations; ++at) {
+            CAPTURE(at);
+            Machine machine;
+            save_twice(machine);
+            machine.expect({at, {error, false}, false, false});
+            const std::string found = loaded(machine.paths);
+            machine.calm();
+            CHECK((found == "two" || found.rfind("error", 0) == 0));
+            CHECK(!machine.has(machine.paths.state() + ".quarantine-1"));
+            CHECK(!machine.has(machine.paths.previous_state() + ".quarantine-1"));
+            CHECK(loaded(machine.paths) == "two");
+        }
+    }
+}
+
+TEST_CASE("the locks: a supervisor that dies at any operation is in nobody's way") {
+    const auto hold_and_let_go = [](Machine& machine) {
+        const auto lock = SupervisorLock::acquire(machine.paths, now);
+        if (lock) {
+            const auto queue_lock = QueueLock::acquire(machine.paths, "run loop", now, lock->predecessor());
+            static_cast<void>(lock->end_session());
+        }
+    };
+    const std::size_t operations = operations_of(hold_and_let_go);
+    for (std::size_t first = 1; first <= operations; ++first) {
+        for (std::size_t second = 0; second <= operations + 20; ++second) {
+            for (std::uint64_t seed = 0; seed <= 3; ++seed) {
+                CAPTURE(first);
+                CAPTURE(second);
+                CAPTURE(seed);
+                Machine machine;
+                for (const std::size_t at : {first, second}) {
+                    machine.expect({at, {}, false, true});
+                    hold_and_let_go(machine);
+                    if (seed == 0) {
+                        machine.start_again();
+                    } else {
+                        machine.lose_power(seed);
+                    }
+                }
+                const auto lock = SupervisorLock::acquire(machine.paths, now);
+                REQUIRE_MESSAGE(lock.has_value(), lock.error().line());
+                const auto queue_lock =
+                    QueueLock::acquire(machine.paths, "run loop", now, lock->predecessor());
+                REQUIRE_MESSAGE(queue_lock.has_value(), queue_lock.error().line());
+            }
+        }
+    }
+}
+
+TEST_CASE("the locks: what fails is told, and the next try succeeds") {
+    const auto hold = [](Machine& machine) {
+        const auto lock = SupervisorLock::acquire(machine.paths, now);
+        const auto queue_lock =
+            lock ? std::optional(QueueLock::acquire(machine.paths, "run loop", now, lock->predecessor()))
+                 : std::nullopt;
+        return queue_lock && queue_lock->has_value();
+    };
+    const std::size_t operations = operations_of([&](Machine& machine) { CHECK(hold(machine)); });
+    for (const Fault& fault : all_faults()) {
+        for (std::size_t at = 1; at <= operations; ++at) {
+            CAPTURE(fault.error);
+            CAPTURE(at);
+            Machine machine;
+            machine.expect({at, fault, fault.error != EINTR && fault.error != 0, false});
+            static_cast<void>(hold(machine));
+            machine.start_again();
+            CHECK(hold(machine));
+        }
+    }
+}
+
+TEST_CASE(
+    "a run directory: once made it is there after a loss of power, and its number is never used again") {
+    core::RunSpec spec;
+    spec.task_id = "RQ-0001";
+    spec.run = core::Run{core::StepKind::work, 7, 2};
+    spec.run_id = "0123456789abcdef0123456789abcdef";
+    spec.command = {"true"};
+    spec.working_directory = "/";
+    spec.created_at = now;
+    const auto make = [&](Machine& machine) { return make_run_directory(machine.paths, spec).has_value(); };
+    const std::size_t operations = operations_of([&](Machine& machine) { CHECK(make(machine)); });
+    for (const Fault& fault : all_faults()) {
+        for (std::size_t at = 0; at <= operations; ++at) {
+            for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
+                CAPTURE(fault.error);
+                CAPTURE(at);
+                CAPTURE(seed);
+                Machine machine;
+                machine.expect({at, fault, false, false});
+                const bool made = make(machine);
+                machine.calm();
+                const bool made_again = make(machine);
+                CHECK((made || made_again));
+                machine.lose_power(seed);
+                const auto history =
+                    read_history(machine.paths, "RQ-0001", "/workspaces/RQ-0001", LeftOver::leave);
+                REQUIRE_MESSAGE(history.has_value(), history.error().line());
+                CHECK(history->last_number == 7);
+                REQUIRE(history->newest.has_value());
+                CHECK(history->newest->run.attempt == 2);
+            }
+        }
+    }
+}
+
+TEST_CASE("runs that are dealt with: the number survives, or the old one does") {
+    const auto settle = [](Machine& machine, std::uint32_t number) {
+        return settle_runs(machine.paths, "RQ-0001", number).has_value();
+    };
+    const auto last_number = [](Machine& machine) {
+        const auto history = read_history(machine.paths, "RQ-0001", "/workspaces/RQ-0001", LeftOver::leave);
+        REQUIRE_MESSAGE(history.has_value(), history.error().line());
+        return history->last_number;
+    };
+    const auto first_settled = [&](Machine& machine) {
+        fake::world().disk.put_directory(machine.paths.runs_of("RQ-0001"));
+        REQUIRE(settle(machine, 3));
+    };
+    const std::size_t operations = operations_of(first_settled);
+    for (std::size_t at = 1; at <= operations; ++at) {
+        for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
+            CAPTURE(at);
+            CAPTURE(seed);
+            Machine machine;
+            first_settled(machine);
+            machine.expect({at, {}, false, true});
+            const bool settled = settle(machine, 5);
+            machine.lose_power(seed);
+            const std::uint32_t found = last_number(machine);
+            CHECK((found == 5 || (found == 3 && !settled)));
+        }
+    }
+}
