@@ -23,11 +23,6 @@ class Campaign {
     // Until the queue is drained. `with_faults`: false for a run in peace.
     void run(bool with_faults);
 
-    // A git that is killed, or finds no room, while it brings the repository's own checkout forward leaves
-    // what such a git leaves there: a lock, half the files. ralph does not touch it, since it might be
-    // somebody else's: a person mends it, which is us. False if there was nothing to mend.
-    bool mend_checkout();
-
   private:
     struct Frozen {
         daemon::FileDescriptor pidfd;

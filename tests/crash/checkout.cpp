@@ -8,6 +8,7 @@
 #include "core/task_codec.h"
 #include "daemon/clock.h"
 #include "daemon/settings.h"
+#include "daemon/store/files.h"
 #include "tests/support/project.h"
 
 namespace ralph::tests {
@@ -64,6 +65,7 @@ void CheckoutWorld::land() {
 
 Traced CheckoutWorld::check_point(int n, Victims victims, std::vector<std::string>& found) {
     land();
+    static_cast<void>(daemon::remove_file(project_.outside("step.log")));
     auto environment = project_.environment();
     const std::string run = project_.outside("run");
     fs::create_directories(run);

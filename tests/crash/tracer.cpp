@@ -247,6 +247,7 @@ class Tracer {
                 tracees_[static_cast<pid_t>(child)];
                 ::ptrace(PTRACE_CONT, pid, nullptr, nullptr);
             } else if (signal == SIGSTOP && event == 0) {
+                ::syscall(SYS_tkill, pid, SIGCONT);  // a second stop may be pending: its first, or ours
                 ::ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
                 tracees_.erase(pid);
             } else {

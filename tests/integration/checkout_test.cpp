@@ -7,6 +7,7 @@
 #include "core/queue_edit.h"
 #include "core/task_codec.h"
 #include "daemon/clock.h"
+#include "daemon/doctor/examination.h"
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/program.h"
 #include "daemon/steps/steps.h"
@@ -224,6 +225,22 @@ TEST_CASE("the lock of another git is respected, before a move and after one tha
     CHECK(GitFixture::exists(marker(fixture)) == before.empty());
     fs::remove(lock);
     CHECK(bring(fixture).note.empty());
+    expect_whole(fixture, "");
+}
+
+TEST_CASE("the doctor tells of a checkout that stands half-way, and mends it") {
+    const GitFixture fixture;
+    push_changes(fixture);
+    tear(fixture, half);
+    const auto find = [&]() -> std::vector<daemon::Finding> {
+        std::vector<daemon::Finding> found = daemon::examine(fixture.root(), daemon::wall_clock()).findings;
+        std::erase_if(found, [](const auto& each) { return each.kind != "checkout_halfway"; });
+        return found;
+    };
+    const auto found = find();
+    REQUIRE(found.size() == 1);
+    CHECK(found.front().mend().has_value());
+    CHECK(find().empty());
     expect_whole(fixture, "");
 }
 
