@@ -24,6 +24,8 @@ struct Paths {
     [[nodiscard]] std::string supervisor_lock() const { return parallel() + "/supervisor.lock"; }
     // Held for the moments in which the repository's own checkout, queue or done file is changed.
     [[nodiscard]] std::string repository_lock() const { return parallel() + "/repository.lock"; }
+    // There while the checkout is on its way from one commit to another.
+    [[nodiscard]] std::string checkout_move() const { return parallel() + "/checkout.json"; }
     // Held by a running integrate step.
     [[nodiscard]] std::string integrate_lock() const { return parallel() + "/integrate.lock"; }
     [[nodiscard]] std::string events() const { return parallel() + "/events.jsonl"; }

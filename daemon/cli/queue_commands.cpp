@@ -8,6 +8,7 @@
 #include "core/task_codec.h"
 #include "daemon/cli/common.h"
 #include "daemon/clock.h"
+#include "daemon/steps/checkout.h"
 #include "daemon/store/files.h"
 #include "daemon/store/queue_lock.h"
 #include "daemon/store/supervisor_lock.h"
@@ -82,6 +83,10 @@ int add_task(const CommonArguments& common, const TaskAddArguments& arguments) {
     auto settings = open_repository(common);
     if (!settings) {
         return report_error(settings.error());
+    }
+    // What is added to half a checkout would be the user's change there, and keep it from being mended.
+    if (const CheckoutEnd mended = mend_checkout(*settings, FileLock::Wait::yes); !mended.note.empty()) {
+        static_cast<void>(std::fprintf(stderr, "ralph: %s\n", mended.note.c_str()));
     }
     // Once without the locks: what cannot be added changes nothing, not even a lock file.
     if (auto possible = with_new_task(*settings, arguments); !possible) {

@@ -8,6 +8,7 @@
 #include "daemon/cli/common.h"
 #include "daemon/runtime/reporter.h"
 #include "daemon/runtime/supervise.h"
+#include "daemon/steps/checkout.h"
 #include "daemon/steps/git.h"
 #include "daemon/store/state_store.h"
 
@@ -122,8 +123,9 @@ struct Preflight {
     std::string branch;
 };
 
-// Everything that can be wrong and be told without changing anything. A supervisor that has workers to look
-// after, from before a crash, is not kept from it by a queue or checkout that somebody spoiled meanwhile.
+// Everything that can be wrong and be told without changing anything but what a crash left half-way. A
+// supervisor that has workers to look after, from before a crash, is not kept from it by a queue or checkout
+// that somebody spoiled meanwhile.
 Result<Preflight> preflight(const CommonArguments& common, const RunArguments& arguments) {
     auto settings = open_repository(common);
     if (!settings) {
@@ -132,6 +134,12 @@ Result<Preflight> preflight(const CommonArguments& common, const RunArguments& a
     auto executables = find_executables();
     if (!executables) {
         return executables.error();
+    }
+    // A landing that was cut off may have left queue and done at odds in the checkout. If a shim's step is at
+    // it this very moment, that has the lock and mends it.
+    const CheckoutEnd mended = mend_checkout(*settings, FileLock::Wait::no);
+    if (!mended.note.empty()) {
+        spdlog::warn("{}", mended.note);
     }
     const auto state = read_state_file(settings->paths.state());
     const bool has_work_in_progress = state && *state && (*state)->active_count() > 0;
@@ -149,7 +157,10 @@ Result<Preflight> preflight(const CommonArguments& common, const RunArguments& a
         if (auto checked = check_queue(*settings, arguments.include_draft); !checked) {
             return checked.error();
         }
-        if (auto checked = arguments.force ? Result<void>{} : check_clean(*settings); !checked) {
+        // What stands half-way has been told; it is no reason to let the work wait.
+        const bool is_halfway = path_exists(settings->paths.checkout_move());
+        if (auto checked = arguments.force || is_halfway ? Result<void>{} : check_clean(*settings);
+            !checked) {
             return checked.error();
         }
     }

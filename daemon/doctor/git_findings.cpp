@@ -11,6 +11,7 @@
 #include "core/queue_validation.h"
 #include "daemon/doctor/examination.h"
 #include "daemon/process/identity.h"
+#include "daemon/steps/checkout.h"
 #include "daemon/steps/git.h"
 
 namespace ralph::daemon {
@@ -98,6 +99,27 @@ void examine_index_lock(Examination& examination, const std::string& path) {
          }});
 }
 
+void examine_checkout(Examination& examination) {
+    const std::string path = examination.paths.checkout_move();
+    if (!examination.settings || !path_exists(path)) {
+        return;
+    }
+    const Settings& settings = *examination.settings;
+    examination.add(
+        {"checkout_halfway", Severity::wrong, "The checkout was cut off on its way forward", path,
+         "A landing was killed, or had no room, while it wrote files; some are as before, some as "
+         "after. The next start or landing mends that, too.",
+         "run `ralph doctor --fix`", "ends the move; what you changed yourself stays",
+         [settings, path]() -> Result<std::string> {
+             const CheckoutEnd end = mend_checkout(settings, FileLock::Wait::no);
+             if (!end.note.empty() || path_exists(path)) {
+                 return Error{end.note.empty() ? path + ": a landing is at it" : end.note,
+                              "then run `ralph doctor` again"};
+             }
+             return {boost::system::in_place_value, "brought to its end"};
+         }});
+}
+
 void examine_workspace_locks(Examination& examination) {
     const auto names = examination.settings ? list_directory(examination.settings->workspace_root)
                                             : Result<std::vector<std::string>>{std::vector<std::string>{}};
@@ -147,6 +169,7 @@ void examine_git(Examination& examination) {
         return;
     }
     examine_branch(examination, git);
+    examine_checkout(examination);
     examine_index_lock(examination, *folder + "/index.lock");
     examine_workspace_locks(examination);
 }

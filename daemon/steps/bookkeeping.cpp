@@ -53,43 +53,54 @@ void erase_task(core::TaskFile& file, std::string_view task_id) {
 
 }  // namespace
 
-Result<Bookkeeping> read_bookkeeping(const Settings& settings, const Git& git, const std::string& branch) {
+Result<BookkeepingTexts> fetch_bookkeeping(const Settings& settings, const Git& git,
+                                           const std::string& branch) {
     const std::string ref = origin_ref(branch);
-    const std::string target = "origin/" + branch;
     auto queue = git.file_at(ref, settings.queue_relative);
     auto done = git.file_at(ref, settings.done_relative);
     if (!queue || !done) {
         return queue ? done.error() : queue.error();
     }
-    Bookkeeping found;
-    found.tracked = queue->has_value();
-    found.has_done_file = done->has_value();
-    if (!found.tracked && found.has_done_file) {
-        return mixed_bookkeeping(settings.done_relative, settings.queue_relative, target);
-    }
-    if (found.tracked && !found.has_done_file) {
+    BookkeepingTexts texts{"origin/" + branch, std::move(*queue), std::move(*done), false};
+    if (texts.queue && !texts.done) {
         // Not there yet, or never to be there: the repository's ignore rules tell.
         auto ignored = Git(settings.paths.root).is_ignored(settings.done_relative);
         if (!ignored) {
             return ignored.error();
         }
-        if (*ignored) {
-            return mixed_bookkeeping(settings.queue_relative, settings.done_relative, target);
-        }
+        texts.done_is_ignored = *ignored;
     }
-    auto queue_file = found.tracked
-                          ? parse_task_file(std::move(**queue), target + ":" + settings.queue_relative)
-                          : load_task_file(settings.queue_file, true);
-    auto done_file = found.has_done_file
-                         ? parse_task_file(std::move(**done), target + ":" + settings.done_relative)
-                         : (found.tracked ? Result<core::TaskFile>{core::TaskFile{}}
-                                          : load_task_file(settings.done_file, true));
+    return texts;
+}
+
+Result<Bookkeeping> parse_bookkeeping(const Settings& settings, BookkeepingTexts texts) {
+    Bookkeeping found;
+    found.tracked = texts.queue.has_value();
+    found.has_done_file = texts.done.has_value();
+    if (!found.tracked && found.has_done_file) {
+        return mixed_bookkeeping(settings.done_relative, settings.queue_relative, texts.target);
+    }
+    if (texts.done_is_ignored) {
+        return mixed_bookkeeping(settings.queue_relative, settings.done_relative, texts.target);
+    }
+    auto queue_file =
+        found.tracked ? parse_task_file(std::move(*texts.queue), texts.target + ":" + settings.queue_relative)
+                      : load_task_file(settings.queue_file, true);
+    auto done_file = found.has_done_file ? parse_task_file(std::move(*texts.done),
+                                                           texts.target + ":" + settings.done_relative)
+                                         : (found.tracked ? Result<core::TaskFile>{core::TaskFile{}}
+                                                          : load_task_file(settings.done_file, true));
     if (!queue_file || !done_file) {
         return queue_file ? done_file.error() : queue_file.error();
     }
     found.queue = std::move(*queue_file);
     found.done = std::move(*done_file);
     return found;
+}
+
+Result<Bookkeeping> read_bookkeeping(const Settings& settings, const Git& git, const std::string& branch) {
+    auto texts = fetch_bookkeeping(settings, git, branch);
+    return texts ? parse_bookkeeping(settings, std::move(*texts)) : texts.error();
 }
 
 bool is_done(const core::TaskFile& done, std::string_view task_id) {

@@ -2,6 +2,7 @@
 // repository's own files are the truth (contract section 10).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,8 +21,20 @@ struct Bookkeeping {
     core::TaskFile done;
 };
 
-// As origin/<branch>, known to `git`, has them; if it tracks neither, as the repository itself has them. One
-// tracked and the other not is an error.
+// What git tells of the two files on a branch. Failing to be told is the world's fault; what they hold, or
+// lack, is an operator's.
+struct BookkeepingTexts {
+    std::string target;  // "origin/main"
+    std::optional<std::string> queue;
+    std::optional<std::string> done;
+    bool done_is_ignored = false;
+};
+[[nodiscard]] core::Result<BookkeepingTexts> fetch_bookkeeping(const Settings& settings, const Git& git,
+                                                               const std::string& branch);
+[[nodiscard]] core::Result<Bookkeeping> parse_bookkeeping(const Settings& settings, BookkeepingTexts texts);
+
+// Both: as origin/<branch>, known to `git`, has them; if it tracks neither, as the repository itself has
+// them. One tracked and the other not is an error.
 [[nodiscard]] core::Result<Bookkeeping> read_bookkeeping(const Settings& settings, const Git& git,
                                                          const std::string& branch);
 

@@ -52,7 +52,11 @@ Result<core::Outcome> discard(const StepContext& context) {
     }
     if (path_exists(context.workspace)) {
         const Git workspace(context.workspace);
-        if (!is_usable_workspace(workspace)) {
+        auto usable = is_usable_workspace(workspace);
+        if (!usable) {
+            return usable.error();
+        }
+        if (!*usable) {
             return Error{
                 fmt::format("{} is not removed, since it is no usable git repository", context.workspace),
                 "look what is in it, then remove it"};

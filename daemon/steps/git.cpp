@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <filesystem>
 #include <initializer_list>
@@ -87,6 +88,16 @@ std::string last_words(std::string_view text) {
     return core::printable(words);
 }
 
+bool is_passing_fault(std::string_view words) {
+    // LC_ALL is C for every git of ours, and a local remote's.
+    constexpr std::array<std::string_view, 10> signs{
+        "was killed by signal", "died of signal",      "ran out of its time", "No space left on device",
+        "Disk quota exceeded",  "Input/output error",  "Too many open files", "Cannot allocate memory",
+        "unpacker error",       "remote unpack failed"};
+    return std::any_of(signs.begin(), signs.end(),
+                       [words](std::string_view sign) { return words.find(sign) != std::string_view::npos; });
+}
+
 std::string origin_ref(std::string_view branch) {
     return fmt::format("refs/remotes/origin/{}", branch);
 }
@@ -107,6 +118,12 @@ Git Git::with_environment(std::string name, std::string_view value) const {
     return copy;
 }
 
+Git Git::holding(const FileLock& lock) const {
+    Git copy = *this;
+    copy.inherited_ = lock.descriptor();
+    return copy;
+}
+
 Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
                             std::optional<core::Milliseconds> timeout) const {
     ProgramRequest request;
@@ -121,6 +138,7 @@ Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
                                {"GIT_TERMINAL_PROMPT=0", "LC_ALL=C", "GIT_CEILING_DIRECTORIES=" + parent});
     request.environment.insert(request.environment.end(), added_.begin(), added_.end());
     request.timeout = timeout;
+    request.inherited = inherited_;
     auto end = run_program(request);
     if (end && (end->signal != 0 || end->timed_out)) {
         return Error{fmt::format("git {} in {} {}", command_of(arguments), directory_, end->describe())};

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/time.h"
 #include "daemon/steps/program.h"
+#include "daemon/store/files.h"
 
 namespace ralph::daemon {
 
@@ -19,6 +20,10 @@ namespace ralph::daemon {
 
 // What a program said at its end, fit for one line: the last lines that are no hints.
 [[nodiscard]] std::string last_words(std::string_view text);
+
+// Whether what git said, or what we say of its end, tells of a fault that may pass by itself: it was killed,
+// or there was no room.
+[[nodiscard]] bool is_passing_fault(std::string_view words);
 
 // "refs/remotes/origin/BRANCH"
 [[nodiscard]] std::string origin_ref(std::string_view branch);
@@ -38,6 +43,8 @@ class Git {
 
     [[nodiscard]] const std::string& directory() const { return directory_; }
     [[nodiscard]] Git with_environment(std::string name, std::string_view value) const;
+    // Holds the lock for as long as it runs, even if we are killed meanwhile.
+    [[nodiscard]] Git holding(const FileLock& lock) const;
 
     // Runs to the end, whatever the exit status is. An error only if git cannot be run, is killed or out of
     // time.
@@ -79,6 +86,7 @@ class Git {
   private:
     std::string directory_;
     std::vector<std::string> added_;  // "NAME=value"
+    int inherited_ = -1;
 };
 
 }  // namespace ralph::daemon

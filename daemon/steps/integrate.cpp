@@ -38,7 +38,11 @@ class Integration {
         if (!path_exists(context_.workspace)) {
             return without_workspace();
         }
-        if (!is_usable_workspace(workspace_)) {
+        auto usable = is_usable_workspace(workspace_);
+        if (!usable) {
+            return not_now(usable.error());
+        }
+        if (!*usable) {
             return blocked(fmt::format(
                 "{} is no usable git repository; repair it, or move it away and run the task again",
                 context_.workspace));
@@ -68,7 +72,11 @@ class Integration {
         if (auto stop = check_completeness(context_, workspace_); !stop || *stop) {
             return stop ? std::move(**stop) : not_now(stop.error());
         }
-        auto bookkeeping = read_bookkeeping(context_.settings, workspace_, context_.target_branch);
+        auto texts = fetch_bookkeeping(context_.settings, workspace_, context_.target_branch);
+        if (!texts) {
+            return not_now(texts.error());
+        }
+        auto bookkeeping = parse_bookkeeping(context_.settings, std::move(*texts));
         if (!bookkeeping) {
             return blocked(bookkeeping.error().line());
         }
@@ -131,7 +139,7 @@ class Integration {
         if (!tip || tip->value_or("") != base) {
             return try_again(fmt::format("somebody else pushed to {} in the meantime", context_.target()));
         }
-        if (!pushed || words.find("cannot lock ref") != std::string::npos) {
+        if (!pushed || words.find("cannot lock ref") != std::string::npos || is_passing_fault(words)) {
             return try_again(fmt::format("the push to {} failed: {}", context_.target(), words));
         }
         return blocked(
@@ -166,7 +174,9 @@ class Integration {
                                  context_.settings.done_file, reconciled.error().line()));
         }
         mark_landed();
-        add_note(outcome_, bring_checkout_forward(context_.settings, context_.target_branch));
+        if (auto stop = bring_forward(head)) {
+            return std::move(*stop);
+        }
         if (is_settled) {  // the proposal has been used
             if (auto removed = remove_file(followups_path(context_.workspace, context_.task_id)); !removed) {
                 add_note(outcome_, removed.error().line());
@@ -176,6 +186,20 @@ class Integration {
         return {
             0,
             {fmt::format("{} landed on {} as {}", context_.task_id, context_.target(), known), {}, {}, head}};
+    }
+
+    // A checkout that a fault left half-way may keep new tasks from starting, and nobody else comes by who
+    // would mend it; so the step is done again, but what has landed is never blocked by it.
+    Stop bring_forward(const std::string& head) {
+        const CheckoutEnd end = bring_checkout_forward(context_.settings, context_.target_branch);
+        if (end.try_again && context_.integration < context_.max_integrations) {
+            Ending ending = try_again(
+                fmt::format("{} has landed on {}, but {}", context_.task_id, context_.target(), end.note));
+            ending.outcome.landed_sha = head;
+            return ending;
+        }
+        add_note(outcome_, end.note);
+        return std::nullopt;
     }
 
     // What was kept on the way is history from now on.
@@ -199,10 +223,14 @@ class Integration {
 
     // The workspace may have been removed after the landing; the remote knows.
     Ending without_workspace() {
-        if (auto fetched = repository_.fetch_origin(); !fetched) {
+        if (auto fetched = fetch_into_repository(context_.settings, context_.target_branch); !fetched) {
             return not_now(fetched.error());
         }
-        auto bookkeeping = read_bookkeeping(context_.settings, repository_, context_.target_branch);
+        auto texts = fetch_bookkeeping(context_.settings, repository_, context_.target_branch);
+        if (!texts) {
+            return not_now(texts.error());
+        }
+        auto bookkeeping = parse_bookkeeping(context_.settings, std::move(*texts));
         if (!bookkeeping) {
             return blocked(bookkeeping.error().line());
         }
@@ -213,7 +241,9 @@ class Integration {
                 context_.workspace, context_.task_id, context_.target(), context_.task_id));
         }
         mark_landed();
-        add_note(outcome_, bring_checkout_forward(context_.settings, context_.target_branch));
+        if (auto stop = bring_forward({})) {
+            return std::move(*stop);
+        }
         return {0, {fmt::format("{} is done on {}", context_.task_id, context_.target()), {}, {}, {}}};
     }
 

@@ -21,7 +21,7 @@ namespace ralph::daemon {
 namespace {
 
 constexpr int already_landed = static_cast<int>(core::exit_already_landed);
-constexpr int not_on_target_yet = static_cast<int>(core::exit_try_again);
+constexpr int not_now = static_cast<int>(core::exit_try_again);
 
 class Preparation {
   public:
@@ -41,7 +41,7 @@ class Preparation {
         }
         auto code = path_exists(context_.workspace) ? reuse() : create();
         if (code && *code == already_landed) {
-            add_note(outcome_, bring_checkout_forward(context_.settings, context_.target_branch));
+            add_note(outcome_, bring_checkout_forward(context_.settings, context_.target_branch).note);
         }
         return code;
     }
@@ -107,7 +107,11 @@ class Preparation {
 
     Result<int> reuse() {
         const Git workspace(context_.workspace);
-        if (!is_usable_workspace(workspace)) {
+        auto usable = is_usable_workspace(workspace);
+        if (!usable) {
+            return later(usable.error());
+        }
+        if (!*usable) {
             return start_over("it is no usable git repository");
         }
         remove_stale_locks(workspace);
@@ -122,6 +126,13 @@ class Preparation {
             }
         }
         return code;
+    }
+
+    // The workspace may be somebody's only copy and is sound for all that is known.
+    Result<int> later(const Error& error) {
+        outcome_.summary =
+            fmt::format("the work in {} cannot be kept now: {}", context_.workspace, error.line());
+        return not_now;
     }
 
     // What this workspace was being rebuilt from when prepare was killed; its files tell nothing then.
@@ -142,7 +153,8 @@ class Preparation {
     Result<int> keep_and_go_on(const Git& workspace) {
         auto kept = keep_work(context_.settings, workspace, context_.task_id);
         if (!kept) {
-            return start_over(kept.error().line());
+            return is_passing_fault(kept.error().message) ? later(kept.error())
+                                                          : start_over(kept.error().line());
         }
         if (!kept->made.empty()) {
             add_note(outcome_,
@@ -150,13 +162,19 @@ class Preparation {
         }
         core::Outcome said;
         if (auto recovered = recover_workspace(context_, workspace, said); !recovered) {
+            if (is_passing_fault(recovered.error().message)) {
+                return later(recovered.error());
+            }
             // Where HEAD belongs is not known any more. All is kept; the work begins anew.
             add_note(outcome_, recovered.error().line());
             auto forgotten = forget_unfinished_operation(workspace);
             return forgotten ? make_ready(workspace, std::nullopt) : Result<int>{forgotten.error()};
         }
         kept = keep_work(context_.settings, workspace, context_.task_id);  // as it is now
-        return kept ? make_ready(workspace, kept->files) : start_over(kept.error().line());
+        if (kept) {
+            return make_ready(workspace, kept->files);
+        }
+        return is_passing_fault(kept.error().message) ? later(kept.error()) : start_over(kept.error().line());
     }
 
     Result<int> start_over(const std::string& why) {
@@ -192,7 +210,7 @@ class Preparation {
             outcome_.summary =
                 fmt::format("{} is not in {} on {}; commit and push the queue", context_.task_id,
                             context_.settings.queue_relative, context_.target());
-            return not_on_target_yet;
+            return not_now;
         }
         auto tree = kept ? go_on(workspace, *kept) : begin_anew(workspace);
         if (!tree) {

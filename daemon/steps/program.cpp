@@ -70,9 +70,12 @@ bp::environment make_environment(const std::vector<std::string>& lines) {
 // which a failed exec is reported, so that a program that could not be started would look like one that
 // ended. Nor is bp::start_dir, which goes on in our own directory if it cannot change to the other.
 template <class Executor>
-void set_up_child(Executor& executor, const char* directory) {
+void set_up_child(Executor& executor, const char* directory, int inherited) {
     ::setpgid(0, 0);
     ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+    if (inherited >= 0) {
+        ::fcntl(inherited, F_SETFD, 0);
+    }
     if (::chdir(directory) != 0) {
         executor.set_error(std::error_code(errno, std::system_category()), "chdir failed");
         ::_exit(EXIT_FAILURE);
@@ -191,7 +194,9 @@ Result<ProgramEnd> start_and_wait(const ProgramRequest& request, const std::stri
         bp::exe = path, bp::args = request.arguments, make_environment(request.environment),
         bp::std_in < bp::null,
         bp::extend::on_exec_setup =
-            [&request](auto& executor) { set_up_child(executor, request.directory.c_str()); },
+            [&request](auto& executor) {
+                set_up_child(executor, request.directory.c_str(), request.inherited);
+            },
         problem, std::forward<Streams>(streams)...);
     if (problem) {
         return Error{

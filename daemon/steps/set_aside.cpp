@@ -85,7 +85,13 @@ Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Instant n
         }
         const std::string path = settings.workspace_root + "/" + each.name;
         const Git workspace(path);
-        if (each.kind == SetAside::Kind::broken && is_usable_workspace(workspace)) {
+        const auto usable =
+            each.kind == SetAside::Kind::broken ? is_usable_workspace(workspace) : Result<bool>{false};
+        if (!usable) {  // that must not cost what may be the only copy
+            pruned.stayed.push_back(fmt::format("{}: {}", path, usable.error().line()));
+            continue;
+        }
+        if (*usable) {
             remove_stale_locks(workspace);
             auto kept = keep_work(settings, workspace, each.task_id);
             if (!kept) {

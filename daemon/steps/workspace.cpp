@@ -76,13 +76,20 @@ std::string exclude_pattern(const std::string& path) {
 
 }  // namespace
 
-bool is_usable_workspace(const Git& workspace) {
+Result<bool> is_usable_workspace(const Git& workspace) {
     // A .git file would point to a repository elsewhere, which is not ours to change.
     if (!is_directory(workspace.directory()) || !is_directory(git_folder(workspace))) {
         return false;
     }
     const auto tree = workspace.resolve("HEAD^{tree}");
-    return tree && *tree && workspace.dirty_paths(Git::Untracked::no);
+    if (tree && !*tree) {
+        return false;
+    }
+    const auto dirty = tree ? workspace.dirty_paths(Git::Untracked::no) : tree.error();
+    if (!dirty && is_passing_fault(dirty.error().message)) {
+        return dirty.error();
+    }
+    return dirty.has_value();
 }
 
 Result<void> configure_workspace(const Settings& settings, const Git& workspace) {

@@ -12,8 +12,8 @@
 
 namespace ralph::daemon {
 
-// Has a .git folder of its own, a commit, and a readable index.
-[[nodiscard]] bool is_usable_workspace(const Git& workspace);
+// Has a .git folder of its own, a commit, and a readable index. An error: that cannot be found out now.
+[[nodiscard]] core::Result<bool> is_usable_workspace(const Git& workspace);
 
 // The remote is the repository's, and so is who commits, whatever a worker has set meanwhile.
 [[nodiscard]] core::Result<void> configure_workspace(const Settings& settings, const Git& workspace);

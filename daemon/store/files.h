@@ -78,6 +78,9 @@ class FileLock {
     // Lets is_locked() tell that the lock is held, until it is freed: for those who only want to know.
     [[nodiscard]] Result<void> show() const;
 
+    // A child that is given it holds the lock, too, for as long as it lives.
+    [[nodiscard]] int descriptor() const { return descriptor_.get(); }
+
   private:
     FileLock(FileDescriptor descriptor, std::string path)
         : descriptor_(std::move(descriptor)), path_(std::move(path)) {}

@@ -67,8 +67,8 @@ std::string last_line(const std::string& path) {
 
 }  // namespace
 
-Campaign::Campaign(const tests::Project& project, Disk* disk, Supervisors& supervisors, std::string colleague,
-                   const Options& options, Random& random, History& history)
+Campaign::Campaign(const tests::Project& project, tests::Disk* disk, Supervisors& supervisors,
+                   std::string colleague, const Options& options, Random& random, History& history)
     : project_(project),
       disk_(disk),
       supervisors_(supervisors),
@@ -174,8 +174,7 @@ void Campaign::take(const SupervisorEnd& end) {
     }
 }
 
-// A supervisor may refuse to run because another one does, which it must name, because of a full disk, or
-// because half a checkout has left queue and done at odds.
+// A supervisor may refuse to run because another one does, which it must name, or because of a full disk.
 void Campaign::take_refusal(const SupervisorEnd& end) {
     const std::string said = last_line(end.supervisor.log);
     const bool another = said.find("another ralph supervises") != std::string::npos;
@@ -189,8 +188,7 @@ void Campaign::take_refusal(const SupervisorEnd& end) {
     if (!another && !session_goes_on(project_)) {
         history_.sessions.push_back(boot_clock());
     }
-    if (!another && !history_.disk_was_full(end.supervisor.started - 1000 * millisecond, 0) &&
-        !mend_checkout()) {
+    if (!another && !history_.disk_was_full(end.supervisor.started - 1000 * millisecond, 0)) {
         violate("a supervisor could not start: " + said);
     }
 }
@@ -401,28 +399,6 @@ void Campaign::sample() {
             violate(fmt::format("the supervisor has {} descriptors and {} threads", descriptors, threads));
         }
     }
-}
-
-bool Campaign::mend_checkout() {
-    // Who holds it is at work there, or frozen; the next refusal comes back here.
-    const auto alone =
-        daemon::FileLock::acquire(project_.paths().repository_lock(), daemon::FileLock::Wait::no);
-    if (!alone || !*alone) {
-        return true;
-    }
-    const std::string lock = project_.root() + "/.git/index.lock";
-    const bool clean = project_.git(project_.root(), {"status", "--porcelain"}).empty();
-    if (!daemon::path_exists(lock) && clean) {
-        return false;
-    }
-    if (!history_.integration_struck() && history_.disk_full.empty()) {
-        violate("the checkout is not clean although no integration was disturbed");
-    }
-    static_cast<void>(daemon::remove_file(lock));
-    project_.git(project_.root(), {"reset", "-q", "--hard"});
-    project_.git(project_.root(), {"clean", "-q", "-f", "-d"});
-    ++history_.checkouts_mended;
-    return true;
 }
 
 // The remote lies on this machine, so a tree of ours that is killed may take the remote's half of a push with

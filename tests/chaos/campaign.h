@@ -6,27 +6,22 @@
 #include <string>
 #include <vector>
 
-#include "tests/chaos/disk.h"
 #include "tests/chaos/history.h"
 #include "tests/chaos/round.h"
 #include "tests/chaos/supervisors.h"
 #include "tests/chaos/workload.h"
+#include "tests/support/disk.h"
 
 namespace ralph::chaos {
 
 class Campaign {
   public:
     // `disk` may be null: then it is never filled.
-    Campaign(const tests::Project& project, Disk* disk, Supervisors& supervisors, std::string colleague,
-             const Options& options, Random& random, History& history);
+    Campaign(const tests::Project& project, tests::Disk* disk, Supervisors& supervisors,
+             std::string colleague, const Options& options, Random& random, History& history);
 
     // Until the queue is drained. `with_faults`: false for a run in peace.
     void run(bool with_faults);
-
-    // A git that is killed, or finds no room, while it brings the repository's own checkout forward leaves
-    // what such a git leaves there: a lock, half the files. ralph does not touch it, since it might be
-    // somebody else's: a person mends it, which is us. False if there was nothing to mend.
-    bool mend_checkout();
 
   private:
     struct Frozen {
@@ -56,7 +51,7 @@ class Campaign {
     void violate(std::string text) { history_.violations.push_back(std::move(text)); }
 
     const tests::Project& project_;
-    Disk* disk_;
+    tests::Disk* disk_;
     Supervisors& supervisors_;
     std::string colleague_;
     const Options& options_;

@@ -38,11 +38,6 @@ bool History::shim_struck(const std::string& run_id) const {
                        [&](const Strike& each) { return each.run_id == run_id && each.part == Part::shim; });
 }
 
-bool History::integration_struck() const {
-    return std::any_of(strikes.begin(), strikes.end(),
-                       [](const Strike& each) { return each.step == core::StepKind::integrate; });
-}
-
 bool History::disk_was_full(Nanoseconds from, Nanoseconds to) const {
     return std::any_of(disk_full.begin(), disk_full.end(), [&](const auto& window) {
         return (to == 0 || window.first <= to) && (window.second == 0 || window.second >= from);

@@ -49,14 +49,12 @@ struct History {
     std::map<Fault, int> without_victim;
     std::vector<std::string> violations;
     int remote_locks_cleared = 0;
-    int checkouts_mended = 0;
     std::size_t most_descriptors = 0;
     std::size_t most_threads = 0;
 
     [[nodiscard]] bool struck(const std::string& task_id) const;
     [[nodiscard]] bool struck_run(const std::string& run_id) const;
     [[nodiscard]] bool shim_struck(const std::string& run_id) const;
-    [[nodiscard]] bool integration_struck() const;
     // Whether the disk was full at any time in between; `to` may be 0: until now.
     [[nodiscard]] bool disk_was_full(Nanoseconds from, Nanoseconds to) const;
     [[nodiscard]] bool session_began(Nanoseconds from, Nanoseconds to) const;

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "tests/chaos/disk.h"
 #include "tests/chaos/oracle.h"
 #include "tests/chaos/round.h"
 #include "tests/chaos/supervisors.h"
+#include "tests/support/disk.h"
 #include "tests/support/temporary_directory.h"
 
 namespace ralph::chaos {
@@ -114,8 +114,8 @@ Outcome run(const Options& options, int kills) {
     const tests::TemporaryDirectory place;
     std::string why;
     // In memory where that is permitted: the machine's disk is slow, and is not what is tested here.
-    const auto disk = options.disk ? Disk::mount(place.path(), 64 + 2 * options.tasks, why) : nullptr;
-    const TemporaryPlace temporary(place.path());
+    const auto disk = options.disk ? tests::Disk::mount(place.path(), 64 + 2 * options.tasks, why) : nullptr;
+    const tests::TemporaryPlace temporary(place.path());
     const tests::Project project;
     Random random(options.seed);
     Workload workload{project, folder.path(), options.program, options.tasks};

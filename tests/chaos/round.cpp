@@ -80,7 +80,6 @@ void print_table(const Options& options, const History& history, const Ledger& l
     std::printf("%-42s %6d\n", "supervisors started", supervisors);
     std::printf("%-42s %6zu\n", "sessions at most", history.sessions.size());
     std::printf("%-42s %6d\n", "locks of the remote cleared", history.remote_locks_cleared);
-    std::printf("%-42s %6d\n", "checkouts mended by hand", history.checkouts_mended);
     std::printf("%-42s %6zu descriptors, %zu threads\n", "the supervisor's most", history.most_descriptors,
                 history.most_threads);
     std::printf("%-42s %s\n", "workers ran", runs.c_str());
@@ -95,11 +94,11 @@ std::vector<std::string> chaos_round(const Options& options) {
     const tests::TemporaryDirectory ledger_folder;
     const tests::TemporaryDirectory place;
     std::string why = "it was not asked for";
-    const auto disk = options.disk ? Disk::mount(place.path(), 64 + 2 * options.tasks, why) : nullptr;
+    const auto disk = options.disk ? tests::Disk::mount(place.path(), 64 + 2 * options.tasks, why) : nullptr;
     if (!disk) {
         std::printf("the disk is not filled: %s\n", why.c_str());
     }
-    const TemporaryPlace temporary(place.path());
+    const tests::TemporaryPlace temporary(place.path());
     const tests::Project project;
     Random random(options.seed);
     const auto jobs = make_workload({project, ledger_folder.path(), options.program, options.tasks}, random);
@@ -117,7 +116,6 @@ std::vector<std::string> chaos_round(const Options& options) {
                 static_cast<unsigned long long>(options.seed), static_cast<double>(calm - begin) / 1e9,
                 wrong_ends(project, jobs).size(), jobs.size());
     std::fflush(stdout);
-    static_cast<void>(campaign.mend_checkout());
     finish_in_peace(project, jobs, campaign, history);
 
     const Ledger ledger = read_ledger(ledger_folder / "ledger");

@@ -18,7 +18,7 @@ using core::Lifecycle;
 constexpr const char* preamble = R"(set -e
 find .git -name '*.lock' -delete
 git reset -q
-commit() { git add -A; git diff --cached --quiet || git commit -q -m "$1"; }
+commit() { git add -A; git log -50 --format=%s | grep -qxF "$1" || git diff --cached --quiet || git commit -q -m "$1"; }
 )";
 
 std::string script(const Job& job, const Workload& workload, double pause) {

@@ -1,7 +1,8 @@
 // ralph-crash: kill a process of ralph at every system call that writes, start again, and see that nothing
 // shows.
 //
-//   ralph-crash --role supervisor|shim|integrate|prepare [--from N] [--to N] [--every N] [--again yes]
+//   ralph-crash --role supervisor|shim|integrate|prepare|checkout [--from N] [--to N] [--every N] [--again
+//   yes]
 //
 // With --again the supervisor that recovers is killed, too, at a point that changes with N, before a third
 // one ends the work.
@@ -9,7 +10,8 @@
 // Each point is a run of its own: a fresh project with a task that lands, one that fails and one that ends
 // blocked by a conflict; one process of the role is killed before its n-th call of the write class; a killed
 // supervisor is started again. Then the end is compared with that of an undisturbed run. Prints what differs,
-// and the number of points.
+// and the number of points. The role "checkout" is any process, git too, that brings the user's checkout
+// forward.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,6 +23,7 @@
 #include <map>
 
 #include "core/jsonc.h"
+#include "tests/crash/checkout.h"
 #include "tests/crash/tracer.h"
 #include "tests/support/project.h"
 
@@ -34,7 +37,8 @@ namespace fs = std::filesystem;
 const std::map<std::string, Role> roles{{"supervisor", Role::supervisor},
                                         {"shim", Role::shim},
                                         {"integrate", Role::integrate},
-                                        {"prepare", Role::prepare}};
+                                        {"prepare", Role::prepare},
+                                        {"checkout", Role::any}};
 
 std::string ledger(const Project& project, const std::string& id, const std::string& what) {
     return "echo " + what + " >> '" + project.outside("ledger-" + id) + "'; ";
@@ -50,18 +54,6 @@ void fill(const Project& project) {
                     "sleep 0.05; done; " +
                     ledger(project, "RQ-0003", "end"));
     project.commit_and_push("queue");
-}
-
-// Processes that were started in the project: all carry its folder in their environment.
-std::size_t processes_of(const Project& project) {
-    std::size_t found = 0;
-    const std::string mark = "TMPDIR=" + project.folder().path();
-    for (const auto& entry : fs::directory_iterator("/proc")) {
-        std::ifstream file(entry.path() / "environ", std::ios::binary);
-        const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-        found += text.find(mark) != std::string::npos ? 1 : 0;
-    }
-    return found;
 }
 
 std::vector<std::string> left_over_files(const Project& project) {
@@ -185,11 +177,47 @@ bool check_point(const Options& options, int n, int& failures) {
     return true;
 }
 
+// Kills one process of them all before its n-th call, and then all of them.
+int check_checkout(const Options& options, int& failures) {
+    int points = 0;
+    for (const auto victims : {ralph::tests::Victims::one, ralph::tests::Victims::all}) {
+        const Project project;
+        ralph::tests::CheckoutWorld world(project);
+        for (int n = options.from; n <= options.to; n += options.every) {
+            std::vector<std::string> different;
+            const auto traced = world.check_point(n, victims, different);
+            if (!traced.killed) {
+                break;
+            }
+            ++points;
+            failures += different.empty() ? 0 : 1;
+            for (const std::string& line : different) {
+                std::printf("point %d (before %s%s): %s\n", n, traced.call.c_str(),
+                            victims == ralph::tests::Victims::all ? ", all" : "", line.c_str());
+            }
+            std::fflush(stdout);
+        }
+    }
+    return points;
+}
+
 int number(const char* text) {
     return static_cast<int>(std::strtol(text, nullptr, 10));
 }
 
 }  // namespace
+
+// All carry its folder in their environment.
+std::size_t ralph::tests::processes_of(const Project& project) {
+    std::size_t found = 0;
+    const std::string mark = "TMPDIR=" + project.folder().path();
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+        std::ifstream file(entry.path() / "environ", std::ios::binary);
+        const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+        found += text.find(mark) != std::string::npos ? 1 : 0;
+    }
+    return found;
+}
 
 int main(int argc, char** argv) {
     Options options;
@@ -209,14 +237,19 @@ int main(int argc, char** argv) {
             options.again = true;
         } else {
             std::fprintf(stderr,
-                         "usage: ralph-crash --role supervisor|shim|integrate|prepare [--from N] [--to N] "
-                         "[--every N] [--again yes]\n");
+                         "usage: ralph-crash --role supervisor|shim|integrate|prepare|checkout [--from N] "
+                         "[--to N] [--every N] [--again yes]\n");
             return 2;
         }
     }
     int points = 0;
     int failures = 0;
-    for (int n = options.from; n <= options.to && check_point(options, n, failures); n += options.every) {
+    if (options.role == Role::any) {
+        points = check_checkout(options, failures);
+    }
+    for (int n = options.from;
+         options.role != Role::any && n <= options.to && check_point(options, n, failures);
+         n += options.every) {
         ++points;
     }
     std::printf("%s: killed at %d points, %d of them left a trace\n", name.c_str(), points, failures);

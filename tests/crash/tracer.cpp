@@ -143,7 +143,8 @@ struct Tracee {
 
 class Tracer {
   public:
-    Tracer(pid_t command, Role role, int n) : command_(command), role_(role), n_(n) {
+    Tracer(pid_t command, Role role, int n, Victims victims)
+        : command_(command), role_(role), n_(n), victims_(victims) {
         tracees_[command].role = Role::supervisor;
     }
 
@@ -193,7 +194,7 @@ class Tracer {
             tracee.role = role_of(pid);
         } else if (signal == (SIGTRAP | 0x80)) {
             tracee.inside_call = !tracee.inside_call;
-            if (tracee.inside_call && tracee.role == role_ && at_wanted_call(pid)) {
+            if (tracee.inside_call && (role_ == Role::any || tracee.role == role_) && at_wanted_call(pid)) {
                 return;
             }
         } else if (signal != SIGSTOP && signal != SIGTRAP) {
@@ -215,6 +216,11 @@ class Tracer {
         result_.killed = true;
         result_.call = name;
         ::kill(process_of(pid), SIGKILL);  // our tracee, stopped: its number is its own
+        for (const auto& [other, tracee] : tracees_) {
+            if (victims_ == Victims::all) {
+                ::kill(other, SIGKILL);  // not reaped yet
+            }
+        }
         return true;
     }
 
@@ -241,6 +247,7 @@ class Tracer {
                 tracees_[static_cast<pid_t>(child)];
                 ::ptrace(PTRACE_CONT, pid, nullptr, nullptr);
             } else if (signal == SIGSTOP && event == 0) {
+                ::syscall(SYS_tkill, pid, SIGCONT);  // a second stop may be pending: its first, or ours
                 ::ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
                 tracees_.erase(pid);
             } else {
@@ -253,6 +260,7 @@ class Tracer {
     pid_t command_;
     Role role_;
     int n_;
+    Victims victims_;
     std::map<pid_t, Tracee> tracees_;
     Traced result_;
 };
@@ -260,9 +268,9 @@ class Tracer {
 }  // namespace
 
 Traced run_and_kill(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
-                    const std::string& directory, const std::string& log, Role role, int n) {
+                    const std::string& directory, const std::string& log, Role role, int n, Victims victims) {
     const pid_t command = start(arguments, environment, directory, log);
-    return Tracer(command, role, n).trace();
+    return Tracer(command, role, n, victims).trace();
 }
 
 }  // namespace ralph::tests

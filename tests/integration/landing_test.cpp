@@ -115,7 +115,7 @@ TEST_CASE("the user's checkout is brought forward, with untracked files in it") 
     fixture.push_by_colleague("b.txt", "b\n");
     GitFixture::write(fixture.root() + "/untracked.txt", "mine\n");
     for (int i = 0; i < 2; ++i) {
-        CHECK(daemon::bring_checkout_forward(fixture.context().settings, "main").empty());
+        CHECK(daemon::bring_checkout_forward(fixture.context().settings, "main").note.empty());
         CHECK(GitFixture::exists(fixture.root() + "/b.txt"));
     }
 }
@@ -124,7 +124,7 @@ TEST_CASE("the user's checkout is left alone unless it can simply be brought for
     const GitFixture fixture;
     fixture.push_by_colleague("b.txt", "b\n");
     const auto settings = fixture.context().settings;
-    const auto bring = [&] { return daemon::bring_checkout_forward(settings, "main"); };
+    const auto bring = [&] { return daemon::bring_checkout_forward(settings, "main").note; };
     SUBCASE("dirty") {
         GitFixture::write(fixture.root() + "/a.txt", "mine\n");
         CHECK(contains(bring(), "it has uncommitted changes in a.txt"));

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-namespace ralph::chaos {
+namespace ralph::tests {
 
 class Disk {
   public:
@@ -53,4 +53,4 @@ class TemporaryPlace {
     std::string before_;
 };
 
-}  // namespace ralph::chaos
+}  // namespace ralph::tests

@@ -1,4 +1,4 @@
-#include "tests/chaos/disk.h"
+#include "tests/support/disk.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,7 +13,7 @@
 
 #include "daemon/process/file_descriptor.h"
 
-namespace ralph::chaos {
+namespace ralph::tests {
 
 std::unique_ptr<Disk> Disk::mount(const std::string& folder, std::uint64_t mebibytes, std::string& why) {
     static bool separated = false;
@@ -52,4 +52,4 @@ void Disk::empty() {
     static_cast<void>(::unlink((folder_ + "/ballast").c_str()));
 }
 
-}  // namespace ralph::chaos
+}  // namespace ralph::tests
