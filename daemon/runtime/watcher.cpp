@@ -113,7 +113,7 @@ void Watcher::World::watch_again() {
             missing = !add(folder).has_value() || missing;
         }
         changed("", "");
-        if (missing) {
+        if (missing && inotify.is_open()) {  // who was told may have stopped the watching
             watch_again();
         }
     });

@@ -42,6 +42,7 @@ ParallelState state_named(const std::string& branch) {
 Paths repository(const TemporaryDirectory& folder) {
     Paths paths{folder.path()};
     fs::create_directories(paths.parallel());
+    fs::create_directories(paths.git());
     return paths;
 }
 
