@@ -81,6 +81,44 @@ TEST_CASE("a symbolic link is replaced by a durable write, not followed") {
     CHECK(get(folder / "file") == "new");
 }
 
+TEST_CASE("a file of the user's that is rewritten keeps its permissions, whatever the umask says") {
+    const TemporaryDirectory folder;
+    put(folder / "file", "old");
+    fs::permissions(folder / "file", static_cast<fs::perms>(0666));
+    REQUIRE(rewrite_file_durably(folder / "file", "new", folder.path()).has_value());
+    CHECK(get(folder / "file") == "new");
+    CHECK((fs::status(folder / "file").permissions() & fs::perms::mask) == static_cast<fs::perms>(0666));
+    REQUIRE(rewrite_file_durably(folder / "another", "new", folder.path()).has_value());
+    CHECK(get(folder / "another") == "new");
+}
+
+TEST_CASE("a link of the user's to a file inside stays a link, and one that leads out is refused") {
+    const TemporaryDirectory folder;
+    const std::string inside = folder / "inside";
+    put(inside + "/real/file", "old");
+    fs::permissions(inside + "/real/file", static_cast<fs::perms>(0640));
+    fs::create_symlink("real/file", inside + "/link");
+    REQUIRE(rewrite_file_durably(inside + "/link", "new", inside).has_value());
+    CHECK(fs::read_symlink(inside + "/link") == "real/file");
+    CHECK(get(inside + "/real/file") == "new");
+    CHECK((fs::status(inside + "/real/file").permissions() & fs::perms::mask) ==
+          static_cast<fs::perms>(0640));
+
+    put(folder / "inside-not", "precious");
+    fs::create_symlink(folder / "inside-not", inside + "/out");
+    const auto refused = rewrite_file_durably(inside + "/out", "new", inside);
+    REQUIRE(!refused);
+    CHECK(refused.error().line().find("outside of " + inside) != std::string::npos);
+    CHECK(get(folder / "inside-not") == "precious");
+    fs::create_symlink("nothing", inside + "/dangling");
+    CHECK(!rewrite_file_durably(inside + "/dangling", "new", inside));
+
+    // Where links are not to be followed they are replaced.
+    REQUIRE(rewrite_file_durably(inside + "/out", "new", "").has_value());
+    CHECK(!fs::is_symlink(inside + "/out"));
+    CHECK(get(folder / "inside-not") == "precious");
+}
+
 TEST_CASE("reading: missing is nothing, too large and not a file are errors") {
     const TemporaryDirectory folder;
     CHECK(!read_file(folder / "missing")->has_value());
