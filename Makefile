@@ -6,6 +6,7 @@
 #   make test       all tests, once as built and once with the sanitizers
 #   make test-long  the same tests over longer ranges
 #   make fuzz       libFuzzer on everything that reads files, FUZZ_SECONDS (30) for each target
+#   make mutants    take lines out of the product, one by one, and see which test goes red for each
 #   make lint       clang 14, clang-tidy, clang-format
 #   make install    optimised build, installed under PREFIX (/usr/local)
 #   make format     apply clang-format
@@ -15,7 +16,7 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 30
 CTEST := ctest --output-on-failure --parallel 2 --no-tests=error
 
-.PHONY: build demo test test-long fuzz lint install format clean dependencies asan release
+.PHONY: build demo test test-long fuzz mutants lint install format clean dependencies asan release
 
 build: dependencies
 	@tools/build dev
@@ -43,6 +44,9 @@ test-long: build asan
 fuzz: dependencies
 	@tools/build fuzz
 	@tools/fuzz $(FUZZ_SECONDS)
+
+mutants: dependencies
+	@tools/mutants
 
 lint: dependencies
 	@tools/check-format

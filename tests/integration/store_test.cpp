@@ -1,6 +1,9 @@
 // Files, locks and the state on a real disk.
 #include <doctest/doctest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -147,6 +150,39 @@ TEST_CASE("removing a tree refuses a name that is itself a link") {
     fs::create_directory_symlink(folder / "outside", folder / "link");
     CHECK(!remove_tree(folder.path(), "link"));
     CHECK(get(folder / "outside/precious") == "precious");
+}
+
+TEST_CASE("removing a tree stays on its file system") {
+    // In a mount namespace of its own, where somebody without rights is root, too.
+    const TemporaryDirectory folder;
+    fs::create_directories(folder / "tree/mounted");
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        const std::string mounted = folder / "tree/mounted";
+        const auto user = ::geteuid();
+        if (::unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+            ::_exit(77);
+        }
+        if (user != 0) {
+            std::ofstream("/proc/self/uid_map") << "0 " << user << " 1";
+        }
+        if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+            ::mount("tmpfs", mounted.c_str(), "tmpfs", 0, nullptr) != 0) {
+            ::_exit(77);
+        }
+        std::ofstream(mounted + "/precious") << "precious";
+        const bool removed = remove_tree(folder.path(), "tree").has_value();
+        ::_exit(!removed && fs::exists(mounted + "/precious") ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) {
+        MESSAGE("nothing can be mounted here: not tested");
+        return;
+    }
+    CHECK(WEXITSTATUS(status) == 0);
 }
 
 TEST_CASE("a file lock is held once and freed with its owner") {
