@@ -99,6 +99,8 @@ struct Outcome {
     std::string note;     // one line worth a warning although the step succeeded
     std::string base_sha;
     std::string landed_sha;
+
+    bool operator==(const Outcome&) const = default;
 };
 
 // The recipe of one run, for people and for recovery. The environment's values are not in it, since they may
@@ -113,6 +115,8 @@ struct RunSpec {
     std::vector<std::string> environment_names;
     std::string working_directory;
     std::string created_at;
+
+    bool operator==(const RunSpec&) const = default;
 };
 
 [[nodiscard]] std::string run_spec_text(const RunSpec& spec);
@@ -130,6 +134,8 @@ struct BlockMarker {
     std::uint32_t attempt = 0;
     std::uint32_t max_attempts = 0;
     std::string generated_at;
+
+    bool operator==(const BlockMarker&) const = default;
 };
 
 [[nodiscard]] std::string block_marker_text(const BlockMarker& marker);

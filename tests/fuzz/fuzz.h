@@ -69,7 +69,7 @@ std::optional<T> read(std::string text, const char* file,
     return std::move(*value);
 }
 
-// What was read, written and read again is written the same. Returns what was read.
+// What was read, written and read again is equal, and is written the same. Returns what was read.
 template <class T>
 std::optional<T> round_trip(std::string text, const char* file,
                             core::Result<T> (*read_document)(const core::JsonDocument&),
@@ -79,6 +79,7 @@ std::optional<T> round_trip(std::string text, const char* file,
         const std::string written = write(*value);
         const auto again = read(written, file, read_document);
         CHECK(again.has_value());
+        CHECK(*again == *value);
         CHECK(write(*again) == written);
     }
     return value;
