@@ -5,17 +5,20 @@
 #   make demo       watch it work in a temporary folder
 #   make test       all tests, once as built and once with the sanitizers
 #   make test-long  the same tests over longer ranges
+#   make fuzz       libFuzzer on everything that reads files, FUZZ_SECONDS (30) for each target
+#   make mutants    take lines out of the product, one by one, and see which test goes red for each
 #   make lint       clang 14, clang-tidy, clang-format
 #   make install    optimised build, installed under PREFIX (/usr/local)
 #   make format     apply clang-format
 #   make clean      remove build/
 
 PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 30
 CTEST := ctest --output-on-failure --parallel 2 --no-tests=error
 # They take long, and run no code under the sanitizers that others do not run.
 ONLY_AS_BUILT := 'a state that cannot be read|every length and every flipped bit|the demo kills|an idle supervisor|a line without end'
 
-.PHONY: build demo test test-long lint install format clean dependencies asan release
+.PHONY: build demo test test-long fuzz mutants lint install format clean dependencies asan release
 
 build: dependencies
 	@tools/build dev
@@ -39,6 +42,13 @@ test: build asan
 test-long: build asan
 	$(CTEST) --test-dir build
 	$(CTEST) --test-dir build/asan --label-exclude plain
+
+fuzz: dependencies
+	@tools/build fuzz
+	@tools/fuzz $(FUZZ_SECONDS)
+
+mutants: dependencies
+	@tools/mutants
 
 lint: dependencies
 	@tools/check-format

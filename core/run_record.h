@@ -108,6 +108,8 @@ struct Outcome {
     std::string base_sha;
     std::string landed_sha;
     std::string kept = {};  // the kept ref that a prepared workspace goes on from
+
+    bool operator==(const Outcome&) const = default;
 };
 
 // The recipe of one run, for people and for recovery. The environment's values are not in it, since they may
@@ -122,6 +124,8 @@ struct RunSpec {
     std::vector<std::string> environment_names;
     std::string working_directory;
     std::string created_at;
+
+    bool operator==(const RunSpec&) const = default;
 };
 
 [[nodiscard]] std::string run_spec_text(const RunSpec& spec);
@@ -139,6 +143,8 @@ struct BlockMarker {
     std::uint32_t attempt = 0;
     std::uint32_t max_attempts = 0;
     std::string generated_at;
+
+    bool operator==(const BlockMarker&) const = default;
 };
 
 [[nodiscard]] std::string block_marker_text(const BlockMarker& marker);

@@ -54,6 +54,8 @@ struct Task {
 
     // The value of a custom field, or nullptr.
     [[nodiscard]] const std::string* custom_field(std::string_view key) const;
+
+    bool operator==(const Task&) const = default;
 };
 
 struct TaskFile {
@@ -65,6 +67,8 @@ struct TaskFile {
     // rejected wins, else the first.
     [[nodiscard]] const Task* find(std::string_view id) const;
     [[nodiscard]] Task* find(std::string_view id);
+
+    bool operator==(const TaskFile&) const = default;
 };
 
 // Without leading and trailing ASCII white space.

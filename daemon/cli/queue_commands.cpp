@@ -71,7 +71,9 @@ Result<std::string> add_under_locks(const Settings& settings, const TaskAddArgum
     if (!addition) {
         return addition.error();
     }
-    if (auto saved = write_file_durably(settings.queue_file, core::task_file_text(addition->queue)); !saved) {
+    if (auto saved = rewrite_file_durably(settings.queue_file, core::task_file_text(addition->queue),
+                                          settings.paths.root);
+        !saved) {
         return saved.error();
     }
     return std::move(addition->id);

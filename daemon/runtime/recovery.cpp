@@ -77,6 +77,13 @@ Result<void> consult_run_directories(const Settings& settings, Recovered& recove
                 fmt::format("{} has no record, and a run that was not dealt with: taken up again", task_id));
             recovered.state.upsert(record_of(settings, task_id, *history->newest, now));
         } else if (!discarding) {
+            // What is left of a discard step that was lost ends before its run is forgotten.
+            if (auto swept =
+                    read_history(settings.paths, task_id, settings.workspace(task_id), LeftOver::end);
+                !swept) {
+                recovered.warnings.push_back(fmt::format("{} {}", task_id, swept.error().line()));
+                continue;
+            }
             if (auto removed = remove_runs(settings.paths, task_id); !removed) {
                 recovered.warnings.push_back(removed.error().line());
             }

@@ -70,6 +70,9 @@ int Runtime::run() {
 // ---------------------------------------------------------------------------------
 
 void Runtime::post(core::Event event) {
+    if (given_up_) {
+        return;
+    }
     events_.push_back(std::move(event));
     if (!busy_) {
         busy_ = true;
@@ -78,6 +81,9 @@ void Runtime::post(core::Event event) {
 }
 
 void Runtime::decide() {
+    if (given_up_) {
+        return;
+    }
     while (!events_.empty()) {
         const core::Event event = std::move(events_.front());
         events_.pop_front();
@@ -103,12 +109,19 @@ void Runtime::commit() {
         return;
     }
     loop_.post_to_helper([this, text = std::move(text)]() mutable {
+        if (lock_.memory_is_gone()) {
+            loop_.post([this] { give_up(); });
+            return;
+        }
         auto saved = save_state(settings_.paths, text);
         loop_.post([this, text = std::move(text), saved = std::move(saved)] { on_saved(text, saved); });
     });
 }
 
 void Runtime::on_saved(const std::string& text, const Result<void>& saved) {
+    if (given_up_) {
+        return;
+    }
     if (!saved) {
         if (!save_failed_) {
             spdlog::error("{}; nothing new starts until the state can be written, what runs goes on",
@@ -137,6 +150,34 @@ void Runtime::act() {
         busy_ = true;
         loop_.post([this] { decide(); });
     }
+}
+
+// The run directories are gone with the state: no end of what runs could be recorded, and the next start
+// would know nothing of it and begin it again. So it is ended now; the workspaces stay.
+void Runtime::give_up() {
+    if (std::exchange(given_up_, true)) {
+        return;
+    }
+    spdlog::error(
+        "{} was removed while the supervisor ran; what runs is ended, since nothing of it can be "
+        "recorded any more, and the workspaces stay; start again with `ralph run --parallel`",
+        settings_.paths.parallel());
+    events_.clear();
+    actions_.clear();
+    exit_code_ = core::exit_could_not_run;
+    for (const auto& [key, run] : runs_) {
+        run->end();
+    }
+    stop_waiting();
+}
+
+void Runtime::stop_waiting() {
+    watcher_.stop();
+    loop_.let_signals_go();
+    wake_.cancel();
+    save_again_.cancel();
+    queue_settles_.cancel();
+    retry_requests_again_.cancel();
 }
 
 // --- actions
@@ -326,21 +367,23 @@ void Runtime::perform(const core::action::Finish& action) {
             spdlog::warn("{}", removed.error().line());
         }
     }
-    watcher_.stop();
-    loop_.let_signals_go();
-    wake_.cancel();
-    queue_settles_.cancel();
-    retry_requests_again_.cancel();
+    stop_waiting();
 }
 
 // --- leaves
 // ----------------------------------------------------------------------------------------------------
 
 Result<void> Runtime::start_watching() {
+    queue_files_.insert(settings_.queue_file);
     std::vector<std::string> folders{folder_of(settings_.queue_file), settings_.paths.cache(),
                                      settings_.paths.retry_requests()};
-    if (const std::string folder = folder_of(settings_.done_file); folder != folders.front()) {
-        folders.push_back(folder);
+    // A link's target is what changes; and the link may be replaced.
+    for (const std::string& path :
+         {settings_.done_file, real_path(settings_.queue_file), real_path(settings_.done_file)}) {
+        queue_files_.insert(path);
+        if (std::find(folders.begin(), folders.end(), folder_of(path)) == folders.end()) {
+            folders.push_back(folder_of(path));
+        }
     }
     return watcher_.start(std::move(folders), [this](const std::string& folder, std::string_view name) {
         on_changed(folder, name);
@@ -348,9 +391,13 @@ Result<void> Runtime::start_watching() {
 }
 
 void Runtime::on_changed(const std::string& folder, std::string_view name) {
+    if (lock_.memory_is_gone()) {
+        give_up();
+        return;
+    }
     const std::string path = folder + "/" + std::string(name);
     const bool everything = name.empty();
-    if (everything || path == settings_.queue_file || path == settings_.done_file) {
+    if (everything || queue_files_.count(path) != 0) {
         load_queue_soon();
     }
     if (everything || path == settings_.paths.stop_file()) {

@@ -4,7 +4,8 @@
 // results is made durable on the helper thread, one save for all events that came meanwhile; then, and only
 // then, the actions are performed. While the disk refuses the state, events are still taken and decided on,
 // but nothing is acted upon: nothing new starts, what runs is watched by its shims, and all goes on when the
-// disk accepts the state again.
+// disk accepts the state again. When somebody removes the folder that holds state and run directories, none
+// of this can be kept any longer: what runs is ended, and the supervisor ends, too.
 #pragma once
 
 #include <deque>
@@ -42,6 +43,8 @@ class Runtime {
     void commit();
     void on_saved(const std::string& text, const Result<void>& saved);
     void act();
+    void give_up();
+    void stop_waiting();
 
     void perform(const core::action::StartRun& action);
     void perform(const core::action::ReadHistory& action);
@@ -87,7 +90,9 @@ class Runtime {
     std::string durable_text_;           // what state.json holds; empty until the first save
     bool busy_ = false;                  // a save is under way
     bool save_failed_ = false;
-    bool queue_answer_owed_ = false;  // core asked for the queue, which is not whole yet
+    bool given_up_ = false;  // the state's folder was removed: only the ends of what runs are awaited
+    bool queue_answer_owed_ = false;     // core asked for the queue, which is not whole yet
+    std::set<std::string> queue_files_;  // whose change is a change of the queue
     std::optional<core::Instant> wake_instant_;
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
     std::set<std::string> retries_;                   // requests that were posted and are not dealt with yet

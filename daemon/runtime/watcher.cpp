@@ -59,9 +59,9 @@ void Watcher::stop() {
 }
 
 Result<void> Watcher::World::add(const std::string& folder) {
-    const int watch =
-        ::inotify_add_watch(inotify.native_handle(), folder.c_str(),
-                            IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_MOVE_SELF | IN_ONLYDIR);
+    const int watch = ::inotify_add_watch(
+        inotify.native_handle(), folder.c_str(),
+        IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_MOVE_SELF | IN_ONLYDIR);
     if (watch < 0) {
         return system_error("watch", folder, errno);
     }
@@ -113,7 +113,7 @@ void Watcher::World::watch_again() {
             missing = !add(folder).has_value() || missing;
         }
         changed("", "");
-        if (missing) {
+        if (missing && inotify.is_open()) {  // who was told may have stopped the watching
             watch_again();
         }
     });

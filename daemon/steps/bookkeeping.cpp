@@ -168,17 +168,18 @@ Result<void> reconcile_repository(const Settings& settings, const std::string& w
     if (auto valid = core::validate_queue(*queue, *done, settings.queue_rules()); !valid) {
         return valid.error();
     }
-    return save_bookkeeping(settings.queue_file, *queue, settings.done_file, *done);
+    return save_bookkeeping(settings.queue_file, *queue, settings.done_file, *done, settings.paths.root);
 }
 
 Result<void> save_bookkeeping(const std::string& queue_path, const core::TaskFile& queue,
-                              const std::string& done_path, const core::TaskFile& done) {
+                              const std::string& done_path, const core::TaskFile& done,
+                              const std::string& links_within) {
     for (const auto& [path, file] : {std::pair(&done_path, &done), std::pair(&queue_path, &queue)}) {
         const std::string folder = std::filesystem::path(*path).parent_path().string();
         if (auto made = make_directories(folder); !made) {
             return made;
         }
-        if (auto written = write_file_durably(*path, core::task_file_text(*file)); !written) {
+        if (auto written = rewrite_file_durably(*path, core::task_file_text(*file), links_within); !written) {
             return written;
         }
     }

@@ -52,8 +52,10 @@ struct BookkeepingTexts {
 [[nodiscard]] core::Result<void> reconcile_repository(const Settings& settings, const std::string& workspace,
                                                       std::string_view task_id);
 
-// Done first, so that a task is never in neither file.
+// Done first, so that a task is never in neither file. `links_within` as for rewrite_file_durably: the user's
+// own links are followed, those that a worker has made are not.
 [[nodiscard]] core::Result<void> save_bookkeeping(const std::string& queue_path, const core::TaskFile& queue,
-                                                  const std::string& done_path, const core::TaskFile& done);
+                                                  const std::string& done_path, const core::TaskFile& done,
+                                                  const std::string& links_within);
 
 }  // namespace ralph::daemon

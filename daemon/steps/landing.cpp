@@ -190,7 +190,7 @@ Result<Stop> commit_bookkeeping(const StepContext& context, const Git& workspace
         if (!queue_path || !done_path) {
             return stop(queue_path ? done_path.error() : queue_path.error());
         }
-        if (auto saved = save_bookkeeping(*queue_path, bookkeeping.queue, *done_path, bookkeeping.done);
+        if (auto saved = save_bookkeeping(*queue_path, bookkeeping.queue, *done_path, bookkeeping.done, "");
             !saved) {
             return saved.error();
         }

@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string_view>
 
@@ -37,6 +38,9 @@ int take_over(int returned, const struct stat& info, Status& result) {
                                               : Kind::other;
         result.size = static_cast<unsigned long long>(info.st_size);
         result.links = info.st_nlink;
+        result.permissions = info.st_mode & 0777U;
+        result.device = info.st_dev;
+        result.inode = info.st_ino;
     }
     return returned;
 }
@@ -140,6 +144,22 @@ int remove_directory_in(int directory, const std::string& name) {
 
 int allow_owner_everything(int directory) {
     return ::fchmod(directory, 0700);
+}
+
+int set_permissions(int file, unsigned permissions) {
+    return ::fchmod(file, permissions);
+}
+
+int real_path(const std::string& path, std::string& result) {
+    struct Free {
+        void operator()(char* text) const { std::free(text); }  // NOLINT: allocated by realpath
+    };
+    const std::unique_ptr<char, Free> resolved(::realpath(path.c_str(), nullptr));
+    if (!resolved) {
+        return -1;
+    }
+    result = resolved.get();
+    return 0;
 }
 
 int lock(int file, bool wait) {

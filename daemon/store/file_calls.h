@@ -18,6 +18,9 @@ struct Status {
     Kind kind = Kind::other;
     unsigned long long size = 0;
     std::size_t links = 0;
+    unsigned permissions = 0;  // as for chmod
+    unsigned long long device = 0;
+    unsigned long long inode = 0;
 };
 
 [[nodiscard]] int open(const std::string& path, int flags, unsigned mode = 0);
@@ -42,6 +45,9 @@ struct Status {
 [[nodiscard]] int remove_directory(const std::string& path);
 [[nodiscard]] int remove_directory_in(int directory, const std::string& name);
 int allow_owner_everything(int directory);
+[[nodiscard]] int set_permissions(int file, unsigned permissions);
+// Absolute, with all symbolic links followed.
+[[nodiscard]] int real_path(const std::string& path, std::string& result);
 
 // flock: exclusive, not inherited, let go with the last descriptor of this opening.
 [[nodiscard]] int lock(int file, bool wait);

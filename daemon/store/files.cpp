@@ -72,6 +72,35 @@ Result<void> empty_directory(int directory, const std::string& path) {
     return {};
 }
 
+// Given `permissions` the new file has exactly those, whatever the umask says.
+Result<void> replace_file(const std::string& path, std::string_view content, unsigned mode,
+                          std::optional<unsigned> permissions) {
+    // One name per target: what a crash leaves behind is replaced by the next write. Always a new file, since
+    // after a failed sync nothing more can be known about the old one.
+    const std::string temporary = path + ".new";
+    static_cast<void>(file_calls::unlink(temporary));
+    const FileDescriptor file(
+        file_calls::open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+    if (!file) {
+        return system_error("create", temporary, errno);
+    }
+    auto written = write_all(file.get(), content, temporary);
+    if (written && permissions && file_calls::set_permissions(file.get(), *permissions) != 0) {
+        written = system_error("chmod", temporary, errno);
+    }
+    if (written && retry_interrupted([&] { return file_calls::sync(file.get()); }) != 0) {
+        written = system_error("sync", temporary, errno);
+    }
+    if (written && file_calls::rename(temporary, path) != 0) {
+        written = system_error("rename", path, errno);
+    }
+    if (!written) {
+        static_cast<void>(file_calls::unlink(temporary));
+        return written;
+    }
+    return sync_directory(parent_of(path));
+}
+
 }  // namespace
 
 Error system_error(std::string_view what, const std::string& path, int error_number) {
@@ -118,27 +147,38 @@ Result<std::optional<std::string>> read_file(const std::string& path, std::size_
 }
 
 Result<void> write_file_durably(const std::string& path, std::string_view content, unsigned mode) {
-    // One name per target: what a crash leaves behind is replaced by the next write. Always a new file, since
-    // after a failed sync nothing more can be known about the old one.
-    const std::string temporary = path + ".new";
-    static_cast<void>(file_calls::unlink(temporary));
-    const FileDescriptor file(
-        file_calls::open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
-    if (!file) {
-        return system_error("create", temporary, errno);
+    return replace_file(path, content, mode, std::nullopt);
+}
+
+Result<void> rewrite_file_durably(const std::string& path, std::string_view content,
+                                  const std::string& within) {
+    file_calls::Status status;
+    if (file_calls::status_of_link(path, status) != 0) {
+        return errno == ENOENT ? write_file_durably(path, content)
+                               : Result<void>{system_error("stat", path, errno)};
     }
-    auto written = write_all(file.get(), content, temporary);
-    if (written && retry_interrupted([&] { return file_calls::sync(file.get()); }) != 0) {
-        written = system_error("sync", temporary, errno);
+    if (status.kind == file_calls::Kind::regular) {
+        return replace_file(path, content, status.permissions, status.permissions);
     }
-    if (written && file_calls::rename(temporary, path) != 0) {
-        written = system_error("rename", path, errno);
+    if (within.empty()) {
+        return write_file_durably(path, content);
     }
-    if (!written) {
-        static_cast<void>(file_calls::unlink(temporary));
-        return written;
+    std::string target;
+    std::string folder;
+    if (file_calls::real_path(path, target) != 0 || file_calls::real_path(within, folder) != 0 ||
+        file_calls::status(target, status) != 0) {
+        return system_error("follow the link", path, errno);
     }
-    return sync_directory(parent_of(path));
+    if (target.rfind(folder + "/", 0) != 0) {
+        return Error{fmt::format("{}: is a link to {}, outside of {}", path, target, within),
+                     fmt::format("put the file itself there: `cp --remove-destination {} {}`", target, path)};
+    }
+    return replace_file(target, content, status.permissions, status.permissions);
+}
+
+std::string real_path(const std::string& path) {
+    std::string result;
+    return file_calls::real_path(path, result) == 0 ? result : path;
 }
 
 Result<void> append_file(const std::string& path, std::string_view content) {
@@ -268,7 +308,16 @@ Result<void> remove_tree(const std::string& parent, const std::string& name) {
 }
 
 Result<std::optional<FileLock>> FileLock::acquire(const std::string& path, Wait wait) {
-    FileDescriptor file(file_calls::open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    return lock_opened(
+        FileDescriptor(file_calls::open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)), path, wait);
+}
+
+Result<std::optional<FileLock>> FileLock::acquire_existing(const std::string& path) {
+    return lock_opened(FileDescriptor(file_calls::open(path, O_RDONLY | O_CLOEXEC)), path, Wait::no);
+}
+
+Result<std::optional<FileLock>> FileLock::lock_opened(FileDescriptor file, const std::string& path,
+                                                      Wait wait) {
     if (!file) {
         return system_error("open", path, errno);
     }
@@ -303,6 +352,24 @@ Result<void> FileLock::show() const {
         return system_error("lock", path_, errno);
     }
     return {};
+}
+
+Result<HeldFolder> HeldFolder::open(const std::string& path) {
+    FileDescriptor folder(file_calls::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder) {
+        return system_error("open", path, errno);
+    }
+    return HeldFolder(std::move(folder), path);
+}
+
+bool HeldFolder::is_gone() const {
+    file_calls::Status there;
+    if (file_calls::status(path_, there) != 0) {
+        return errno == ENOENT || errno == ENOTDIR;
+    }
+    file_calls::Status held;
+    return file_calls::status(descriptor_.get(), held) == 0 &&
+           (held.device != there.device || held.inode != there.inode);
 }
 
 Result<bool> is_locked(const std::string& path) {

@@ -30,6 +30,15 @@ using core::Result;
 [[nodiscard]] Result<void> write_file_durably(const std::string& path, std::string_view content,
                                               unsigned mode = 0600);
 
+// As above, for a file that belongs to the user: a file that is there keeps its permissions. A symbolic link
+// stays a link, and its target is written; a target outside of the folder `within`, or none, is an error.
+// With an empty `within` a link is replaced.
+[[nodiscard]] Result<void> rewrite_file_durably(const std::string& path, std::string_view content,
+                                                const std::string& within);
+
+// Where the path leads when all symbolic links are followed; the path itself if it leads nowhere.
+[[nodiscard]] std::string real_path(const std::string& path);
+
 // Appends without syncing; for histories that nothing depends on.
 [[nodiscard]] Result<void> append_file(const std::string& path, std::string_view content);
 
@@ -72,6 +81,9 @@ class FileLock {
     // Nothing if somebody else holds it and `wait` is no.
     [[nodiscard]] static Result<std::optional<FileLock>> acquire(const std::string& path, Wait wait);
 
+    // The same on a file or folder that is there, which is not to be written.
+    [[nodiscard]] static Result<std::optional<FileLock>> acquire_existing(const std::string& path);
+
     // The content of the lock file, at most 512 bytes: what the holder says of itself.
     [[nodiscard]] Result<void> write(std::string_view content) const;
 
@@ -82,7 +94,24 @@ class FileLock {
     [[nodiscard]] int descriptor() const { return descriptor_.get(); }
 
   private:
+    [[nodiscard]] static Result<std::optional<FileLock>> lock_opened(FileDescriptor file,
+                                                                     const std::string& path, Wait wait);
     FileLock(FileDescriptor descriptor, std::string path)
+        : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
+    FileDescriptor descriptor_;
+    std::string path_;
+};
+
+// A folder that was there when it was opened.
+class HeldFolder {
+  public:
+    [[nodiscard]] static Result<HeldFolder> open(const std::string& path);
+
+    // Whether it is certainly not there any more: removed, moved away, or another one in its place.
+    [[nodiscard]] bool is_gone() const;
+
+  private:
+    HeldFolder(FileDescriptor descriptor, std::string path)
         : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
     FileDescriptor descriptor_;
     std::string path_;

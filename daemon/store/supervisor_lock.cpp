@@ -27,9 +27,10 @@ std::optional<std::string> session_in(std::string_view content) {
     return core::parse_rfc3339(text) ? std::optional(text) : std::nullopt;
 }
 
-bool holder_is_dead(const Paths& paths) {
+// On record; nobody, if the record is missing or torn.
+bool holder_is_alive(const Paths& paths) {
     const auto owner = parse_queue_lock_owner(read_content(paths));
-    return owner && !process_exists(owner->pid);
+    return owner && process_exists(owner->pid);
 }
 
 // A `retry` or a `doctor --fix`, which hold the lock without showing it.
@@ -38,28 +39,47 @@ bool is_no_supervisor(const Paths& paths) {
     return shown && !*shown;
 }
 
-// A supervisor that was killed while it started a child leaves the lock to that child until it executes its
-// program, some milliseconds later; a command that changes the state holds it for a moment. The kernel offers
-// no wait for a lock with an end, so it is asked again a few times, and only when no supervisor holds it.
-Result<std::optional<FileLock>> acquire_patiently(const Paths& paths) {
+struct BothLocks {
+    FileLock repository;
+    FileLock lock;
+};
+
+Result<std::optional<BothLocks>> acquire_both(const Paths& paths) {
+    auto repository = FileLock::acquire_existing(paths.git());
+    if (!repository || !*repository) {
+        return repository ? Result<std::optional<BothLocks>>{std::nullopt} : repository.error();
+    }
+    auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
+    if (!lock || !*lock) {
+        return lock ? Result<std::optional<BothLocks>>{std::nullopt} : lock.error();
+    }
+    return std::optional(BothLocks{std::move(**repository), std::move(**lock)});
+}
+
+// A supervisor that was killed while it started a child leaves the locks to that child until it executes its
+// program, some milliseconds later; a command that changes the state holds it for a moment. The
+// kernel offers no wait for a lock with an end, so it is asked again a few times, and only when no living
+// supervisor holds them.
+Result<std::optional<BothLocks>> acquire_patiently(const Paths& paths) {
     constexpr int tries = 100;
     constexpr std::chrono::milliseconds pause{20};
-    auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
-    for (int i = 0; i < tries && lock && !*lock && (holder_is_dead(paths) || is_no_supervisor(paths)); ++i) {
+    auto locks = acquire_both(paths);
+    for (int i = 0; i < tries && locks && !*locks && (!holder_is_alive(paths) || is_no_supervisor(paths));
+         ++i) {
         pause_for(pause);
-        lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
+        locks = acquire_both(paths);
     }
-    return lock;
+    return locks;
 }
 
 }  // namespace
 
 Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::string& now) {
-    auto lock = acquire_patiently(paths);
-    if (!lock) {
-        return lock.error();
+    auto locks = acquire_patiently(paths);
+    if (!locks) {
+        return locks.error();
     }
-    if (!*lock) {
+    if (!*locks) {
         const auto owner = parse_queue_lock_owner(read_content(paths));
         return Error{
             owner ? fmt::format("another ralph supervises {}: pid {}, since {}", paths.root, owner->pid,
@@ -67,8 +87,12 @@ Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::st
                   : fmt::format("another ralph supervises {}", paths.root),
             "look at it with `ralph run parallel status`, or ask it to finish with `ralph queue stop`"};
     }
-    if (auto shown = (*lock)->show(); !shown) {
+    if (auto shown = (*locks)->lock.show(); !shown) {
         return shown.error();
+    }
+    auto memory = HeldFolder::open(paths.parallel());
+    if (!memory) {
+        return memory.error();
     }
     const std::string content = read_content(paths);
     auto predecessor = parse_queue_lock_owner(content);
@@ -78,12 +102,13 @@ Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::st
     // Of a session whose beginning cannot be read all records are taken to be part.
     const std::string session =
         predecessor ? session_in(content).value_or(core::format_rfc3339(core::Instant{})) : now;
-    auto written = (*lock)->write(fmt::format(
+    auto written = (*locks)->lock.write(fmt::format(
         "pid: {}\nstarted_at: {}\nlabel: run loop\nsession_started_at: {}\n", own_pid(), now, session));
     if (!written) {
         return written.error();
     }
-    return SupervisorLock(std::move(**lock), session, std::move(predecessor));
+    return SupervisorLock(std::move((*locks)->repository), std::move(*memory), std::move((*locks)->lock),
+                          session, std::move(predecessor));
 }
 
 Result<void> SupervisorLock::end_session() const {

@@ -14,6 +14,9 @@ namespace ralph::daemon {
 // or the supervisor is told to end. A supervisor that starts after a crash goes on with the session, so that
 // what was tried in it is not tried again. While a session lasts the lock file tells of it; the lock itself
 // is the kernel's.
+//
+// There are two locks: one on the file, which also tells who holds it, and one on the repository's .git. The
+// file lies in a cache folder that people remove; the second lock then still keeps a second supervisor out.
 class SupervisorLock {
   public:
     // `now` is RFC 3339. If another supervisor lives the error says which.
@@ -27,11 +30,19 @@ class SupervisorLock {
 
     [[nodiscard]] Result<void> end_session() const;
 
+    // Whether somebody has taken the folder with the lock file, the state and the run directories away.
+    [[nodiscard]] bool memory_is_gone() const { return memory_.is_gone(); }
+
   private:
-    SupervisorLock(FileLock lock, std::string session_started_at, std::optional<QueueLockOwner> predecessor)
-        : lock_(std::move(lock)),
+    SupervisorLock(FileLock repository, HeldFolder memory, FileLock lock, std::string session_started_at,
+                   std::optional<QueueLockOwner> predecessor)
+        : repository_(std::move(repository)),
+          memory_(std::move(memory)),
+          lock_(std::move(lock)),
           session_started_at_(std::move(session_started_at)),
           predecessor_(std::move(predecessor)) {}
+    FileLock repository_;
+    HeldFolder memory_;
     FileLock lock_;
     std::string session_started_at_;
     std::optional<QueueLockOwner> predecessor_;

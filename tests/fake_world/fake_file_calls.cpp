@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "daemon/process/file_descriptor.h"
 #include "daemon/store/file_calls.h"
@@ -37,6 +38,9 @@ int take_over(const fake::NodePointer& node, Status& result) {
     bool directory = false;
     const int returned = disk().status(node, directory, result.size);
     result.kind = directory ? Kind::directory : Kind::regular;
+    result.links = 1;
+    result.permissions = 0600;
+    result.inode = reinterpret_cast<std::uintptr_t>(node.get());
     return returned;
 }
 
@@ -129,6 +133,15 @@ int remove_directory_in(int directory, const std::string& name) {
 }
 
 int allow_owner_everything(int /*directory*/) {
+    return 0;
+}
+
+int set_permissions(int /*file*/, unsigned /*permissions*/) {
+    return 0;
+}
+
+int real_path(const std::string& path, std::string& result) {
+    result = path;  // there are no links to follow
     return 0;
 }
 

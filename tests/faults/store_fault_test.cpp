@@ -39,6 +39,7 @@ struct Trouble {
 class Machine {
   public:
     Machine() {
+        world_.disk.put_directory(paths.git());
         world_.disk.put_directory(paths.parallel());
         world_.disk.put_directory(paths.runs());
         world_.disk.before = [this](Operation, const std::string&) {

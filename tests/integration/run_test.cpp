@@ -403,3 +403,36 @@ TEST_CASE("a queue that is spoiled while it runs stops nobody, and is picked up 
     project.signal(SIGINT);
     CHECK(project.wait() == 128 + SIGINT);
 }
+
+TEST_CASE(
+    "queue and done that are links with permissions of their own stay so, and a running supervisor sees "
+    "changes") {
+    Project project;
+    const std::string shared = project.root() + "/tasks";
+    fs::create_directories(shared);
+    for (const char* name : {"queue.jsonc", "done.jsonc"}) {
+        fs::rename(project.root() + "/.ralph/" + name, shared + "/" + name);
+        fs::create_symlink(std::string("../tasks/") + name, project.root() + "/.ralph/" + name);
+        fs::permissions(shared + "/" + name, static_cast<fs::perms>(0664));
+    }
+    Project::write(project.root() + "/.git/info/exclude",
+                   "/tasks/\n/.ralph/queue.jsonc\n/.ralph/done.jsonc\n");
+    project.git(project.root(), {"rm", "-q", "--cached", ".ralph/queue.jsonc", ".ralph/done.jsonc"});
+    project.commit_and_push();
+    project.start({"run", "--parallel", "--continuous"});
+    REQUIRE(Project::eventually([&] { return project.log().find("landing on") != std::string::npos; }));
+    const std::string task = project.add("one", "echo one > one.txt");
+    REQUIRE(Project::eventually([&] {
+        const auto record = project.record(task);
+        return record && record->lifecycle == Lifecycle::completed;
+    }));
+    CHECK(project.ralph({"queue", "stop"}).succeeded());
+    CHECK(project.wait() == 0);
+    for (const char* name : {"queue.jsonc", "done.jsonc"}) {
+        CHECK(fs::read_symlink(project.root() + "/.ralph/" + name) == std::string("../tasks/") + name);
+        CHECK((fs::status(shared + "/" + name).permissions() & fs::perms::mask) ==
+              static_cast<fs::perms>(0664));
+    }
+    CHECK(parse(Project::read(shared + "/done.jsonc")).at("tasks").as_array().size() == 1);
+    CHECK(parse(Project::read(shared + "/queue.jsonc")).at("tasks").as_array().empty());
+}

@@ -1,7 +1,10 @@
 // Files, locks and the state on a real disk.
 #include <doctest/doctest.h>
+#include <sched.h>
 #include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -46,6 +49,7 @@ ParallelState state_named(const std::string& branch) {
 Paths repository(const TemporaryDirectory& folder) {
     Paths paths{folder.path()};
     fs::create_directories(paths.parallel());
+    fs::create_directories(paths.git());
     return paths;
 }
 
@@ -84,6 +88,44 @@ TEST_CASE("a symbolic link is replaced by a durable write, not followed") {
     CHECK(get(folder / "file") == "new");
 }
 
+TEST_CASE("a file of the user's that is rewritten keeps its permissions, whatever the umask says") {
+    const TemporaryDirectory folder;
+    put(folder / "file", "old");
+    fs::permissions(folder / "file", static_cast<fs::perms>(0666));
+    REQUIRE(rewrite_file_durably(folder / "file", "new", folder.path()).has_value());
+    CHECK(get(folder / "file") == "new");
+    CHECK((fs::status(folder / "file").permissions() & fs::perms::mask) == static_cast<fs::perms>(0666));
+    REQUIRE(rewrite_file_durably(folder / "another", "new", folder.path()).has_value());
+    CHECK(get(folder / "another") == "new");
+}
+
+TEST_CASE("a link of the user's to a file inside stays a link, and one that leads out is refused") {
+    const TemporaryDirectory folder;
+    const std::string inside = folder / "inside";
+    put(inside + "/real/file", "old");
+    fs::permissions(inside + "/real/file", static_cast<fs::perms>(0640));
+    fs::create_symlink("real/file", inside + "/link");
+    REQUIRE(rewrite_file_durably(inside + "/link", "new", inside).has_value());
+    CHECK(fs::read_symlink(inside + "/link") == "real/file");
+    CHECK(get(inside + "/real/file") == "new");
+    CHECK((fs::status(inside + "/real/file").permissions() & fs::perms::mask) ==
+          static_cast<fs::perms>(0640));
+
+    put(folder / "inside-not", "precious");
+    fs::create_symlink(folder / "inside-not", inside + "/out");
+    const auto refused = rewrite_file_durably(inside + "/out", "new", inside);
+    REQUIRE(!refused);
+    CHECK(refused.error().line().find("outside of " + inside) != std::string::npos);
+    CHECK(get(folder / "inside-not") == "precious");
+    fs::create_symlink("nothing", inside + "/dangling");
+    CHECK(!rewrite_file_durably(inside + "/dangling", "new", inside));
+
+    // Where links are not to be followed they are replaced.
+    REQUIRE(rewrite_file_durably(inside + "/out", "new", "").has_value());
+    CHECK(!fs::is_symlink(inside + "/out"));
+    CHECK(get(folder / "inside-not") == "precious");
+}
+
 TEST_CASE("reading: missing is nothing, too large and not a file are errors") {
     const TemporaryDirectory folder;
     CHECK(!read_file(folder / "missing")->has_value());
@@ -112,6 +154,39 @@ TEST_CASE("removing a tree refuses a name that is itself a link") {
     fs::create_directory_symlink(folder / "outside", folder / "link");
     CHECK(!remove_tree(folder.path(), "link"));
     CHECK(get(folder / "outside/precious") == "precious");
+}
+
+TEST_CASE("removing a tree stays on its file system") {
+    // In a mount namespace of its own, where somebody without rights is root, too.
+    const TemporaryDirectory folder;
+    fs::create_directories(folder / "tree/mounted");
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        const std::string mounted = folder / "tree/mounted";
+        const auto user = ::geteuid();
+        if (::unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+            ::_exit(77);
+        }
+        if (user != 0) {
+            std::ofstream("/proc/self/uid_map") << "0 " << user << " 1";
+        }
+        if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+            ::mount("tmpfs", mounted.c_str(), "tmpfs", 0, nullptr) != 0) {
+            ::_exit(77);
+        }
+        std::ofstream(mounted + "/precious") << "precious";
+        const bool removed = remove_tree(folder.path(), "tree").has_value();
+        ::_exit(!removed && fs::exists(mounted + "/precious") ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) {
+        MESSAGE("nothing can be mounted here: not tested");
+        return;
+    }
+    CHECK(WEXITSTATUS(status) == 0);
 }
 
 TEST_CASE("a file lock is held once and freed with its owner") {

@@ -66,6 +66,7 @@ void Simulation::make_world() {
     world_.host = &shims_;
     world_.turn = [this] { turn(); };
     world_.disk.put_directory(settings_.paths.ralph());
+    world_.disk.put_directory(settings_.paths.git());
     world_.disk.put_directory(settings_.workspace_root);
     for (std::uint32_t i = 1 + random_.below(6); i > 0; --i) {
         add_task();
