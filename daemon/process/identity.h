@@ -21,7 +21,8 @@ namespace ralph::daemon {
 
 [[nodiscard]] core::ProcessIdentity own_identity();
 [[nodiscard]] pid_t own_pid();
-// Whether any process has that number and is not dead already: only ever a reason to believe that its former bearer is gone.
+// Whether any process has that number and is not dead already: only ever a reason to believe that its former
+// bearer is gone.
 [[nodiscard]] bool process_exists(pid_t pid);
 
 // A pidfd of exactly that process, or nothing if it is gone. The pidfd is opened first and the start time
