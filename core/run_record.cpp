@@ -198,6 +198,8 @@ Result<Outcome> read_outcome(const JsonDocument& document) {
     reader.read("base_sha", outcome.base_sha);
     reader.read("landed_sha", outcome.landed_sha);
     reader.read("kept", outcome.kept);
+    outcome.summary = printable(outcome.summary);  // one line, whoever wrote it
+    outcome.note = printable(outcome.note);
     return finished(document, fault, std::move(outcome));
 }
 
@@ -220,6 +222,7 @@ Result<BlockMarker> read_block_marker(const JsonDocument& document) {
     reader.require("attempt", marker.attempt);
     reader.require("max_attempts", marker.max_attempts);
     reader.require("generated_at", marker.generated_at);
+    marker.reason = printable(marker.reason);
     return finished(document, fault, std::move(marker));
 }
 
