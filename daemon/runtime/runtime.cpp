@@ -164,6 +164,7 @@ void Runtime::give_up() {
         settings_.paths.parallel());
     events_.clear();
     actions_.clear();
+    starts_after_settling_.clear();
     exit_code_ = core::exit_could_not_run;
     for (const auto& [key, run] : runs_) {
         run->end();
@@ -202,11 +203,7 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
 
 void Runtime::perform(const core::action::StartRun& action) {
     if (unsettled_.count(action.task_id) != 0) {
-        post(core::event::RunEnded{action.task_id,
-                                   action.run.number,
-                                   core::UnstartedRun{"the end of its last run could not be noted yet"},
-                                   {},
-                                   {}});
+        starts_after_settling_.insert_or_assign(action.task_id, action);
         return;
     }
     if (action.run.step != core::StepKind::discard &&
@@ -310,9 +307,21 @@ void Runtime::settle(const std::string& task_id) {
             if (found == unsettled_.end() || found->second != number) {
                 return;  // a later one is under way
             }
+            const auto start = starts_after_settling_.extract(task_id);
             if (settled) {
                 unsettled_.erase(found);
+                if (!start.empty()) {
+                    perform(start.mapped());
+                }
                 return;
+            }
+            if (!start.empty()) {
+                post(core::event::RunEnded{
+                    task_id,
+                    start.mapped().run.number,
+                    core::UnstartedRun{"the end of its last run cannot be noted: " + settled.error().message},
+                    {},
+                    {}});
             }
             spdlog::debug("{} {}", task_id, settled.error().line());
             auto timer = std::make_shared<Timer>(loop_);

@@ -44,8 +44,10 @@ std::string ledger(const Project& project, const std::string& id, const std::str
     return "echo " + what + " >> '" + project.outside("ledger-" + id) + "'; ";
 }
 
+// The third task begins before the first one lands, however often its beginning is killed: so it conflicts.
 void fill(const Project& project) {
-    project.add("lands", ledger(project, "RQ-0001", "begin") + "echo blue > README; " +
+    project.add("lands", "until [ -s '" + project.outside("ledger-RQ-0003") + "' ]; do sleep 0.05; done; " +
+                             ledger(project, "RQ-0001", "begin") + "echo blue > README; " +
                              ledger(project, "RQ-0001", "end"));
     project.add("fails", ledger(project, "RQ-0002", "begin") + ledger(project, "RQ-0002", "end") + "exit 7");
     project.add("conflicts",
