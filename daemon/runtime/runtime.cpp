@@ -206,16 +206,25 @@ void Runtime::perform(const core::action::StartRun& action) {
         starts_after_settling_.insert_or_assign(action.task_id, action);
         return;
     }
-    if (action.run.step != core::StepKind::discard &&
-        !path_exists(settings_.paths.task_file(action.task_id))) {
+    const auto unstarted = [&](std::string reason) {
+        post(core::event::RunEnded{
+            action.task_id, action.run.number, core::UnstartedRun{std::move(reason)}, {}, {}});
+    };
+    const auto kept = action.run.step == core::StepKind::discard
+                          ? Result<bool>{true}
+                          : is_there(settings_.paths.task_file(action.task_id));
+    if (!kept) {
+        unstarted(kept.error().message);
+        return;
+    }
+    if (!*kept) {
         keep_and_start(action);
         return;
     }
     auto launch = build_launch(settings_, executables_, supervisor_.state.target_branch, supervisor_.settings,
                                action, wall_clock());
     if (!launch) {
-        post(core::event::RunEnded{
-            action.task_id, action.run.number, core::UnstartedRun{launch.error().message}, {}, {}});
+        unstarted(launch.error().message);
         return;
     }
     spdlog::debug("{} {} is started as run {}", action.task_id, core::to_string(action.run.step),

@@ -255,6 +255,10 @@ Result<bool> is_directory_there(const std::string& path) {
     return is_there_as(path, file_calls::Kind::directory);
 }
 
+Result<bool> is_regular_file_there(const std::string& path) {
+    return is_there_as(path, file_calls::Kind::regular);
+}
+
 bool path_exists(const std::string& path) {
     file_calls::Status status;
     return file_calls::status_of_link(path, status) == 0;
@@ -263,11 +267,6 @@ bool path_exists(const std::string& path) {
 bool is_directory(const std::string& path) {
     file_calls::Status status;
     return file_calls::status_of_link(path, status) == 0 && status.kind == file_calls::Kind::directory;
-}
-
-bool is_regular_file(const std::string& path) {
-    file_calls::Status status;
-    return file_calls::status_of_link(path, status) == 0 && status.kind == file_calls::Kind::regular;
 }
 
 Result<std::vector<std::string>> list_directory(const std::string& path) {

@@ -60,10 +60,10 @@ using core::Result;
 // What cannot be asked for is not known to be missing.
 [[nodiscard]] Result<bool> is_there(const std::string& path);
 [[nodiscard]] Result<bool> is_directory_there(const std::string& path);
+[[nodiscard]] Result<bool> is_regular_file_there(const std::string& path);
 // The same for those who can do without the difference: false as well when it cannot be asked for.
 [[nodiscard]] bool path_exists(const std::string& path);
 [[nodiscard]] bool is_directory(const std::string& path);     // not through a symbolic link
-[[nodiscard]] bool is_regular_file(const std::string& path);  // the same
 // Names in the directory without "." and "..", sorted; nothing in a directory that does not exist.
 [[nodiscard]] Result<std::vector<std::string>> list_directory(const std::string& path);
 

@@ -38,8 +38,9 @@ struct Generation {
 Result<Generation> look_at(const std::string& path) {
     auto text = read_file(path, state_limit);
     if (!text) {
-        return is_regular_file(path) ? Result<Generation>{text.error()}
-                                     : Result<Generation>{Generation{std::nullopt, text.error()}};
+        const auto regular = is_regular_file_there(path);
+        return regular && !*regular ? Result<Generation>{Generation{std::nullopt, text.error()}}
+                                    : Result<Generation>{text.error()};
     }
     if (!*text) {
         return Generation{};
@@ -69,7 +70,11 @@ Result<LoadedState> with_previous_checked(const Paths& paths, std::optional<core
 Result<std::string> quarantine(const std::string& path) {
     for (int number = 1; number < 1000; ++number) {
         std::string target = fmt::format("{}.quarantine-{}", path, number);
-        if (path_exists(target)) {
+        const auto taken = is_there(target);
+        if (!taken) {
+            return taken.error();
+        }
+        if (*taken) {
             continue;
         }
         if (const auto linked = link_file(path, target); linked && *linked) {
