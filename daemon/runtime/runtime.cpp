@@ -164,7 +164,6 @@ void Runtime::give_up() {
         settings_.paths.parallel());
     events_.clear();
     actions_.clear();
-    starts_after_settling_.clear();
     exit_code_ = core::exit_could_not_run;
     for (const auto& [key, run] : runs_) {
         run->end();
@@ -202,10 +201,6 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
 }
 
 void Runtime::perform(const core::action::StartRun& action) {
-    if (unsettled_.count(action.task_id) != 0) {
-        starts_after_settling_.insert_or_assign(action.task_id, action);
-        return;
-    }
     const auto unstarted = [&](std::string reason) {
         post(core::event::RunEnded{
             action.task_id, action.run.number, core::UnstartedRun{std::move(reason)}, {}, {}});
@@ -306,8 +301,8 @@ void Runtime::perform(const core::action::SettleRuns& action) {
     settle(action.task_id);
 }
 
-// Until the disk takes it. No other run of the task starts before, lest a crash mixes up the old runs and the
-// new.
+// Until the disk takes it. Nobody waits for that: the terminal record is durable, and whoever reads the runs
+// of a terminal record notes their end first.
 void Runtime::settle(const std::string& task_id) {
     loop_.post_to_helper([this, task_id, number = unsettled_.at(task_id)] {
         auto settled = settle_runs(settings_.paths, task_id, number);
@@ -316,21 +311,9 @@ void Runtime::settle(const std::string& task_id) {
             if (found == unsettled_.end() || found->second != number) {
                 return;  // a later one is under way
             }
-            const auto start = starts_after_settling_.extract(task_id);
             if (settled) {
                 unsettled_.erase(found);
-                if (!start.empty()) {
-                    perform(start.mapped());
-                }
                 return;
-            }
-            if (!start.empty()) {
-                post(core::event::RunEnded{
-                    task_id,
-                    start.mapped().run.number,
-                    core::UnstartedRun{"the end of its last run cannot be noted: " + settled.error().message},
-                    {},
-                    {}});
             }
             spdlog::debug("{} {}", task_id, settled.error().line());
             auto timer = std::make_shared<Timer>(loop_);

@@ -97,7 +97,6 @@ class Runtime {
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
     std::set<std::string> retries_;                   // requests that were posted and are not dealt with yet
     std::map<std::string, std::uint32_t> unsettled_;  // whose end is not noted yet, and up to which run
-    std::map<std::string, core::action::StartRun> starts_after_settling_;  // of those tasks
     std::set<std::string> unreadable_;  // tasks whose run directories could not be read: told once
     int signals_seen_ = 0;
     int exit_code_ = core::exit_could_not_run;
