@@ -363,3 +363,60 @@ TEST_CASE("runs that are dealt with: the number survives, or the old one does") 
         }
     }
 }
+
+TEST_CASE("run directories that are removed: whole or gone after a loss of power, never half") {
+    core::RunSpec spec;
+    spec.task_id = "RQ-0001";
+    spec.run_id = "0123456789abcdef0123456789abcdef";
+    spec.command = {"true"};
+    spec.working_directory = "/";
+    spec.created_at = now;
+    const auto make = [&](Machine& machine) {
+        for (const std::uint32_t number : {1U, 2U, 3U}) {
+            spec.run = core::Run{core::StepKind::work, number, number};
+            REQUIRE(make_run_directory(machine.paths, spec).has_value());
+        }
+        REQUIRE(settle_runs(machine.paths, "RQ-0001", 3).has_value());
+    };
+    const std::size_t operations = operations_of([&](Machine& machine) {
+        make(machine);
+        machine.calm();
+        REQUIRE(remove_runs(machine.paths, "RQ-0001").has_value());
+    });
+    for (std::size_t at = 1; at <= operations; ++at) {
+        for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
+            CAPTURE(at);
+            CAPTURE(seed);
+            Machine machine;
+            make(machine);
+            machine.expect({at, {}, false, true});
+            static_cast<void>(remove_runs(machine.paths, "RQ-0001"));
+            machine.lose_power(seed);
+            REQUIRE(finish_removing_runs(machine.paths).has_value());
+            CHECK_FALSE(machine.has(machine.paths.runs() + "/.RQ-0001.removed"));
+            if (machine.has(machine.paths.runs_of("RQ-0001"))) {
+                CHECK(machine.has(machine.paths.settled("RQ-0001")));
+                for (const std::uint32_t number : {1U, 2U, 3U}) {
+                    spec.run = core::Run{core::StepKind::work, number, number};
+                    CHECK(machine.has(machine.paths.run("RQ-0001", spec.run) + "/spec.json"));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("what was renamed is there after a loss of power, under its new name alone") {
+    for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
+        CAPTURE(seed);
+        Machine machine;
+        const std::string from = machine.paths.parallel() + "/from";
+        const std::string to = machine.paths.parallel() + "/to";
+        REQUIRE(write_file_durably(from, "text").has_value());
+        REQUIRE(rename_durably(from, to).has_value());
+        machine.lose_power(seed);
+        CHECK_FALSE(machine.has(from));
+        const auto text = read_file(to, 100);
+        REQUIRE((text.has_value() && text->has_value()));
+        CHECK(**text == "text");
+    }
+}
