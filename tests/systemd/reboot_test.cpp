@@ -33,15 +33,15 @@ bool start_stranger(const Box& box, pid_t number) {
     // the box itself, so only the pid namespace is entered.
     ProgramRequest request;
     request.program = "nsenter";
-    request.arguments = {"--target",
-                         std::to_string(box.leader()),
-                         "--pid",
-                         "--",
-                         "sh",
-                         "-c",
-                         fmt::format("echo {} > /proc/sys/kernel/ns_last_pid && exec setsid sleep 1000 "
-                                     ">/dev/null 2>&1 & wait $!; :",
-                                     number - 1)};
+    request.arguments = {
+        "--target",
+        std::to_string(box.leader()),
+        "--pid",
+        "--",
+        "sh",
+        "-c",
+        fmt::format("echo {} > /proc/sys/kernel/ns_last_pid; sleep 1000 </dev/null >/dev/null 2>&1 &",
+                    number - 1)};
     request.directory = "/";
     request.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
     static_cast<void>(run_program(request));
