@@ -84,15 +84,15 @@ std::vector<pid_t> children_of(pid_t pid) {
     return children;
 }
 
-// Whether it is process 1 where it lives.
-bool is_first(pid_t pid) {
-    std::istringstream status(text_of(fmt::format("/proc/{}/status", pid)));
+// Its number in its own pid namespace; nothing if it is gone.
+std::string own_number(const std::string& pid) {
+    std::istringstream status(text_of("/proc/" + pid + "/status"));
     for (std::string line; std::getline(status, line);) {
         if (line.rfind("NSpid:", 0) == 0) {
-            return line.size() > 2 && line.substr(line.size() - 2) == "\t1";
+            return line.substr(line.rfind('\t') + 1);
         }
     }
-    return false;
+    return {};
 }
 
 std::string random_machine_id() {
@@ -275,7 +275,7 @@ void Box::boot() {
     }
     for (const pid_t nspawn : children_of(running->keeper.pid)) {
         for (const pid_t child : children_of(nspawn)) {
-            if (is_first(child)) {
+            if (own_number(std::to_string(child)) == "1") {
                 running->leader = child;
             }
         }
@@ -301,6 +301,20 @@ void Box::go_down(Down how) {
 
 pid_t Box::leader() const {
     return is_up() ? running_->leader : -1;
+}
+
+pid_t Box::number_outside(pid_t number) const {
+    std::error_code gone;
+    const fs::path name_space = fs::read_symlink(fmt::format("/proc/{}/ns/pid", leader()), gone);
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+        const std::string pid = entry.path().filename().string();
+        if (pid.find_first_not_of("0123456789") == std::string::npos &&
+            own_number(pid) == std::to_string(number) &&
+            fs::read_symlink(entry.path() / "ns/pid", gone) == name_space) {
+            return static_cast<pid_t>(std::stol(pid));
+        }
+    }
+    return -1;
 }
 
 daemon::ProgramEnd Box::run(const std::vector<std::string>& command, std::chrono::seconds limit) const {

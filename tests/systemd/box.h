@@ -43,6 +43,8 @@ class Box {
     [[nodiscard]] const std::string& name() const { return name_; }
     // Process 1 of the box, as it is numbered outside.
     [[nodiscard]] pid_t leader() const;
+    // How one of its processes is numbered outside; -1 if there is none of that number.
+    [[nodiscard]] pid_t number_outside(pid_t number) const;
     [[nodiscard]] bool is_up() const { return running_ != nullptr; }
 
     void boot();

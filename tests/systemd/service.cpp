@@ -18,23 +18,27 @@ namespace fs = std::filesystem;
 
 const std::string unit_file = std::string(RALPH_SOURCE_DIR) + "/systemd/ralph@.service";
 
-// Where the unit expects the program.
-std::string program_folder() {
+// The unit's command line.
+std::string command_line() {
     std::istringstream lines(Project::read(unit_file));
     for (std::string line; std::getline(lines, line);) {
         if (line.rfind("ExecStart=", 0) == 0) {
-            const std::string program = line.substr(10, line.find(' ') - 10);
-            return fs::path(program).parent_path().string();
+            return line.substr(10);
         }
     }
     throw std::runtime_error(unit_file + " has no ExecStart=");
 }
 
+std::string program_of(const std::string& command) {
+    return command.substr(0, command.find(' '));
+}
+
 std::vector<Box::Share> shares(const Project& project) {
     const std::string programs = RALPH_BINARY_DIR;
+    const std::string program = program_of(command_line());
     return {{project.folder().path()},
-            {programs + "/ralph", program_folder() + "/ralph", false},
-            {programs + "/ralph-shim", program_folder() + "/ralph-shim", false}};
+            {programs + "/ralph", program, false},
+            {programs + "/ralph-shim", program + "-shim", false}};
 }
 
 // What tells one process from all others of the box: field 22 of /proc/<pid>/stat, or nothing if it is gone.
@@ -58,7 +62,23 @@ Service::Service(unsigned workers, Box::Bus bus) : box(shares(project), bus) {
     unit_.pop_back();
     set_workers(workers);
     box.write("/etc/systemd/system/ralph@.service", Project::read(unit_file));
-    drop_in("paths", "[Service]\nReadWritePaths=" + project.folder().path() + "\n");
+    // What `ralph service install` finds out; and no pauses to wait for.
+    drop_in("test", "[Service]\nReadWritePaths=" + project.folder().path() + "\nRestartSec=100ms\n");
+}
+
+std::string Service::program() const {
+    return program_of(command_line());
+}
+
+void Service::hold_before_start() {
+    drop_in("held", fmt::format("[Service]\nExecStart=\nExecStart=/bin/sh -c 'read -r line < {} && exec "
+                                "\"$$0\" \"$$@\"' {}\n",
+                                make_gate("start"), command_line()));
+}
+
+void Service::log_everything() {
+    drop_in("everything",
+            fmt::format("[Service]\nExecStart=\nExecStart={} --log-level debug\n", command_line()));
 }
 
 void Service::drop_in(const std::string& name, const std::string& text) {
@@ -107,14 +127,19 @@ std::string Service::journal() const {
 
 std::string Service::add_worker(const std::string& name, const std::string& ending) {
     names_.push_back(name);
-    const std::string at = project.outside(name);
-    if (::mkfifo((at + ".go").c_str(), 0600) != 0) {
-        throw std::runtime_error("cannot make a pipe for " + name);
-    }
-    return project.add(name, fmt::format("echo $$ >> '{0}.began'; read -r line < '{0}.go'; {1}", at, ending));
+    return project.add(name, fmt::format("echo $$ >> '{}'; read -r line < '{}'; {}",
+                                         project.outside(name + ".began"), make_gate(name), ending));
 }
 
-// The pipe stays open, and full of permissions, for a worker that has not come that far, or comes again.
+std::string Service::make_gate(const std::string& name) const {
+    std::string path = project.outside(name + ".go");
+    if (::mkfifo(path.c_str(), 0600) != 0) {
+        throw std::runtime_error("cannot make the gate " + path);
+    }
+    return path;
+}
+
+// The pipe stays open, and full of permissions, for who has not come that far yet, or comes again.
 void Service::let_go(const std::string& name) {
     constexpr std::string_view permissions = "go\ngo\ngo\ngo\n";
     gates_.emplace_back(::open(project.outside(name + ".go").c_str(), O_RDWR | O_CLOEXEC));

@@ -18,6 +18,10 @@ class Service {
     // Adds settings to the unit, and has systemd read them.
     void drop_in(const std::string& name, const std::string& text);
     void set_workers(unsigned workers);
+    // From now on its main process waits at the gate "start" before it becomes the supervisor.
+    void hold_before_start();
+    void log_everything();
+    [[nodiscard]] std::string program() const;  // where the unit expects it
 
     // systemctl VERB of the unit, which must succeed.
     void control(const std::string& verb, const std::vector<std::string>& options = {}) const;
@@ -34,11 +38,13 @@ class Service {
     [[nodiscard]] pid_t next_main_process(pid_t after) const;
     [[nodiscard]] std::string journal() const;
 
-    // Queues a worker that writes down who it is, waits until it is let go, and ends as `ending` says (a line
-    // of shell). Returns its task.
+    // Queues a worker that writes down who it is, waits at a gate of its name until it is let go, and ends as
+    // `ending` says (a line of shell). Returns its task.
     std::string add_worker(const std::string& name, const std::string& ending);
+    // A pipe: who reads a line of it waits for let_go. Returns its path.
+    std::string make_gate(const std::string& name) const;
     void let_go(const std::string& name);
-    void let_all_go();
+    void let_all_go();  // the workers
     [[nodiscard]] bool all_have_begun() const;
     // What identifies the workers' processes: name, number in the box, start time. One line for each begin
     // that there ever was, so that a second one would show.
