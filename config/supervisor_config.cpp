@@ -60,7 +60,7 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 12> settings{{
+constexpr std::array<Setting, 13> settings{{
     {"worker", "command", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_command(section, key, out.worker.command);
@@ -108,6 +108,10 @@ constexpr std::array<Setting, 12> settings{{
     {"", "kept_work_retention", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_duration(section, key, std::chrono::seconds{1}, 3650 * day, out.kept_work_retention);
+     }},
+    {"", "stop_timeout", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_duration(section, key, std::chrono::milliseconds{0}, longest_step, out.stop_timeout);
      }},
 }};
 

@@ -45,6 +45,8 @@ struct SupervisorConfig {
     StepSettings integrate{{}, std::chrono::hours{2}};
     GateSettings gate;
     core::Milliseconds kept_work_retention = std::chrono::hours{14 * 24};  // 1 s to 3650 d
+    // 0 to 7 d: how long a service that is stopped waits for what runs, before it ends it.
+    core::Milliseconds stop_timeout = std::chrono::minutes{30};
 
     bool operator==(const SupervisorConfig&) const = default;
 };

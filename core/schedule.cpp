@@ -291,6 +291,9 @@ void schedule(Supervisor& supervisor, Instant now, std::vector<Action>& actions)
         }
         end_when_idle(supervisor, selection, actions);
     }
+    if (supervisor.mode == Mode::draining && supervisor.end_at) {
+        wake_at(*supervisor.end_at, actions);
+    }
     for (const auto* tasks : {&supervisor.active, &supervisor.discards}) {
         for (const ActiveTask& task : *tasks) {
             if (task.phase == Phase::ready && task.not_before > now) {

@@ -8,62 +8,11 @@
 #include "core/backoff.h"
 #include "core/check.h"
 #include "core/schedule.h"
+#include "core/step_handler.h"
 #include "core/supervisor.h"
 
 namespace ralph::core {
 namespace {
-
-// One event being handled.
-class Handler {
-  public:
-    Handler(Supervisor& supervisor, Instant now, std::vector<Action>& actions)
-        : supervisor_(supervisor), now_(now), actions_(actions) {}
-
-    void operator()(const event::TaskRecovered& event);
-    void operator()(const event::WorkspaceLeft& event);
-    void operator()(const event::QueueLoaded& event);
-    void operator()(const event::QueueInvalid& event);
-    void operator()(const event::RunStarted& event);
-    void operator()(const event::RunEnded& event);
-    void operator()(const event::RetryRequested& event);
-    void operator()(const event::DrainRequested& event);
-    void operator()(const event::StopRequested& event);
-    void operator()(const event::TimePassed&) {}
-
-    // While ending, what waits for its turn will not get one.
-    void interrupt_waiting();
-
-  private:
-    using Tasks = std::vector<ActiveTask>;
-
-    static Tasks::iterator find(Tasks& tasks, std::string_view task_id) {
-        return std::find_if(tasks.begin(), tasks.end(),
-                            [task_id](const ActiveTask& task) { return task.task_id == task_id; });
-    }
-
-    void note(bool warning, std::string_view task_id, std::string text) {
-        actions_.emplace_back(action::Note{warning, std::string(task_id), std::move(text)});
-    }
-
-    void end_run(Tasks::iterator task, const RunEnd& end, const std::optional<BlockMarker>& marker,
-                 const Outcome& outcome);
-    void recover_discard(Tasks::iterator discard, const RunHistory& history);
-    void end_discard(Tasks::iterator task, const RunEnd& end, const Outcome& outcome);
-    void end_lost(Tasks::iterator task, const LostRun& lost);
-    void end_unstarted(ActiveTask& task, const UnstartedRun& unstarted);
-    [[nodiscard]] bool not_yet(ActiveTask& task, const Outcome& outcome);
-    void apply(Tasks::iterator task, TaskEvent what, const std::string& detail);
-    void go_on(ActiveTask& task, TaskEvent what);
-    void retire(Tasks::iterator task, Lifecycle lifecycle);
-    void adopt(ActiveTask& task, const RunHistory& history);
-    void resume(ActiveTask& task, const RunHistory& history);
-    void ask_to_end(ActiveTask& task);
-    void forget_kept(std::string_view task_id);
-
-    Supervisor& supervisor_;
-    Instant now_;
-    std::vector<Action>& actions_;
-};
 
 std::string failure_text(const RunEnd& end, StepKind step, const std::optional<BlockMarker>& marker,
                          const Outcome& outcome) {
@@ -77,6 +26,8 @@ std::string failure_text(const RunEnd& end, StepKind step, const std::optional<B
     CHECK(record != nullptr);
     return fmt::format("{} {}", to_string(step), describe(*record));
 }
+
+}  // namespace
 
 // The step is over and the task stays active: what comes next?
 void Handler::go_on(ActiveTask& task, TaskEvent what) {
@@ -210,8 +161,20 @@ bool Handler::not_yet(ActiveTask& task, const Outcome& outcome) {
     return true;
 }
 
+// It was ended so that the supervisor could end, and for nothing that it did.
+void Handler::end_stopped(ActiveTask& task) {
+    task.phase = Phase::ready;
+    task.not_before = now_;
+    task.start_failures = 0;
+    task.run.attempt += task.run.step == StepKind::work ? 1 : 0;
+    note(false, task.task_id,
+         fmt::format("{} was ended with the supervisor; {}", to_string(task.run.step),
+                     supervisor_.mode == Mode::ending ? "the next start runs it again" : "it runs again"));
+}
+
+// `resumed`: the end was found by recovery, so that nobody has been told of it.
 void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::optional<BlockMarker>& marker,
-                      const Outcome& outcome) {
+                      const Outcome& outcome, bool resumed) {
     if (task->run.step == StepKind::discard) {
         // Left from the task's earlier life; whatever came of it, the work begins anew.
         task->run.step = StepKind::prepare;
@@ -229,6 +192,10 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     const auto& record = std::get<ExitRecord>(end);
     const StepKind step = task->run.step;
     if (step == StepKind::prepare && record.exited_with(exit_try_again) && not_yet(*task, outcome)) {
+        return;
+    }
+    if ((resumed || supervisor_.resumes) && classify(step, record, false, true) == TaskEvent::interrupted) {
+        end_stopped(*task);
         return;
     }
     if (step == StepKind::integrate && !record.stopped) {
@@ -283,116 +250,6 @@ void Handler::ask_to_end(ActiveTask& task) {
     }
 }
 
-// Nothing is under way. Work that was finished before, and is still there, is not done again.
-void Handler::resume(ActiveTask& task, const RunHistory& history) {
-    WorkerRecord* const record = supervisor_.state.find(task.task_id);
-    const bool finished =
-        !history.newest && history.settled_step.value_or(record->lifecycle == Lifecycle::integrating
-                                                             ? StepKind::integrate
-                                                             : StepKind::prepare) == StepKind::integrate;
-    task.phase = Phase::ready;
-    if (finished && history.workspace_exists) {
-        task.run = Run{StepKind::integrate, history.last_number, std::max(1U, history.work_attempts)};
-        task.slot.reset();
-        record->mark_integrating();
-    } else {
-        task.run = Run{StepKind::prepare, history.last_number, history.work_attempts + 1};
-        record->mark_running();
-    }
-}
-
-void Handler::operator()(const event::TaskRecovered& event) {
-    const auto discard = find(supervisor_.discards, event.task_id);
-    if (discard != supervisor_.discards.end() && discard->phase == Phase::recovering) {
-        recover_discard(discard, event.history);
-        return;
-    }
-    const auto task = find(supervisor_.active, event.task_id);
-    if (task == supervisor_.active.end() || task->phase != Phase::recovering) {
-        return;
-    }
-    const RunHistory& history = event.history;
-    WorkerRecord* const record = supervisor_.state.find(event.task_id);
-    CHECK(record != nullptr);
-    task->restarts = history.restarts;
-    task->integrations = history.integrations;
-    task->settled_integrations = history.settled_integrations;
-    if (!history.newest || (history.newest->run.step == StepKind::discard && history.newest->end)) {
-        resume(*task, history);
-        return;
-    }
-    // The run directories are never behind the state, so the record follows them.
-    task->run = history.newest->run;
-    if (task->run.step == StepKind::integrate) {
-        record->mark_integrating();
-        task->slot.reset();
-    } else {
-        record->mark_running();
-    }
-    if (!history.newest->end) {
-        adopt(*task, history);
-    } else if (std::holds_alternative<UnstartedRun>(*history.newest->end)) {
-        // The crash may have come before the number of the attempt was written.
-        const std::uint32_t begun = history.work_attempts + (task->run.step == StepKind::integrate ? 0 : 1);
-        task->run.attempt = std::max(task->run.attempt, begun);
-        task->phase = Phase::ready;
-    } else {
-        end_run(task, *history.newest->end, history.newest->marker, history.newest->outcome);
-    }
-}
-
-// Only what is alive holds on to its slot. What waits gets one when it starts, and all those are known then.
-void Handler::adopt(ActiveTask& task, const RunHistory& history) {
-    switch (task.run.step) {
-        case StepKind::prepare:
-        case StepKind::work:
-            task.slot = history.newest->slot;
-            break;
-        case StepKind::integrate:
-            break;
-        case StepKind::discard:
-            task.run.attempt = history.work_attempts + 1;
-            break;
-    }
-    task.phase = Phase::running;
-    actions_.emplace_back(action::AdoptRun{task.task_id, history.newest->run});
-    note(false, task.task_id, fmt::format("{} goes on under its shim", to_string(task.run.step)));
-    if (supervisor_.mode == Mode::ending) {
-        ask_to_end(task);
-    }
-}
-
-void Handler::recover_discard(Tasks::iterator discard, const RunHistory& history) {
-    const bool alive = history.newest && !history.newest->end;
-    if (alive && history.newest->run.step != StepKind::discard) {
-        note(true, discard->task_id, "its record is terminal, yet a run of it is alive: nothing is removed");
-        supervisor_.discards.erase(discard);
-    } else if (alive) {
-        discard->run = history.newest->run;
-        discard->phase = Phase::running;
-        actions_.emplace_back(action::AdoptRun{discard->task_id, discard->run});
-    } else if (history.workspace_exists) {
-        discard->run = Run{StepKind::discard, history.last_number, std::max(1U, history.work_attempts)};
-        discard->phase = Phase::ready;
-    } else {
-        forget_kept(discard->task_id);
-        supervisor_.discards.erase(discard);
-    }
-}
-
-void Handler::operator()(const event::WorkspaceLeft& event) {
-    if (find(supervisor_.discards, event.task_id) != supervisor_.discards.end() ||
-        find(supervisor_.active, event.task_id) != supervisor_.active.end()) {
-        return;
-    }
-    const bool alive = event.history.newest && !event.history.newest->end;
-    ActiveTask discard;
-    discard.task_id = event.task_id;
-    discard.phase = Phase::recovering;
-    const auto place = alive ? supervisor_.discards.begin() : supervisor_.discards.end();
-    recover_discard(supervisor_.discards.insert(place, std::move(discard)), event.history);
-}
-
 void Handler::operator()(const event::QueueLoaded& event) {
     const bool first = supervisor_.queue == nullptr;
     supervisor_.queue = event.snapshot;
@@ -434,7 +291,7 @@ void Handler::operator()(const event::RunEnded& event) {
     };
     if (const auto task = std::find_if(supervisor_.active.begin(), supervisor_.active.end(), is_this);
         task != supervisor_.active.end()) {
-        end_run(task, event.end, event.marker, event.outcome);
+        end_run(task, event.end, event.marker, event.outcome, false);
     } else if (const auto discard =
                    std::find_if(supervisor_.discards.begin(), supervisor_.discards.end(), is_this);
                discard != supervisor_.discards.end()) {
@@ -443,7 +300,7 @@ void Handler::operator()(const event::RunEnded& event) {
 }
 
 // The history of a task whose record is terminal: what has ended was dealt with, marked as settled or not.
-RunHistory dealt_with(RunHistory history) {
+static RunHistory dealt_with(RunHistory history) {
     if (history.newest && history.newest->end) {
         const StepKind step = history.newest->run.step;
         history.settled_step = step;
@@ -484,61 +341,6 @@ void Handler::operator()(const event::RetryRequested& event) {
     (*this)(event::TaskRecovered{event.task_id, dealt_with(event.history)});
 }
 
-void Handler::operator()(const event::DrainRequested& event) {
-    if (supervisor_.mode != Mode::running) {
-        return;
-    }
-    supervisor_.mode = Mode::draining;
-    supervisor_.signal = event.signal;
-    note(false, "", fmt::format("draining: {}; no new task starts, what runs is finished", event.reason));
-}
-
-void Handler::operator()(const event::StopRequested& event) {
-    if (supervisor_.mode == Mode::ending) {
-        return;
-    }
-    supervisor_.mode = Mode::ending;
-    supervisor_.signal = event.signal;
-    note(true, "", "ending: the workers are told to end");
-    for (Tasks* const tasks : {&supervisor_.active, &supervisor_.discards}) {
-        for (ActiveTask& task : *tasks) {
-            ask_to_end(task);
-        }
-    }
-}
-
-void Handler::interrupt_waiting() {
-    for (std::size_t i = supervisor_.active.size(); i-- > 0;) {
-        const auto task = supervisor_.active.begin() + static_cast<std::ptrdiff_t>(i);
-        if (task->phase == Phase::ready) {
-            apply(task, TaskEvent::interrupted, "interrupted: the supervisor was told to end");
-        }
-    }
-}
-
-}  // namespace
-
-Supervisor make_supervisor(SupervisorSettings settings, ParallelState state,
-                           std::set<std::string, std::less<>> attempted) {
-    Supervisor supervisor;
-    supervisor.settings = std::move(settings);
-    supervisor.state = std::move(state);
-    supervisor.started = static_cast<std::uint32_t>(attempted.size());
-    supervisor.attempted = std::move(attempted);
-    std::set<std::string_view> seen;
-    for (const WorkerRecord& record : supervisor.state.workers) {
-        // The first of several records of a task is the one that counts.
-        if (seen.insert(record.task_id).second && !record.is_terminal()) {
-            ActiveTask task;
-            task.task_id = record.task_id;
-            task.phase = Phase::recovering;
-            supervisor.attempted.insert(record.task_id);
-            supervisor.active.push_back(std::move(task));
-        }
-    }
-    return supervisor;
-}
-
 std::vector<Action> step(Supervisor& supervisor, const Event& event, Instant now) {
     std::vector<Action> actions;
     if (supervisor.finished) {
@@ -546,6 +348,7 @@ std::vector<Action> step(Supervisor& supervisor, const Event& event, Instant now
     }
     Handler handler(supervisor, now, actions);
     std::visit(handler, event);
+    handler.end_if_overdue();
     if (supervisor.mode == Mode::ending) {
         handler.interrupt_waiting();
     }

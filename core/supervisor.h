@@ -37,6 +37,7 @@ struct SupervisorSettings {
     std::vector<Milliseconds> push_backoff;
     std::string workspace_root;
     Milliseconds kept_work_retention{0};
+    Milliseconds stop_timeout{0};  // how long a service that is stopped waits for what runs
 };
 
 struct QueueSnapshot {
@@ -89,7 +90,9 @@ struct Supervisor {
     SupervisorSettings settings;
     ParallelState state;
     Mode mode = Mode::running;
-    int signal = 0;  // that asked to drain or end; 0 if none did
+    int signal = 0;                 // that asked to drain or end; 0 if none did
+    std::optional<Instant> end_at;  // draining: what still runs then is ended
+    bool resumes = false;           // ending: what is ended runs again after the next start
     std::vector<ActiveTask> active;
     std::vector<ActiveTask> discards;  // tasks whose workspace is to be removed, the first one under way
     std::set<std::string, std::less<>> attempted;  // in this session, which outlives a crash
@@ -137,16 +140,27 @@ struct RetryRequested {
 struct DrainRequested {
     int signal = 0;
     std::string reason;
+    bool limited =
+        false;  // to settings.stop_timeout; what still runs then is ended, and resumed by the next start
 };
 struct StopRequested {
     int signal = 0;
+    bool resume = false;  // by the next start; else the tasks have failed
+};
+// The supervisor alone ends, and at once: what runs goes on under its shims.
+struct LeaveRequested {
+    std::string reason;
+};
+struct SettingsChanged {
+    SupervisorSettings settings;
 };
 struct TimePassed {};
 }  // namespace event
 
-using Event = std::variant<event::TaskRecovered, event::WorkspaceLeft, event::QueueLoaded,
-                           event::QueueInvalid, event::RunStarted, event::RunEnded, event::RetryRequested,
-                           event::DrainRequested, event::StopRequested, event::TimePassed>;
+using Event =
+    std::variant<event::TaskRecovered, event::WorkspaceLeft, event::QueueLoaded, event::QueueInvalid,
+                 event::RunStarted, event::RunEnded, event::RetryRequested, event::DrainRequested,
+                 event::StopRequested, event::LeaveRequested, event::SettingsChanged, event::TimePassed>;
 
 namespace action {
 struct StartRun {
@@ -197,6 +211,7 @@ struct Note {
 struct Finish {
     int exit_code = 0;
     std::string reason;
+    bool leave = false;  // without waiting for what runs
 };
 }  // namespace action
 

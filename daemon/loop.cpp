@@ -23,6 +23,11 @@ void Loop::run() {
     world_->helper.join();
 }
 
+void Loop::stop() {
+    world_->helper.stop();
+    world_->context.stop();
+}
+
 void Loop::post(Work work) {
     asio::post(world_->context, std::move(work));
 }

@@ -19,8 +19,10 @@ class Loop {
     Loop& operator=(const Loop&) = delete;
     ~Loop();
 
-    // Until there is nothing left to wait for.
+    // Until there is nothing left to wait for, or it is stopped.
     void run();
+    // What waits is never called; only what is on the helper thread already is ended.
+    void stop();
     // On the loop's thread, later, in the order of posting. May be called on either thread.
     void post(Work work);
     // On the helper thread, one after the other.

@@ -38,6 +38,7 @@ First steps:
   ralph run parallel status                      see how it went
 
 When something went wrong:
+  ralph run parallel stop --now                  end what runs; the work is kept
   ralph run parallel retry --task RQ-0001        run a failed or blocked task again, from where it was
   ralph kept list                                work that is kept of tasks that did not land
   ralph doctor                                   what is wrong here, what it means, what to do
@@ -159,6 +160,7 @@ int run_command_line(int argc, char** argv) {
     std::string demo_folder;
     bool json = false;
     bool trust = false;
+    bool now = false;
     int exit_code = 0;
 
     app.add_option("--repo", common.repository, "The repository, or a folder inside it")->type_name("DIR");
@@ -198,7 +200,7 @@ int run_command_line(int argc, char** argv) {
     });
     queue->add_subcommand("stop", "Ask the supervisor to start nothing new and finish what runs")
         ->fallthrough()
-        ->callback([&] { exit_code = request_stop(common); });
+        ->callback([&] { exit_code = request_stop(common, false); });
 
     auto* run =
         app.add_subcommand("run", "Run the queued tasks (--parallel N), or look at a run")->fallthrough();
@@ -211,6 +213,11 @@ int run_command_line(int argc, char** argv) {
     auto* status = parallel->add_subcommand("status", "Show every task's record")->fallthrough();
     status->add_flag("--json", json, "As JSON (document version 3)");
     status->callback([&] { exit_code = show_status(common, json); });
+    auto* stop = parallel->add_subcommand("stop", "Start nothing new and finish what runs; or end what runs")
+                     ->fallthrough();
+    stop->add_flag("--now", now,
+                   "End the workers and their trees; the tasks count as failed, their work is kept");
+    stop->callback([&] { exit_code = request_stop(common, now); });
     auto* retry = parallel->add_subcommand("retry", "Run a failed or blocked task again")->fallthrough();
     retry->add_option("--task", task_id, "Which")->required()->type_name("ID");
     retry->callback([&] { exit_code = retry_task(common, task_id); });

@@ -8,6 +8,8 @@
 
 namespace ralph::daemon {
 
+inline constexpr std::string_view stop_now = "now";
+
 struct Paths {
     std::string root;  // absolute, without a slash at the end
 
@@ -17,6 +19,7 @@ struct Paths {
     [[nodiscard]] std::string trust() const { return ralph() + "/trust.jsonc"; }
     [[nodiscard]] std::string queue_lock() const { return ralph() + "/lock"; }
     [[nodiscard]] std::string cache() const { return ralph() + "/cache"; }
+    // What asks to drain; to end at once if it begins with the word below.
     [[nodiscard]] std::string stop_file() const { return cache() + "/stop_requested"; }
     [[nodiscard]] std::string parallel() const { return cache() + "/parallel"; }
     [[nodiscard]] std::string state() const { return parallel() + "/state.json"; }

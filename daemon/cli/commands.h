@@ -45,7 +45,8 @@ int initialize(const CommonArguments& common, bool trust);
 int add_task(const CommonArguments& common, const TaskAddArguments& arguments);
 int list_queue(const CommonArguments& common, bool json);
 int validate_queue_files(const CommonArguments& common);
-int request_stop(const CommonArguments& common);
+// `now`: what runs is ended, not finished.
+int request_stop(const CommonArguments& common, bool now);
 int show_status(const CommonArguments& common, bool json);
 int retry_task(const CommonArguments& common, const std::string& task_id);
 int kept_list(const CommonArguments& common, bool json);

@@ -151,7 +151,7 @@ int validate_queue_files(const CommonArguments& common) {
                                     queue->snapshot.queue.tasks.size(), queue->snapshot.done.tasks.size()));
 }
 
-int request_stop(const CommonArguments& common) {
+int request_stop(const CommonArguments& common, bool now) {
     const auto settings = open_repository(common);
     if (!settings) {
         return report_error(settings.error());
@@ -159,16 +159,18 @@ int request_stop(const CommonArguments& common) {
     if (auto made = make_directories(settings->paths.cache()); !made) {
         return report_error(made.error());
     }
-    auto written = write_file_durably(settings->paths.stop_file(),
-                                      "stop requested at " + core::format_rfc3339(wall_clock()));
+    const std::string text = "stop requested at " + core::format_rfc3339(wall_clock());
+    auto written =
+        write_file_durably(settings->paths.stop_file(), now ? fmt::format("{}: {}", stop_now, text) : text);
     if (!written) {
         return report_error(written.error());
     }
     const auto owner = living_supervisor(settings->paths);
     static_cast<void>(
         std::fprintf(stderr, "%s\n",
-                     owner ? "stop requested: no new task starts, what runs is finished"
-                           : "stop requested, but no supervisor runs here; the next one will not see it"));
+                     owner && now ? "stop requested: what runs is ended"
+                     : owner      ? "stop requested: no new task starts, what runs is finished"
+                             : "stop requested, but no supervisor runs here; the next one will not see it"));
     return 0;
 }
 

@@ -107,16 +107,6 @@ Result<void> check_queue(const Settings& settings, bool include_draft) {
     return {};
 }
 
-Result<std::uint32_t> worker_count(const Settings& settings, const RunArguments& arguments) {
-    if (arguments.workers) {
-        return *arguments.workers;
-    }
-    if (settings.project.parallel.workers) {
-        return *settings.project.parallel.workers;
-    }
-    return 2U;
-}
-
 struct Preflight {
     Settings settings;
     Executables executables;
@@ -167,10 +157,9 @@ Result<Preflight> preflight(const CommonArguments& common, const RunArguments& a
     return Preflight{std::move(*settings), std::move(*executables), std::move(*branch)};
 }
 
-core::SupervisorSettings supervisor_settings(const Settings& settings, const RunArguments& arguments,
-                                             std::uint32_t workers) {
+core::SupervisorSettings supervisor_settings(const Settings& settings, const RunArguments& arguments) {
     core::SupervisorSettings result;
-    result.workers = workers;
+    result.workers = arguments.workers.value_or(settings.project.parallel.workers.value_or(2));
     result.max_tasks = arguments.max_tasks;
     result.continuous = arguments.continuous;
     result.include_draft = arguments.include_draft;
@@ -179,6 +168,7 @@ core::SupervisorSettings supervisor_settings(const Settings& settings, const Run
     result.push_backoff = settings.project.parallel.push_backoff;
     result.workspace_root = settings.workspace_root;
     result.kept_work_retention = settings.supervisor.kept_work_retention;
+    result.stop_timeout = settings.supervisor.stop_timeout;
     return result;
 }
 
@@ -196,13 +186,13 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
             std::fprintf(stderr, "ralph: say how many tasks to run at once: ralph run --parallel N\n"));
         return core::exit_usage;
     }
-    const auto workers = worker_count(ready->settings, arguments);
-    if (!workers) {
-        return report_error(workers.error());
-    }
-    const core::SupervisorSettings limits = supervisor_settings(ready->settings, arguments, *workers);
-    const auto exit_code = supervise(
-        {std::move(ready->settings), std::move(ready->executables), std::move(ready->branch), limits, true});
+    const auto limits_of = [arguments](const Settings& settings) {
+        return supervisor_settings(settings, arguments);
+    };
+    core::SupervisorSettings limits = limits_of(ready->settings);
+    const auto exit_code =
+        supervise({std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
+                   std::move(limits), true, connect_service_manager(), limits_of});
     return exit_code ? *exit_code : report_error(exit_code.error());
 }
 

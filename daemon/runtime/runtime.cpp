@@ -26,8 +26,12 @@ constexpr std::chrono::milliseconds history_retry{1000};
 constexpr std::chrono::milliseconds unreadable_queue_retry{5000};
 constexpr std::chrono::milliseconds settle_again{1000};
 
-std::vector<int> ending_signals() {
+std::vector<int> watched_signals(bool is_service) {
     std::vector<int> signals{SIGTERM, SIGINT};
+    if (is_service) {
+        signals.push_back(SIGHUP);  // asks for a reload
+        return signals;
+    }
     struct sigaction inherited {};
     static_cast<void>(::sigaction(SIGHUP, nullptr, &inherited));
     if (inherited.sa_handler != SIG_IGN) {  // nohup means it
@@ -43,15 +47,18 @@ std::string folder_of(const std::string& path) {
 }  // namespace
 
 Runtime::Runtime(Settings settings, Executables executables, const SupervisorLock& lock,
-                 core::Supervisor supervisor, Reporter& reporter)
+                 core::Supervisor supervisor, Reporter& reporter, std::shared_ptr<ServiceManager> service,
+                 std::function<core::SupervisorSettings(const Settings&)> limits_of)
     : settings_(std::move(settings)),
       executables_(std::move(executables)),
       lock_(lock),
       supervisor_(std::move(supervisor)),
-      reporter_(reporter) {}
+      reporter_(reporter),
+      service_(loop_, std::move(service), [this](core::Event event) { post(std::move(event)); }),
+      limits_of_(std::move(limits_of)) {}
 
 int Runtime::run() {
-    loop_.watch_signals(ending_signals(), [this](int signal) { on_signal(signal); });
+    loop_.watch_signals(watched_signals(service_.is_service()), [this](int signal) { on_signal(signal); });
     if (auto watching = start_watching(); !watching) {
         spdlog::error("{}", watching.error().line());
         return core::exit_could_not_run;
@@ -61,6 +68,7 @@ int Runtime::run() {
     load_queue_now(true);
     look_for_retry_requests();
     look_for_stop_request();
+    service_.begin();
     loop_.run();
     reporter_.close();
     return exit_code_;
@@ -94,6 +102,10 @@ void Runtime::decide() {
                 perform(*end);
             } else if (const auto* const note = std::get_if<core::action::Note>(&action)) {
                 perform(*note);
+            } else if (const auto* const finish = std::get_if<core::action::Finish>(&action);
+                       finish != nullptr && finish->leave) {
+                leave(*finish);
+                return;
             } else {
                 actions_.push_back(std::move(action));
             }
@@ -145,6 +157,7 @@ void Runtime::act() {
         std::visit([this](const auto& one) { perform(one); }, action);
     }
     reporter_.show(supervisor_);
+    service_.show(supervisor_);
     busy_ = false;
     if (!events_.empty()) {
         busy_ = true;
@@ -171,7 +184,17 @@ void Runtime::give_up() {
     stop_waiting();
 }
 
+// As if it had been killed, which harms nobody: what is not durable was not acted upon, shims that wait for
+// their go give up, and all others go on.
+void Runtime::leave(const core::action::Finish& finish) {
+    spdlog::info("{}", finish.reason);
+    exit_code_ = finish.exit_code;
+    given_up_ = true;
+    loop_.stop();
+}
+
 void Runtime::stop_waiting() {
+    service_.end();
     watcher_.stop();
     loop_.let_signals_go();
     wake_.cancel();
@@ -457,7 +480,13 @@ void Runtime::load_queue_now(bool last_try) {
 }
 
 void Runtime::look_for_stop_request() {
-    if (path_exists(settings_.paths.stop_file())) {
+    const auto request = read_file(settings_.paths.stop_file(), 4096);
+    if (!request || !*request) {
+        return;
+    }
+    if ((*request)->rfind(stop_now, 0) == 0) {
+        post(core::event::StopRequested{0, false});
+    } else {
         post(core::event::DrainRequested{0, "a stop was requested (`ralph queue stop`)"});
     }
 }
@@ -515,12 +544,46 @@ void Runtime::read_retry_history(const std::string& task_id) {
 }
 
 void Runtime::on_signal(int signal) {
+    if (service_.is_service() && signal == SIGHUP) {
+        service_.reload([this] { reload(); });
+        return;
+    }
     ++signals_seen_;
+    if (service_.is_service()) {
+        if (signals_seen_ == 1) {
+            service_.on_end_signal(signal, supervisor_.settings.stop_timeout,
+                                   settings_.supervisor.worker.kill_grace);
+        } else {
+            post(core::event::StopRequested{signal, true});
+        }
+        return;
+    }
     if (signals_seen_ == 1) {
         post(core::event::DrainRequested{signal, fmt::format("received {}", ::strsignal(signal))});
     } else {
         post(core::event::StopRequested{signal});
     }
+}
+
+// Runs that are under way keep what they were started with; so does all that is bound to places on the disk.
+void Runtime::reload() {
+    auto settings = load_settings(settings_.paths.root);
+    if (!settings) {
+        spdlog::warn("the settings stay as they were: {}", settings.error().line());
+        return;
+    }
+    if (settings->queue_file != settings_.queue_file || settings->done_file != settings_.done_file ||
+        settings->workspace_root != settings_.workspace_root) {
+        spdlog::warn(
+            "queue.file, queue.done_file and parallel.workspace_root are taken at the next start only");
+    }
+    // Field by field: the others are read on the helper thread.
+    settings_.trusted = settings->trusted;
+    settings_.project = std::move(settings->project);
+    settings_.supervisor = std::move(settings->supervisor);
+    core::SupervisorSettings limits = limits_of_(settings_);
+    limits.workspace_root = settings_.workspace_root;
+    post(core::event::SettingsChanged{std::move(limits)});
 }
 
 }  // namespace ralph::daemon

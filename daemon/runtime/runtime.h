@@ -9,6 +9,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -21,6 +22,7 @@
 #include "daemon/process/step_run.h"
 #include "daemon/runtime/launch_builder.h"
 #include "daemon/runtime/reporter.h"
+#include "daemon/runtime/service_duty.h"
 #include "daemon/runtime/watcher.h"
 #include "daemon/settings.h"
 #include "daemon/store/supervisor_lock.h"
@@ -30,7 +32,8 @@ namespace ralph::daemon {
 class Runtime {
   public:
     Runtime(Settings settings, Executables executables, const SupervisorLock& lock,
-            core::Supervisor supervisor, Reporter& reporter);
+            core::Supervisor supervisor, Reporter& reporter, std::shared_ptr<ServiceManager> service,
+            std::function<core::SupervisorSettings(const Settings&)> limits_of);
 
     // Until the supervisor has finished. Returns the exit code of `ralph run`.
     int run();
@@ -44,6 +47,7 @@ class Runtime {
     void on_saved(const std::string& text, const Result<void>& saved);
     void act();
     void give_up();
+    void leave(const core::action::Finish& finish);
     void stop_waiting();
 
     void perform(const core::action::StartRun& action);
@@ -70,6 +74,7 @@ class Runtime {
     void look_for_retry_requests();
     void read_retry_history(const std::string& task_id);
     void on_signal(int signal);
+    void reload();
     [[nodiscard]] std::shared_ptr<StepRun> make_run(const std::string& task_id, const core::Run& run);
 
     Settings settings_;
@@ -84,13 +89,15 @@ class Runtime {
     Timer queue_settles_{loop_};
     Timer retry_requests_again_{loop_};
     Watcher watcher_{loop_};
+    ServiceDuty service_;
+    std::function<core::SupervisorSettings(const Settings&)> limits_of_;
 
     std::deque<core::Event> events_;
     std::vector<core::Action> actions_;  // decided on, not yet allowed
     std::string durable_text_;           // what state.json holds; empty until the first save
     bool busy_ = false;                  // a save is under way
     bool save_failed_ = false;
-    bool given_up_ = false;  // the state's folder was removed: only the ends of what runs are awaited
+    bool given_up_ = false;  // nothing is decided any more: the state's folder was removed, or we leave
     bool queue_answer_owed_ = false;     // core asked for the queue, which is not whole yet
     std::set<std::string> queue_files_;  // whose change is a change of the queue
     std::optional<core::Instant> wake_instant_;

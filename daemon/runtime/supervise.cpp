@@ -65,7 +65,8 @@ Result<int> supervise(Supervision supervision) {
     auto supervisor = core::make_supervisor(std::move(supervision.limits), std::move(recovered->state),
                                             std::move(recovered->attempted));
     Runtime runtime(std::move(supervision.settings), std::move(supervision.executables), *lock,
-                    std::move(supervisor), reporter);
+                    std::move(supervisor), reporter, std::move(supervision.service),
+                    std::move(supervision.limits_of));
     return runtime.run();
 }
 

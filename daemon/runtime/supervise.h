@@ -1,10 +1,13 @@
 // One life of a supervisor: locks, recovery, and the runtime until it has finished.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "core/supervisor.h"
 #include "daemon/runtime/launch_builder.h"
+#include "daemon/service/service_manager.h"
 #include "daemon/settings.h"
 
 namespace ralph::daemon {
@@ -14,7 +17,10 @@ struct Supervision {
     Executables executables;
     std::string branch;  // where work is landed
     core::SupervisorSettings limits;
-    bool live_table = true;  // on a terminal
+    bool live_table = true;                   // on a terminal
+    std::shared_ptr<ServiceManager> service;  // that has started us, or null
+    // What the command line makes of settings that were read again.
+    std::function<core::SupervisorSettings(const Settings&)> limits_of;
 };
 
 // Returns the exit code of `ralph run`, or why it could not begin.

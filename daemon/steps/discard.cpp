@@ -61,7 +61,7 @@ Result<core::Outcome> discard(const StepContext& context) {
                 fmt::format("{} is not removed, since it is no usable git repository", context.workspace),
                 "look what is in it, then remove it"};
         }
-        remove_stale_locks(workspace);
+        remove_left_overs(context.settings, workspace);
         // What is on the remote is only known when the remote was asked, and when it is the right one.
         auto known = configure_workspace(context.settings, workspace);
         if (known) {

@@ -114,7 +114,7 @@ class Preparation {
         if (!*usable) {
             return start_over("it is no usable git repository");
         }
-        remove_stale_locks(workspace);
+        remove_left_overs(context_.settings, workspace);
         auto interrupted = interrupted_revival(workspace);
         if (!interrupted) {
             return interrupted.error();

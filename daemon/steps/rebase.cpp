@@ -157,7 +157,7 @@ Result<ProgramEnd> rebase_onto(const StepContext& context, const Git& workspace,
 }
 
 Result<void> recover_workspace(const StepContext& context, const Git& workspace, core::Outcome& outcome) {
-    remove_stale_locks(workspace);
+    remove_left_overs(context.settings, workspace);
     auto rebasing = workspace.ref_exists(before_rebase);
     if (!rebasing) {
         return rebasing.error();

@@ -92,7 +92,7 @@ Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Instant n
             continue;
         }
         if (*usable) {
-            remove_stale_locks(workspace);
+            remove_left_overs(settings, workspace);
             auto kept = keep_work(settings, workspace, each.task_id);
             if (!kept) {
                 pruned.stayed.push_back(fmt::format("{}: {}", path, kept.error().line()));

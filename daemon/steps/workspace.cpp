@@ -122,7 +122,12 @@ Result<void> configure_workspace(const Settings& settings, const Git& workspace)
     return {};
 }
 
-void remove_stale_locks(const Git& workspace) {
+void remove_left_overs(const Settings& settings, const Git& workspace) {
+    for (const std::string* const file : {&settings.queue_relative, &settings.done_relative}) {
+        if (const auto path = path_inside(workspace.directory(), *file)) {
+            static_cast<void>(remove_file(*path + std::string(beginning_suffix)));
+        }
+    }
     std::error_code problem;
     for (const auto& entry : fs::directory_iterator(git_folder(workspace), problem)) {
         if (is_lock(entry)) {

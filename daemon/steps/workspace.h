@@ -18,8 +18,9 @@ namespace ralph::daemon {
 // The remote is the repository's, and so is who commits, whatever a worker has set meanwhile.
 [[nodiscard]] core::Result<void> configure_workspace(const Settings& settings, const Git& workspace);
 
-// Removes lock files of git: only for repositories in which no git can be running.
-void remove_stale_locks(const Git& workspace);
+// Removes what a killed step left half-done in a workspace, and what would be taken for the worker's: lock
+// files of git, and queue and done files that were being written. Only when nothing runs there.
+void remove_left_overs(const Settings& settings, const Git& workspace);
 
 // A rebase, merge, cherry-pick or revert that was begun and not ended.
 [[nodiscard]] bool has_unfinished_operation(const Git& workspace);

@@ -77,7 +77,7 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
                           std::optional<unsigned> permissions) {
     // One name per target: what a crash leaves behind is replaced by the next write. Always a new file, since
     // after a failed sync nothing more can be known about the old one.
-    const std::string temporary = path + ".new";
+    const std::string temporary = path + std::string(beginning_suffix);
     static_cast<void>(file_calls::unlink(temporary));
     const FileDescriptor file(
         file_calls::open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));

@@ -26,7 +26,8 @@ using core::Result;
 // After success the file is there with the new content even if the machine loses power now: a new file in the
 // same directory is written, synced and renamed over the old one, then the directory is synced.
 // On failure the old file is untouched and the new one is gone. Writers of one path exclude each other by a
-// lock of their own.
+// lock of their own. A crash may leave the new file under its first name: the path and `beginning_suffix`.
+inline constexpr std::string_view beginning_suffix = ".new";
 [[nodiscard]] Result<void> write_file_durably(const std::string& path, std::string_view content,
                                               unsigned mode = 0600);
 
@@ -63,7 +64,7 @@ using core::Result;
 [[nodiscard]] Result<bool> is_regular_file_there(const std::string& path);
 // The same for those who can do without the difference: false as well when it cannot be asked for.
 [[nodiscard]] bool path_exists(const std::string& path);
-[[nodiscard]] bool is_directory(const std::string& path);     // not through a symbolic link
+[[nodiscard]] bool is_directory(const std::string& path);  // not through a symbolic link
 // Names in the directory without "." and "..", sorted; nothing in a directory that does not exist.
 [[nodiscard]] Result<std::vector<std::string>> list_directory(const std::string& path);
 

@@ -37,9 +37,13 @@ Loop::~Loop() {
 
 void Loop::run() {
     fake::World& world = fake::world();
-    while (!world.dead && world_->state.waits()) {
+    while (!world.dead && !world_->state.stopped && world_->state.waits()) {
         world.turn();
     }
+}
+
+void Loop::stop() {
+    world_->state.stopped = true;
 }
 
 void Loop::post(Work work) {

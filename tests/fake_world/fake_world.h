@@ -59,6 +59,7 @@ struct LoopState {
     std::deque<std::function<void()>> helper;
     std::map<std::uint64_t, Armed> timers;  // by the number of the timer
     std::function<void(int)> signal_arrived;
+    bool stopped = false;
     std::function<void(const std::string&, std::string_view)> file_changed;
     std::vector<std::string> watched_folders;
     std::size_t shims_awaited = 0;

@@ -128,6 +128,11 @@ TEST_CASE("integrate goes on where it was killed") {
         GitFixture::write(workspace + "/.git/HEAD.lock", "");
         GitFixture::write(workspace + "/.git/refs/heads/main.lock", "");
     }
+    // Found by ralph-crash: they were taken for the worker's, and landed.
+    SUBCASE("while it wrote queue and done") {
+        GitFixture::write(workspace + "/.ralph/done.jsonc.new", "half");
+        GitFixture::write(workspace + "/.ralph/queue.jsonc.new", "half");
+    }
     SUBCASE("after the bookkeeping commit, and others have landed since") {
         const std::string refuse = fixture.remote() + "/hooks/pre-receive";
         GitFixture::write_script(refuse, "exit 1");

@@ -27,10 +27,46 @@ std::optional<core::ParallelState> understand(const std::string& text) {
     return state ? std::optional(std::move(*state)) : std::nullopt;
 }
 
+// Why the supervisor is signalled is anybody's guess, and sometimes it cannot be known.
+class FakeServiceManager : public daemon::ServiceManager {
+  public:
+    explicit FakeServiceManager(Random& random) : random_(random) {}
+    void tell_ready() override {}
+    void tell_status(const std::string& /*text*/) override {}
+    void tell_reloading() override {}
+    void tell_stopping() override {}
+    void ask_for_time(std::chrono::milliseconds /*time*/) override {}
+    void feed_watchdog() override {}
+    [[nodiscard]] std::chrono::microseconds watchdog_period() const override { return {}; }
+    [[nodiscard]] daemon::Result<Job> pending_job() const override {
+        switch (random_.below(5)) {
+            case 0:
+                return Job::stop;
+            case 1:
+                return Job::restart;
+            case 2:
+                return Job::shutdown;
+            case 3:
+                return Job::none;
+            default:
+                return core::Error{"nobody answers"};
+        }
+    }
+
+  private:
+    Random& random_;
+};
+
 }  // namespace
 
 Simulation::Simulation(std::uint64_t seed, bool keep_trace)
-    : random_(seed), keep_trace_(keep_trace), oracle_(model_), shims_(world_, model_, random_) {
+    : random_(seed),
+      service_random_(~seed),
+      keep_trace_(keep_trace),
+      oracle_(model_),
+      shims_(world_, model_, random_) {
+    is_service_ = service_random_.chance(30);
+    limits_.stop_timeout = core::Milliseconds{service_random_.below(3) * 20'000LL};
     limits_.workers = 1 + random_.below(4);
     limits_.max_tasks = random_.chance(20) ? 1 + random_.below(4) : 0;
     limits_.continuous = random_.chance(20);
@@ -72,8 +108,8 @@ void Simulation::make_world() {
         add_task();
     }
     write_queue();
-    world_.disk.before = [this](fake::Operation operation, const std::string& path) {
-        return before_call(operation, path);
+    world_.disk.before = [this](fake::Operation operation, const std::string& /*path*/) {
+        return before_call(operation);
     };
     world_.disk.renamed = [this](const std::string& path) { on_renamed(path); };
     shims_.about_to_execute = [this](const std::string& task_id, const FakeRun& run) {
@@ -131,8 +167,15 @@ void Simulation::settle_down() {
     write_queue();
 }
 
-daemon::Supervision Simulation::supervision() const {
-    return {settings_, {"/bin/ralph", "/bin/ralph-shim"}, "main", limits_, false};
+daemon::Supervision Simulation::supervision() {
+    auto manager = is_service_ ? std::make_shared<FakeServiceManager>(service_random_) : nullptr;
+    return {settings_,
+            {"/bin/ralph", "/bin/ralph-shim"},
+            "main",
+            limits_,
+            false,
+            std::move(manager),
+            [this](const daemon::Settings&) { return limits_; }};
 }
 
 void Simulation::live() {
@@ -187,6 +230,10 @@ void Simulation::between_lives() {
         world_.disk.lose_power(random_);
         shims_.lose_power();
         world_.boot_id += "+";
+        for (FakeTask& task : model_.tasks()) {  // the mark that was being written may be gone again
+            const std::string* const settled = world_.disk.content(settings_.paths.settled(task.id));
+            task.settled = settled != nullptr ? static_cast<std::uint32_t>(std::stoul(*settled)) : 0;
+        }
     }
     if (weather_.state_rots && random_.chance(20)) {
         rot_state();
@@ -264,10 +311,8 @@ void Simulation::nothing_happens() {
 // --- what goes wrong
 // -----------------------------------------------------------------------------------------------
 
-fake::Fault Simulation::before_call(fake::Operation operation, const std::string& path) {
+fake::Fault Simulation::before_call(fake::Operation operation) {
     ++report_.file_calls;
-    if (getenv("CALLS"))
-        fmt::print("      call {} {}\n", static_cast<int>(operation), path);
     if (weather_.crash_in != 0 && misfortunes_left_ > 0 && random_.below(weather_.crash_in) == 0) {
         --misfortunes_left_;
         record("dies at a call");

@@ -61,17 +61,19 @@ class Simulation {
     void land(FakeTask& task);
     void archive_landed(std::uint32_t percent);
 
-    [[nodiscard]] fake::Fault before_call(fake::Operation operation, const std::string& path);
+    [[nodiscard]] fake::Fault before_call(fake::Operation operation);
     [[nodiscard]] fake::Fault disk_trouble(fake::Operation operation);
     void on_renamed(const std::string& path);
     void on_state_written(const std::string& text);
     [[nodiscard]] bool has_retry_request(const std::string& task_id) const;
     void judge(const std::function<void()>& check);
     [[nodiscard]] core::ParallelState durable_state();
-    [[nodiscard]] daemon::Supervision supervision() const;
+    [[nodiscard]] daemon::Supervision supervision();
     void record(const std::string& line);
 
     Random random_;
+    Random service_random_;  // of its own, so that seeds without a service mean what they meant
+    bool is_service_ = false;
     bool keep_trace_;
     Report report_;
     fake::World world_;

@@ -50,6 +50,7 @@ TEST_CASE("supervisor settings: without layers the defaults hold") {
     CHECK(defaults.integrate.timeout == std::chrono::hours{2});
     CHECK(defaults.gate.timeout == std::chrono::minutes{30});
     CHECK(defaults.kept_work_retention == std::chrono::hours{14 * 24});
+    CHECK(defaults.stop_timeout == std::chrono::minutes{30});
 }
 
 TEST_CASE("supervisor settings: every one can be set") {
@@ -59,7 +60,8 @@ TEST_CASE("supervisor settings: every one can be set") {
         prepare: {command: ["p"], timeout: "7s"},
         integrate: {command: ["i"], timeout: "8s"},
         gate: {timeout: "9s"},
-        kept_work_retention: "10s"})")
+        kept_work_retention: "10s",
+        stop_timeout: "11s"})")
                                      .value();
     SupervisorConfig expected;
     expected.worker = {{"run", "{task_id}"}, {{"A", "1"}}, Milliseconds{3000}, Milliseconds{4000}, 5};
@@ -68,6 +70,7 @@ TEST_CASE("supervisor settings: every one can be set") {
     expected.integrate = {{"i"}, Milliseconds{8000}};
     expected.gate = {Milliseconds{9000}};
     expected.kept_work_retention = Milliseconds{10'000};
+    expected.stop_timeout = Milliseconds{11'000};
     CHECK(all == expected);
 }
 
@@ -101,6 +104,7 @@ TEST_CASE("supervisor settings: bounds, on both sides") {
         {"{integrate: {timeout: ", "\"1ms\"", "\"0\"", "\"7d\"", "\"169h\""},
         {"{gate: {timeout: ", "\"1ms\"", "\"0\"", "\"7d\"", "\"169h\""},
         {"{kept_work_retention: ", "\"1s\"", "\"999ms\"", "\"3650d\"", "\"3651d\""},
+        {"{stop_timeout: ", "\"0\"", "\"-1s\"", "\"7d\"", "\"169h\""},
     };
     for (const Bound& bound : bounds) {
         CAPTURE(bound.before);
@@ -230,7 +234,7 @@ TEST_CASE("the supervisor example gives every setting with its default") {
 
     const auto document = core::JsonDocument::parse(text, "example").value();
     const std::vector<std::string> paths = config::supervisor_setting_paths();
-    CHECK(paths.size() == 12);
+    CHECK(paths.size() == 13);
     for (const std::string& path : paths) {
         CAPTURE(path);
         const boost::json::object* object = &document.root().as_object();

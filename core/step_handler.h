@@ -1,0 +1,71 @@
+// The handling of one event, for step.cpp and its parts alone: what happens to runs (step.cpp), what a start
+// finds (step_recovery.cpp), and how it all ends (step_ending.cpp).
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/supervisor.h"
+
+namespace ralph::core {
+
+class Handler {
+  public:
+    Handler(Supervisor& supervisor, Instant now, std::vector<Action>& actions)
+        : supervisor_(supervisor), now_(now), actions_(actions) {}
+
+    void operator()(const event::TaskRecovered& event);
+    void operator()(const event::WorkspaceLeft& event);
+    void operator()(const event::QueueLoaded& event);
+    void operator()(const event::QueueInvalid& event);
+    void operator()(const event::RunStarted& event);
+    void operator()(const event::RunEnded& event);
+    void operator()(const event::RetryRequested& event);
+    void operator()(const event::DrainRequested& event);
+    void operator()(const event::StopRequested& event);
+    void operator()(const event::LeaveRequested& event);
+    void operator()(const event::SettingsChanged& event);
+    void operator()(const event::TimePassed&) {}
+
+    // What the service manager gave to drain is over.
+    void end_if_overdue();
+    // While ending, what waits for its turn will not get one.
+    void interrupt_waiting();
+
+  private:
+    using Tasks = std::vector<ActiveTask>;
+
+    static Tasks::iterator find(Tasks& tasks, std::string_view task_id) {
+        return std::find_if(tasks.begin(), tasks.end(),
+                            [task_id](const ActiveTask& task) { return task.task_id == task_id; });
+    }
+
+    void note(bool warning, std::string_view task_id, std::string text) {
+        actions_.emplace_back(action::Note{warning, std::string(task_id), std::move(text)});
+    }
+
+    void end_run(Tasks::iterator task, const RunEnd& end, const std::optional<BlockMarker>& marker,
+                 const Outcome& outcome, bool resumed);
+    void recover_discard(Tasks::iterator discard, const RunHistory& history);
+    void end_discard(Tasks::iterator task, const RunEnd& end, const Outcome& outcome);
+    void end_lost(Tasks::iterator task, const LostRun& lost);
+    void end_stopped(ActiveTask& task);
+    void end_unstarted(ActiveTask& task, const UnstartedRun& unstarted);
+    [[nodiscard]] bool not_yet(ActiveTask& task, const Outcome& outcome);
+    void apply(Tasks::iterator task, TaskEvent what, const std::string& detail);
+    void go_on(ActiveTask& task, TaskEvent what);
+    void retire(Tasks::iterator task, Lifecycle lifecycle);
+    void adopt(ActiveTask& task, const RunHistory& history);
+    void resume(ActiveTask& task, const RunHistory& history);
+    void ask_to_end(ActiveTask& task);
+    void forget_kept(std::string_view task_id);
+
+    Supervisor& supervisor_;
+    Instant now_;
+    std::vector<Action>& actions_;
+};
+
+}  // namespace ralph::core
