@@ -4,9 +4,9 @@
 
 namespace ralph::tests {
 
-inline constexpr bool awaits_runtime =
-    true;  // READY=1, STATUS=, WATCHDOG=1, reload, stop and restart told apart
-inline constexpr bool awaits_units = true;  // Type=notify, and a limit for crash loops
-inline constexpr bool awaits_log = true;    // the journal's fields
+// Type=notify and a limit for crash loops: until then a drop-in has them.
+inline constexpr bool awaits_units = true;
+// The journal's fields.
+inline constexpr bool awaits_log = true;
 
 }  // namespace ralph::tests

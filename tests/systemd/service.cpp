@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "tests/systemd/awaited.h"
+
 namespace ralph::tests {
 namespace {
 
@@ -62,6 +64,13 @@ Service::Service(unsigned workers, Box::Bus bus) : box(shares(project), bus) {
     unit_.pop_back();
     set_workers(workers);
     box.write("/etc/systemd/system/ralph@.service", Project::read(unit_file));
+    if (awaits_units) {
+        drop_in(
+            "awaited",
+            "[Unit]\nStartLimitIntervalSec=5min\nStartLimitBurst=50\n[Service]\nType=notify\nNotifyAccess="
+            "main\nWatchdogSec=30\nExecReload=/bin/kill -HUP "
+            "$MAINPID\nRestart=always\nTimeoutStopSec=30\nSuccessExitStatus=3 129 130 143\n");
+    }
     // What `ralph service install` finds out; and no pauses to wait for.
     drop_in("test", "[Service]\nReadWritePaths=" + project.folder().path() + "\nRestartSec=100ms\n");
 }
