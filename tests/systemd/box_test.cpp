@@ -106,7 +106,7 @@ TEST_CASE("a unit's property is waited for") {
     box.output_of({"mkfifo", shared.path() + "/pipe"});
     box.output_of({"systemd-run", "--unit=waiting", "--remain-after-exit", "cat", shared.path() + "/pipe"});
     CHECK(box.property("waiting.service", "SubState") == "running");
-    box.output_of({"systemd-run", "sh", "-c", "echo > " + shared.path() + "/pipe"});
+    box.output_of({"systemd-run", "sh", "-c", "sleep 0.5; echo > " + shared.path() + "/pipe"});
     CHECK(box.wait_until("waiting.service", "SubState", "exited"));
     CHECK(box.property("waiting.service", "SubState") == "exited");
 }
