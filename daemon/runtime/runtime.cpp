@@ -507,19 +507,24 @@ void Runtime::look_for_retry_requests() {
     }
 }
 
-// What ended before the retry was dealt with, as the terminal record says; that is noted before the record
-// says running again, lest a crash takes the old end for that of the new run.
-void Runtime::read_retry_history(const std::string& task_id) {
+// The record is terminal, so what has ended was dealt with. A discard of ours that has just been started
+// looks as if it had ended.
+bool Runtime::is_dealt_with(const std::string& task_id) const {
     const core::WorkerRecord* const record = supervisor_.state.find(task_id);
+    const auto is_it = [&](const core::ActiveTask& discard) { return discard.task_id == task_id; };
+    return record != nullptr && record->is_terminal() &&
+           std::none_of(supervisor_.discards.begin(), supervisor_.discards.end(), is_it);
+}
+
+// What ended before the retry is noted as dealt with before the record says running again, lest a crash takes
+// the old end for that of the new run.
+void Runtime::read_retry_history(const std::string& task_id) {
     if (core::state_text(supervisor_.state) != durable_text_) {  // nothing is noted ahead of the state
         retries_.erase(task_id);
         retry_requests_again_.arm(history_retry, [this] { look_for_retry_requests(); });
         return;
     }
-    // A run of ours that has just been started looks as if it had ended.
-    const auto is_it = [&](const core::ActiveTask& discard) { return discard.task_id == task_id; };
-    const bool dealt_with = record != nullptr && record->is_terminal() &&
-                            std::none_of(supervisor_.discards.begin(), supervisor_.discards.end(), is_it);
+    const bool dealt_with = is_dealt_with(task_id);
     loop_.post_to_helper([this, task_id, dealt_with] {
         const std::string workspace = settings_.workspace(task_id);
         auto history = read_history(settings_.paths, task_id, workspace, LeftOver::end);
@@ -528,7 +533,11 @@ void Runtime::read_retry_history(const std::string& task_id) {
             history = settled ? read_history(settings_.paths, task_id, workspace, LeftOver::end)
                               : Result<core::RunHistory>{settled.error()};
         }
-        loop_.post([this, task_id, history = std::move(history)] {
+        loop_.post([this, task_id, dealt_with, history = std::move(history)] {
+            if (history && is_dealt_with(task_id) != dealt_with) {  // it ended meanwhile
+                read_retry_history(task_id);
+                return;
+            }
             if (history) {
                 unreadable_.erase(task_id);
                 post(core::event::RetryRequested{task_id, *history});
