@@ -114,6 +114,9 @@ Result<RepositoryFacts> facts_from(const std::string& text) {
     return facts;
 }
 
+// Not every root has /sbin in PATH.
+constexpr const char* runuser = "/sbin/runuser";
+
 // Not through our own name: whoever looks does so with the same program that asks.
 constexpr const char* ourselves = "/proc/self/exe";
 
@@ -248,7 +251,7 @@ Result<RepositoryFacts> repository_facts_as(const Account& account, const std::s
     }
     const std::string& user = account.names.user;
     ProgramRequest request;
-    request.program = "runuser";
+    request.program = runuser;
     request.arguments = {"-u", user, "--", real_path(ourselves), "service", "describe", "--repo", root};
     request.directory = "/";
     request.environment = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "USER=" + user,
@@ -284,7 +287,7 @@ Result<Commands> commands_to_make(const std::string& folder, const Account& acco
     }
     // Root changes no owner below a folder in which somebody else could put a link in the way.
     if (info.st_uid == account.uid || (info.st_mode & S_IWOTH) != 0) {
-        return Commands{{"runuser", "-u", user, "--", "mkdir", "-p", folder}};
+        return Commands{{runuser, "-u", user, "--", "mkdir", "-p", folder}};
     }
     if (info.st_uid != 0 || (info.st_mode & S_IWGRP) != 0) {
         return Error{

@@ -65,7 +65,7 @@ class UserSystemd {
         fs::remove(project_.outside("calls"));
         return noted;
     }
-    [[nodiscard]] ProgramEnd ralph(const std::vector<std::string>& arguments) const {
+    ProgramEnd ralph(const std::vector<std::string>& arguments) const {
         std::vector<std::string> environment = project_.environment();
         environment.front() = "PATH=" + project_.outside("bin") + ":/usr/bin:/bin";
         environment.push_back("XDG_RUNTIME_DIR=" + project_.outside("run"));
@@ -104,6 +104,7 @@ TEST_CASE("service install --dry-run shows what it would do and does nothing") {
     const Project project;
     const std::string repository = project.outside("a 100% - ü");
     project.git(project.folder().path(), {"clone", "-q", project.remote(), repository});
+    REQUIRE(project.ralph({"init", "--trust", "--repo", repository}).succeeded());
     const std::string before = project.snapshot();
     const auto end =
         project.ralph({"service", "install", "--dry-run", "--workers", "7", "--repo", repository});
@@ -127,7 +128,7 @@ TEST_CASE("service install --dry-run shows what it would do and does nothing") {
 TEST_CASE("the service of somebody else's repository runs as that user, who is asked for its settings") {
     const Project project;
     if (::geteuid() != 0 || name_of(65534).empty() ||
-        !run("runuser", {"-u", name_of(65534), "--", RALPH_BINARY_DIR "/ralph", "--version"},
+        !run("/sbin/runuser", {"-u", name_of(65534), "--", RALPH_BINARY_DIR "/ralph", "--version"},
              {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"})
              .succeeded()) {
         MESSAGE("skipped: needs root, and a user 65534 who can run what was built");
@@ -143,7 +144,7 @@ TEST_CASE("the service of somebody else's repository runs as that user, who is a
     CHECK(contains(end.output, "    User=" + name_of(65534) + "\n"));
     CHECK(contains(end.output, "    ProtectKernelTunables=no\n"));
     CHECK(contains(end.output,
-                   "would run runuser -u " + name_of(65534) + " -- mkdir -p " + project.workspaces()));
+                   "would run /sbin/runuser -u " + name_of(65534) + " -- mkdir -p " + project.workspaces()));
     CHECK(contains(end.output, "\"" + project.remote() + "\""));
     CHECK(!contains(end.output, "RestrictSUIDSGID"));
     run("git", {"config", "--file", project.remote() + "/config", "core.sharedRepository", "group"},

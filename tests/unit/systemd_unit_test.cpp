@@ -19,14 +19,14 @@ TEST_CASE("the name of a repository's unit") {
 TEST_CASE("paths that can have no unit") {
     for (const char* path : {"/srv/a\nb", "/srv/a\x7f", "/srv/a\xff"}) {
         const auto refused = service_unit_name(path);
-        REQUIRE(!refused);
+        REQUIRE(refused.has_error());
         CHECK(refused.error().message.find("control characters") != std::string::npos);
         CHECK(refused.error().line().find('\n') == std::string::npos);
     }
-    CHECK(service_unit_name("/" + std::string(239, 'a')));
+    CHECK(service_unit_name("/" + std::string(239, 'a')).has_value());
     CHECK(service_unit_name("/" + std::string(239, 'a'))->size() == 253);
-    CHECK(!service_unit_name("/" + std::string(240, 'a')));
-    CHECK(!service_unit_name("/" + std::string(60, '-')));  // four characters each
+    CHECK_FALSE(service_unit_name("/" + std::string(240, 'a')).has_value());
+    CHECK_FALSE(service_unit_name("/" + std::string(60, '-')).has_value());  // four characters each
 }
 
 TEST_CASE("a word of a unit means nothing but itself") {
