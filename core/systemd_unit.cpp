@@ -140,9 +140,6 @@ std::string drop_in_text(const ServiceDropIn& drop_in) {
     if (!drop_in.writable.empty()) {
         text += fmt::format("ReadWritePaths={}\n", words(drop_in.writable));
     }
-    if (drop_in.shares_files) {
-        text += "# git sets the group's bit on folders of a shared repository.\nRestrictSUIDSGID=no\n";
-    }
     if (drop_in.workers) {
         text += fmt::format("Environment=RALPH_WORKERS={}\n", *drop_in.workers);
     }

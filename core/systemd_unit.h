@@ -35,7 +35,6 @@ struct ServiceAccount {
 struct ServiceDropIn {
     std::optional<ServiceAccount> account;  // of the system's service; a user's own runs as that user
     std::vector<std::string> writable;      // beside the repository, absolute
-    bool shares_files = false;              // git sets the group's bit on folders that it makes
     std::optional<std::uint32_t> workers;
 };
 [[nodiscard]] std::string drop_in_text(const ServiceDropIn& drop_in);

@@ -215,7 +215,6 @@ Result<Plan> installation(const Service& service, const ServiceArguments& argume
     if (service.scope == ServiceScope::system) {
         drop_in.account = account->names;
         drop_in.writable = writable_paths(*account, *facts);
-        drop_in.shares_files = facts->shares_files;
         auto commands = commands_to_make(facts->workspace_root, *account);
         if (!commands) {
             return commands.error();

@@ -88,15 +88,6 @@ std::string path_of_url(const std::string& url) {
     return path;
 }
 
-bool is_shared(const Git& git, const std::string& config_file) {
-    const auto end = git.run({"config", "--file", config_file, "--get", "core.sharedRepository"});
-    if (!end || end->status != 0) {
-        return false;
-    }
-    const std::string_view value = core::trimmed(end->output);
-    return value != "umask" && value != "false" && value != "0" && value != "no" && value != "off";
-}
-
 Result<RepositoryFacts> facts_from(const std::string& text) {
     auto document = core::JsonDocument::parse(text, "ralph service describe");
     if (!document) {
@@ -107,7 +98,6 @@ Result<RepositoryFacts> facts_from(const std::string& text) {
     core::ObjectReader reader(document->root(), "", fault);
     reader.read("workspace_root", facts.workspace_root);
     reader.read("remotes", facts.remotes);
-    reader.read("shares_files", facts.shares_files);
     if (fault) {
         return document->error_at(fault->path, fault->message);
     }
@@ -216,7 +206,6 @@ Result<RepositoryFacts> repository_facts(const std::string& root) {
     RepositoryFacts facts;
     facts.workspace_root = settings->workspace_root;
     const Git git(root);
-    facts.shares_files = is_shared(git, root + "/.git/config");
     for (const Git::Direction direction : {Git::Direction::fetch, Git::Direction::push}) {
         const auto url = git.origin_url(direction);
         if (!url) {
@@ -227,12 +216,9 @@ Result<RepositoryFacts> repository_facts(const std::string& root) {
                          "add one with `git remote add origin URL`"};
         }
         const std::string path = real_path(path_of_url(**url));
-        if (path.front() != '/' || !is_directory(path)) {
-            continue;
+        if (path.front() == '/' && is_directory(path)) {
+            facts.remotes.push_back(path);
         }
-        facts.remotes.push_back(path);
-        facts.shares_files =
-            facts.shares_files || is_shared(git, path + "/config") || is_shared(git, path + "/.git/config");
     }
     return facts;
 }
@@ -241,7 +227,6 @@ std::string facts_text(const RepositoryFacts& facts) {
     boost::json::object document;
     document["workspace_root"] = facts.workspace_root;
     document["remotes"] = boost::json::array(facts.remotes.begin(), facts.remotes.end());
-    document["shares_files"] = facts.shares_files;
     return core::canonical_json(document) + "\n";
 }
 

@@ -35,7 +35,6 @@ struct Account {
 struct RepositoryFacts {
     std::string workspace_root;
     std::vector<std::string> remotes;  // local folders that origin is in
-    bool shares_files = false;         // the repository or such a folder is shared among users by git
 };
 // As ourselves.
 [[nodiscard]] core::Result<RepositoryFacts> repository_facts(const std::string& root);

@@ -146,11 +146,6 @@ TEST_CASE("the service of somebody else's repository runs as that user, who is a
     CHECK(contains(end.output,
                    "would run /sbin/runuser -u " + name_of(65534) + " -- mkdir -p " + project.workspaces()));
     CHECK(contains(end.output, "\"" + project.remote() + "\""));
-    CHECK(!contains(end.output, "RestrictSUIDSGID"));
-    run("git", {"config", "--file", project.remote() + "/config", "core.sharedRepository", "group"},
-        {"PATH=/usr/bin:/bin"});
-    end = project.ralph({"service", "install", "--dry-run"});
-    CHECK(contains(end.output, "    RestrictSUIDSGID=no\n"));
     // Its settings are refused as they would be refused to the service.
     Project::write(project.paths().config(), "{\"version\": 2, \"nonsense\": 1}");
     end = project.ralph({"service", "install", "--dry-run"});

@@ -44,7 +44,6 @@ TEST_CASE("paths below others are covered by them, and names that begin alike ar
 TEST_CASE("the drop-in of a system's service") {
     const ServiceDropIn drop_in{ServiceAccount{"builder", "staff", "/home/builder", false},
                                 {"/home/builder", "/srv/my 100% remote.git"},
-                                false,
                                 8};
     CHECK(drop_in_text(drop_in) ==
           "# Written by `ralph service install`, which writes it anew; changes of your own belong into a "
@@ -82,11 +81,4 @@ TEST_CASE("a user's own service has nothing but what was asked for") {
     drop_in.workers = 3;
     const std::string text = drop_in_text(drop_in);
     CHECK(text.substr(text.find('\n') + 1) == "[Service]\nEnvironment=RALPH_WORKERS=3\n");
-}
-
-TEST_CASE("only a shared repository may set the group's bit") {
-    ServiceDropIn drop_in;
-    CHECK(drop_in_text(drop_in).find("RestrictSUIDSGID") == std::string::npos);
-    drop_in.shares_files = true;
-    CHECK(drop_in_text(drop_in).find("RestrictSUIDSGID=no\n") != std::string::npos);
 }
