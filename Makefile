@@ -37,6 +37,7 @@ demo: build
 	build/bin/ralph demo
 
 test: build asan
+	@build/bin/systemd_tests --possible || true
 	$(CTEST) --test-dir build --label-exclude long
 	$(CTEST) --test-dir build/asan --label-exclude 'long|plain' --exclude-regex $(ONLY_AS_BUILT)
 

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -16,13 +17,27 @@
 
 #include "daemon/process/cgroup.h"
 #include "daemon/process/file_descriptor.h"
+#include "daemon/process/identity.h"
 
 namespace ralph::tests {
 namespace {
 
 namespace fs = std::filesystem;
 
-// The mount point of cgroup v2, or of the v1 hierarchy that has the memory controller.
+// As the lists of options and controllers have it; of cgroup v2 there is nothing in them.
+std::string listed_as(TestCgroup::Hierarchy hierarchy) {
+    switch (hierarchy) {
+        case TestCgroup::Hierarchy::unified:
+            return ",,";
+        case TestCgroup::Hierarchy::legacy_memory:
+            return ",memory,";
+        case TestCgroup::Hierarchy::legacy_systemd:
+            return ",name=systemd,";
+    }
+    return {};
+}
+
+// The mount point of cgroup v2, or of the v1 hierarchy.
 std::string mount_point(TestCgroup::Hierarchy hierarchy) {
     const bool unified = hierarchy == TestCgroup::Hierarchy::unified;
     std::ifstream table("/proc/self/mountinfo");
@@ -38,8 +53,9 @@ std::string mount_point(TestCgroup::Hierarchy hierarchy) {
         std::string source;
         std::string options;
         back >> type >> source >> options;
-        if (unified ? type == "cgroup2"
-                    : type == "cgroup" && ("," + options + ",").find(",memory,") != std::string::npos) {
+        if (unified
+                ? type == "cgroup2"
+                : type == "cgroup" && ("," + options + ",").find(listed_as(hierarchy)) != std::string::npos) {
             return point;
         }
     }
@@ -48,13 +64,12 @@ std::string mount_point(TestCgroup::Hierarchy hierarchy) {
 
 // Own cgroup in that hierarchy: the line "0::PATH", or "N:...memory...:PATH".
 std::string own_path(TestCgroup::Hierarchy hierarchy) {
-    const bool unified = hierarchy == TestCgroup::Hierarchy::unified;
     std::ifstream table("/proc/self/cgroup");
     for (std::string line; std::getline(table, line);) {
         const std::size_t first = line.find(':');
         const std::size_t second = line.find(':', first + 1);
         const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-        if (unified ? controllers == ",," : controllers.find(",memory,") != std::string::npos) {
+        if (controllers.find(listed_as(hierarchy)) != std::string::npos) {
             const std::string path = line.substr(second + 1);
             return path == "/" ? "" : path;
         }
@@ -82,6 +97,23 @@ void remove_with_children(const fs::path& path) {
     ::rmdir(path.c_str());
 }
 
+const std::string name_prefix = "test-of-ralph-";
+
+// Of owners that are gone. One in which something runs cannot be removed, whoever has its owner's number now.
+void remove_left_over(const std::string& parent) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(parent, ignored)) {
+        const std::string name = entry.path().filename().string();
+        if (name.rfind(name_prefix, 0) != 0) {
+            continue;
+        }
+        const long owner = std::strtol(name.c_str() + name_prefix.size(), nullptr, 10);
+        if (owner > 0 && !daemon::process_exists(static_cast<pid_t>(owner))) {
+            remove_with_children(entry.path());
+        }
+    }
+}
+
 }  // namespace
 
 TestCgroup::TestCgroup(Hierarchy hierarchy, const std::string& parent) {
@@ -91,8 +123,9 @@ TestCgroup::TestCgroup(Hierarchy hierarchy, const std::string& parent) {
         refusal_ = "no such cgroup hierarchy is mounted";
         return;
     }
-    path_ = (parent.empty() ? mount + own_path(hierarchy) : parent) + "/test-of-ralph-" +
-            std::to_string(::getpid()) + "-" + std::to_string(++made);
+    const std::string above = parent.empty() ? mount + own_path(hierarchy) : parent;
+    remove_left_over(above);
+    path_ = above + "/" + name_prefix + std::to_string(::getpid()) + "-" + std::to_string(++made);
     if (::mkdir(path_.c_str(), 0755) != 0) {
         refusal_ = "a cgroup cannot be made: " + std::string(std::strerror(errno));
         path_.clear();

@@ -7,9 +7,12 @@
 namespace ralph::tests {
 
 // A cgroup below the one this process is in; gone with its owner, together with all that still runs in it.
+// What a test that was killed has left, empty, is removed by the next one.
 class TestCgroup {
   public:
-    enum class Hierarchy { unified, legacy_memory };
+    // systemd's own v1 hierarchy has no controller: where v1 and v2 are mounted side by side, systemd looks
+    // at both.
+    enum class Hierarchy { unified, legacy_memory, legacy_systemd };
 
     explicit TestCgroup(Hierarchy hierarchy, const std::string& parent = "");
     ~TestCgroup();
