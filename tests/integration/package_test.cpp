@@ -131,7 +131,7 @@ TEST_CASE("shells complete what ralph says that there is") {
         t bin/ralph serv; t bin/ralph service uninst; t bin/ralph --repo . run parallel ""; t bin/ralph task add --prio
         t bin/ralph task add title --priority h)";
     CHECK(run("bash", {"-c", "cd '" + prefix + "'\n" + bash}, folder).output ==
-          "service\nuninstall\nstatus retry\n--priority\nhigh\n");
+          "service\nuninstall\nstatus stop retry\n--priority\nhigh\n");
     if (is_installed("fish")) {
         const std::string fish =
             "cd '" + prefix +
