@@ -9,6 +9,7 @@
 #   make mutants    take lines out of the product, one by one, and see which test goes red for each
 #   make lint       clang 14, clang-tidy, clang-format
 #   make install    optimised build, installed under PREFIX (/usr/local)
+#   make deb        the Debian package, build/release/ralph_VERSION_ARCHITECTURE.deb
 #   make format     apply clang-format
 #   make clean      remove build/
 
@@ -18,7 +19,7 @@ CTEST := ctest --output-on-failure --parallel 2 --no-tests=error
 # They take long, and run no code under the sanitizers that others do not run.
 ONLY_AS_BUILT := 'a state that cannot be read|every length and every flipped bit|the demo kills|an idle supervisor|a line without end'
 
-.PHONY: build demo test test-long fuzz mutants lint install format clean dependencies asan release
+.PHONY: build demo test test-long fuzz mutants lint install deb format clean dependencies asan release
 
 build: dependencies
 	@tools/build dev
@@ -57,6 +58,10 @@ lint: dependencies
 
 install: release
 	cmake --install build/release --prefix "$(PREFIX)"
+
+deb: release
+	cd build/release && cpack -G DEB >package.log || { cat package.log; exit 1; }
+	@ls build/release/*.deb
 
 format: dependencies
 	git ls-files '*.cpp' '*.h' | xargs clang-format-14 -i

@@ -166,10 +166,14 @@ void Handler::end_stopped(ActiveTask& task) {
     task.phase = Phase::ready;
     task.not_before = now_;
     task.start_failures = 0;
-    task.run.attempt += task.run.step == StepKind::work ? 1 : 0;
     note(false, task.task_id,
          fmt::format("{} was ended with the supervisor; {}", to_string(task.run.step),
                      supervisor_.mode == Mode::ending ? "the next start runs it again" : "it runs again"));
+    if (task.run.step ==
+        StepKind::work) {  // what a worker leaves when it is told to end is not the next one's
+        task.run.step = StepKind::prepare;
+        ++task.run.attempt;
+    }
 }
 
 // `resumed`: the end was found by recovery, so that nobody has been told of it.

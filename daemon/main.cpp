@@ -71,6 +71,15 @@ Examples:
 Exit codes: 0 nothing is wrong, 4 something is, 1 it could not look or may not mend now.
 )";
 
+constexpr const char* service_examples = R"(
+Examples:
+  sudo ralph service install                  run this repository's queue from now on, as its owner
+  sudo ralph service install --workers 8      with eight workers, whatever config.jsonc says
+  sudo ralph service install --dry-run        show what that would write and run, and do nothing
+  ralph service install --user                under your own systemd instead, without root
+  ralph service logs --follow                 what it says, as it says it
+)";
+
 void add_kept_commands(CLI::App& app, const CommonArguments& common, KeptArguments& arguments,
                        int& exit_code) {
     auto* kept = app.add_subcommand("kept", "Look at work that is kept of tasks that did not land")
@@ -108,6 +117,36 @@ void add_doctor(CLI::App& app, const CommonArguments& common, DoctorArguments& a
     doctor->add_flag("--fix", arguments.fix, "Mend what can be mended without losing anything");
     doctor->add_flag("--json", arguments.json, "As JSON (document version 1)");
     doctor->callback([&] { exit_code = consult_doctor(common, arguments.fix, arguments.json); });
+}
+
+void add_service(CLI::App& app, const CommonArguments& common, ServiceArguments& arguments, int& exit_code) {
+    auto* service = app.add_subcommand("service", "Let systemd run this repository's supervisor")
+                        ->require_subcommand(1)
+                        ->fallthrough();
+    service->footer(service_examples);
+    const auto add = [&](const char* name, const char* what, auto command) {
+        auto* added = service->add_subcommand(name, what)->fallthrough();
+        added->add_flag("--user", arguments.user, "A service of your own, without root");
+        added->add_flag("--dry-run", arguments.dry_run, "Only show what would be written and run");
+        added->callback([&, command] { exit_code = command(common, arguments); });
+        return added;
+    };
+    auto* install = add("install", "Write its drop-in, enable and start it", service_install);
+    install
+        ->add_option("--workers", arguments.workers,
+                     "How many tasks at once (default: parallel.workers, or 2)")
+        ->check(CLI::Range(2, 255))
+        ->type_name("N");
+    install->add_option("--run-as", arguments.run_as, "As whom (default: the repository's owner)")
+        ->excludes("--user")
+        ->type_name("USER");
+    add("uninstall", "Stop and disable it, remove its drop-in; the repository stays", service_uninstall);
+    add("status", "What systemctl says of it", service_status);
+    add("logs", "What it has written to the journal", service_logs)
+        ->add_flag("--follow", arguments.follow, "Go on with what comes");
+    service->add_subcommand("describe", "")->group("")->fallthrough()->callback([&] {
+        exit_code = service_describe(common);
+    });
 }
 
 void add_run_options(CLI::App* app, RunArguments& arguments, std::string& workers) {
@@ -233,6 +272,8 @@ int run_command_line(int argc, char** argv) {
     add_kept_commands(app, common, kept_arguments, exit_code);
     DoctorArguments doctor_arguments;
     add_doctor(app, common, doctor_arguments, exit_code);
+    ServiceArguments service_arguments;
+    add_service(app, common, service_arguments, exit_code);
 
     auto* demo =
         app.add_subcommand("demo", "Watch eight tasks being worked on and landed, in a temporary folder");

@@ -40,6 +40,14 @@ struct KeptPruneArguments {
     bool dry_run = false;
 };
 
+struct ServiceArguments {
+    bool user = false;  // a service of our own instead of the machine's
+    bool dry_run = false;
+    bool follow = false;                   // logs
+    std::optional<std::uint32_t> workers;  // install
+    std::string run_as;                    // install; the repository's owner if empty
+};
+
 int run_supervisor(const CommonArguments& common, const RunArguments& arguments);
 int initialize(const CommonArguments& common, bool trust);
 int add_task(const CommonArguments& common, const TaskAddArguments& arguments);
@@ -54,6 +62,11 @@ int kept_show(const CommonArguments& common, const std::string& name, bool patch
 int kept_restore(const CommonArguments& common, const std::string& name, const std::string& branch);
 int kept_prune(const CommonArguments& common, const KeptPruneArguments& arguments);
 int consult_doctor(const CommonArguments& common, bool fix, bool json);
+int service_install(const CommonArguments& common, const ServiceArguments& arguments);
+int service_uninstall(const CommonArguments& common, const ServiceArguments& arguments);
+int service_status(const CommonArguments& common, const ServiceArguments& arguments);
+int service_logs(const CommonArguments& common, const ServiceArguments& arguments);
+int service_describe(const CommonArguments& common);  // run by install as the service's user
 int demonstrate(const std::string& folder);
 int run_step(const std::string& step);
 

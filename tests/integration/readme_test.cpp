@@ -100,6 +100,10 @@ TEST_CASE("every command of the README explains itself") {
                                                {"kept", "restore"},
                                                {"kept", "prune"},
                                                {"doctor"},
+                                               {"service", "install"},
+                                               {"service", "uninstall"},
+                                               {"service", "status"},
+                                               {"service", "logs"},
                                                {"demo"}}) {
         std::string written = "`ralph";
         auto arguments = command;

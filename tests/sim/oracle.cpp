@@ -111,7 +111,9 @@ void Oracle::check_slot(const std::string& task_id, const FakeRun& start,
         for (const FakeRun& run : task.runs) {
             if (run.alive() && holds_slot(run)) {
                 ++live;
-                demand(run.slot != start.slot, task_id, "a slot is used twice");
+                // With the state, the slot of a run that could not be read is lost, too.
+                demand(run.slot != start.slot || circumstances.state_was_lost, task_id,
+                       "a slot is used twice");
             }
         }
     }

@@ -4,8 +4,6 @@
 
 namespace ralph::tests {
 
-// Type=notify and a limit for crash loops: until then a drop-in has them.
-inline constexpr bool awaits_units = true;
 // The journal's fields.
 inline constexpr bool awaits_log = true;
 

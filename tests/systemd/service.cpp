@@ -11,18 +11,26 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "tests/systemd/awaited.h"
-
 namespace ralph::tests {
 namespace {
 
 namespace fs = std::filesystem;
 
-const std::string unit_file = std::string(RALPH_SOURCE_DIR) + "/systemd/ralph@.service";
+const std::string unit_file = std::string(RALPH_SOURCE_DIR) + "/systemd/system/ralph@.service.in";
+
+// As it is installed below /usr/local.
+std::string unit_text() {
+    std::string text = Project::read(unit_file);
+    const std::string place = "@RALPH_BINDIR@";
+    for (std::size_t at = text.find(place); at != std::string::npos; at = text.find(place)) {
+        text.replace(at, place.size(), "/usr/local/bin");
+    }
+    return text;
+}
 
 // The unit's command line.
 std::string command_line() {
-    std::istringstream lines(Project::read(unit_file));
+    std::istringstream lines(unit_text());
     for (std::string line; std::getline(lines, line);) {
         if (line.rfind("ExecStart=", 0) == 0) {
             return line.substr(10);
@@ -63,14 +71,7 @@ Service::Service(unsigned workers, Box::Bus bus) : box(shares(project), bus) {
     unit_ = box.output_of({"systemd-escape", "--path", "--template=ralph@.service", project.root()});
     unit_.pop_back();
     set_workers(workers);
-    box.write("/etc/systemd/system/ralph@.service", Project::read(unit_file));
-    if (awaits_units) {
-        drop_in(
-            "awaited",
-            "[Unit]\nStartLimitIntervalSec=5min\nStartLimitBurst=50\n[Service]\nType=notify\nNotifyAccess="
-            "main\nWatchdogSec=30\nExecReload=/bin/kill -HUP "
-            "$MAINPID\nRestart=always\nTimeoutStopSec=30\nSuccessExitStatus=3 129 130 143\n");
-    }
+    box.write("/etc/systemd/system/ralph@.service", unit_text());
     // What `ralph service install` finds out; and no pauses to wait for.
     drop_in("test", "[Service]\nReadWritePaths=" + project.folder().path() + "\nRestartSec=100ms\n");
 }

@@ -78,7 +78,7 @@ TEST_CASE("an end of the last supervisor's doing is found: the step runs again, 
     StepDriver driver(service_settings(), {record("T1", Lifecycle::running)}, {"T1"});
     const std::string text = driver.recovered("T1", history(Run{StepKind::work, 2, 1}, 0, RunEnd{stopped()}));
     CHECK(text == lines({"note T1: work was ended with the supervisor; it runs again",
-                         "start T1 3-work attempt=2 slot=0"}));
+                         "start T1 3-prepare attempt=2 slot=0"}));
     CHECK(driver.lifecycle("T1") == "running");
 }
 

@@ -1,0 +1,228 @@
+// What reaches the supervisor at work from outside: files that change, requests that are left as files,
+// signals.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "core/state_codec.h"
+#include "daemon/runtime/runtime.h"
+#include "daemon/store/run_directory.h"
+
+namespace ralph::daemon {
+namespace {
+
+// Writers save done.jsonc first and queue.jsonc right after it; in between the pair does not validate.
+constexpr std::chrono::milliseconds queue_settling{50};
+constexpr std::chrono::milliseconds queue_settling_at_most{500};
+constexpr std::chrono::milliseconds unreadable_queue_retry{5000};
+constexpr std::chrono::milliseconds history_retry{1000};
+
+std::string folder_of(const std::string& path) {
+    return path.substr(0, path.rfind('/'));
+}
+
+}  // namespace
+
+Result<void> Runtime::start_watching() {
+    queue_files_.insert(settings_.queue_file);
+    std::vector<std::string> folders{folder_of(settings_.queue_file), settings_.paths.cache(),
+                                     settings_.paths.retry_requests()};
+    // A link's target is what changes; and the link may be replaced.
+    for (const std::string& path :
+         {settings_.done_file, real_path(settings_.queue_file), real_path(settings_.done_file)}) {
+        queue_files_.insert(path);
+        if (std::find(folders.begin(), folders.end(), folder_of(path)) == folders.end()) {
+            folders.push_back(folder_of(path));
+        }
+    }
+    return watcher_.start(std::move(folders), [this](const std::string& folder, std::string_view name) {
+        on_changed(folder, name);
+    });
+}
+
+void Runtime::on_changed(const std::string& folder, std::string_view name) {
+    if (lock_.memory_is_gone()) {
+        give_up();
+        return;
+    }
+    const std::string path = folder + "/" + std::string(name);
+    const bool everything = name.empty();
+    if (everything || queue_files_.count(path) != 0) {
+        load_queue_soon();
+    }
+    if (everything || path == settings_.paths.stop_file()) {
+        look_for_stop_request();
+    }
+    if (everything || folder == settings_.paths.retry_requests()) {
+        look_for_retry_requests();
+    }
+}
+
+void Runtime::recover_tasks() {
+    for (const core::ActiveTask& task : supervisor_.active) {
+        read_task_history(task.task_id, nullptr);
+    }
+    for (const core::WorkerRecord* record : supervisor_.state.by_lifecycle(core::Lifecycle::completed)) {
+        const std::string half_removed = settings_.workspace_root + "/." + record->task_id + ".discarded";
+        if (!is_directory(settings_.workspace(record->task_id)) && !is_directory(half_removed)) {
+            continue;
+        }
+        auto history = read_history(settings_.paths, record->task_id, settings_.workspace(record->task_id),
+                                    LeftOver::end);
+        if (history) {
+            history->workspace_exists = true;  // if only half of it
+            post(core::event::WorkspaceLeft{record->task_id, *history});
+        } else {
+            spdlog::warn("{} {}", record->task_id, history.error().line());
+        }
+    }
+}
+
+void Runtime::load_queue_soon() {
+    queue_settles_.arm(queue_settling, [this] { load_queue_now(false); });
+}
+
+void Runtime::load_queue_now(bool last_try) {
+    auto texts = read_queue(settings_);
+    const bool unreadable = !texts;
+    auto loaded = texts ? understand_queue(settings_, std::move(*texts)) : Result<LoadedQueue>{texts.error()};
+    if (loaded) {
+        for (const std::string& warning : loaded->warnings) {
+            spdlog::debug("{}", warning);
+        }
+        post(
+            core::event::QueueLoaded{std::make_shared<const core::QueueSnapshot>(std::move(loaded->snapshot)),
+                                     std::exchange(queue_answer_owed_, false)});
+        return;
+    }
+    if (!last_try) {
+        queue_settles_.arm(queue_settling_at_most, [this] { load_queue_now(true); });
+        return;
+    }
+    if (unreadable) {  // what cannot be read now tells of no change when it can be
+        queue_settles_.arm(unreadable_queue_retry, [this] { load_queue_now(true); });
+    }
+    post(core::event::QueueInvalid{loaded.error().line(), std::exchange(queue_answer_owed_, false)});
+}
+
+void Runtime::look_for_stop_request() {
+    const auto request = read_file(settings_.paths.stop_file(), 4096);
+    if (!request || !*request) {
+        return;
+    }
+    if ((*request)->rfind(stop_now, 0) == 0) {
+        post(core::event::StopRequested{0, false});
+    } else {
+        post(core::event::DrainRequested{0, "a stop was requested (`ralph queue stop`)"});
+    }
+}
+
+void Runtime::look_for_retry_requests() {
+    const auto names = list_directory(settings_.paths.retry_requests());
+    if (!names) {
+        spdlog::warn("{}", names.error().line());
+        return;
+    }
+    for (const std::string& task_id : *names) {
+        if (!core::is_safe_task_id(task_id) || task_id.find(".new") != std::string::npos) {
+            continue;
+        }
+        if (retries_.insert(task_id).second) {
+            read_retry_history(task_id);
+        }
+    }
+}
+
+// The record is terminal, so what has ended was dealt with. A discard of ours that has just been started
+// looks as if it had ended.
+bool Runtime::is_dealt_with(const std::string& task_id) const {
+    const core::WorkerRecord* const record = supervisor_.state.find(task_id);
+    const auto is_it = [&](const core::ActiveTask& discard) { return discard.task_id == task_id; };
+    return record != nullptr && record->is_terminal() &&
+           std::none_of(supervisor_.discards.begin(), supervisor_.discards.end(), is_it);
+}
+
+// What ended before the retry is noted as dealt with before the record says running again, lest a crash takes
+// the old end for that of the new run.
+void Runtime::read_retry_history(const std::string& task_id) {
+    if (core::state_text(supervisor_.state) != durable_text_) {  // nothing is noted ahead of the state
+        retries_.erase(task_id);
+        retry_requests_again_.arm(history_retry, [this] { look_for_retry_requests(); });
+        return;
+    }
+    const bool dealt_with = is_dealt_with(task_id);
+    loop_.post_to_helper([this, task_id, dealt_with] {
+        const std::string workspace = settings_.workspace(task_id);
+        auto history = read_history(settings_.paths, task_id, workspace, LeftOver::end);
+        if (history && dealt_with && history->newest && history->newest->end) {
+            const auto settled = settle_runs(settings_.paths, task_id, history->last_number);
+            history = settled ? read_history(settings_.paths, task_id, workspace, LeftOver::end)
+                              : Result<core::RunHistory>{settled.error()};
+        }
+        loop_.post([this, task_id, dealt_with, history = std::move(history)] {
+            if (history && is_dealt_with(task_id) != dealt_with) {  // it ended meanwhile
+                read_retry_history(task_id);
+                return;
+            }
+            if (history) {
+                unreadable_.erase(task_id);
+                post(core::event::RetryRequested{task_id, *history});
+                return;
+            }
+            if (unreadable_.insert(task_id).second) {
+                spdlog::warn("{} {}; trying again until it can be", task_id, history.error().line());
+            }
+            retries_.erase(task_id);
+            retry_requests_again_.arm(history_retry, [this] { look_for_retry_requests(); });
+        });
+    });
+}
+
+void Runtime::on_signal(int signal) {
+    if (service_.is_service() && signal == SIGHUP) {
+        service_.reload([this] { reload(); });
+        return;
+    }
+    ++signals_seen_;
+    if (service_.is_service()) {
+        if (signals_seen_ == 1) {
+            service_.on_end_signal(signal, supervisor_.settings.stop_timeout,
+                                   settings_.supervisor.worker.kill_grace);
+        } else {
+            post(core::event::StopRequested{signal, true});
+        }
+        return;
+    }
+    if (signals_seen_ == 1) {
+        post(core::event::DrainRequested{signal, fmt::format("received {}", ::strsignal(signal))});
+    } else {
+        post(core::event::StopRequested{signal});
+    }
+}
+
+// Runs that are under way keep what they were started with; so does all that is bound to places on the disk.
+void Runtime::reload() {
+    auto settings = load_settings(settings_.paths.root);
+    if (!settings) {
+        spdlog::warn("the settings stay as they were: {}", settings.error().line());
+        return;
+    }
+    if (settings->queue_file != settings_.queue_file || settings->done_file != settings_.done_file ||
+        settings->workspace_root != settings_.workspace_root) {
+        spdlog::warn(
+            "queue.file, queue.done_file and parallel.workspace_root are taken at the next start only");
+    }
+    // Field by field: the others are read on the helper thread.
+    settings_.trusted = settings->trusted;
+    settings_.project = std::move(settings->project);
+    settings_.supervisor = std::move(settings->supervisor);
+    core::SupervisorSettings limits = limits_of_(settings_);
+    limits.workspace_root = settings_.workspace_root;
+    post(core::event::SettingsChanged{std::move(limits)});
+}
+
+}  // namespace ralph::daemon
