@@ -27,6 +27,19 @@ std::string failure_text(const RunEnd& end, StepKind step, const std::optional<B
     return fmt::format("{} {}", to_string(step), describe(*record));
 }
 
+// The history of a task whose record is terminal: what has ended was dealt with, marked as settled or not.
+RunHistory dealt_with(RunHistory history) {
+    if (history.newest && history.newest->end) {
+        const StepKind step = history.newest->run.step;
+        history.settled_step = step;
+        history.settled_integrations += history.integrations + (step == StepKind::integrate ? 1 : 0);
+        history.integrations = 0;
+        history.restarts = 0;
+        history.newest.reset();
+    }
+    return history;
+}
+
 }  // namespace
 
 // The step is over and the task stays active: what comes next?
@@ -169,8 +182,8 @@ void Handler::end_stopped(ActiveTask& task) {
     note(false, task.task_id,
          fmt::format("{} was ended with the supervisor; {}", to_string(task.run.step),
                      supervisor_.mode == Mode::ending ? "the next start runs it again" : "it runs again"));
-    if (task.run.step ==
-        StepKind::work) {  // what a worker leaves when it is told to end is not the next one's
+    // What a worker leaves when it is told to end is not the next one's.
+    if (task.run.step == StepKind::work) {
         task.run.step = StepKind::prepare;
         ++task.run.attempt;
     }
@@ -301,19 +314,6 @@ void Handler::operator()(const event::RunEnded& event) {
                discard != supervisor_.discards.end()) {
         end_discard(discard, event.end, event.outcome);
     }
-}
-
-// The history of a task whose record is terminal: what has ended was dealt with, marked as settled or not.
-static RunHistory dealt_with(RunHistory history) {
-    if (history.newest && history.newest->end) {
-        const StepKind step = history.newest->run.step;
-        history.settled_step = step;
-        history.settled_integrations += history.integrations + (step == StepKind::integrate ? 1 : 0);
-        history.integrations = 0;
-        history.restarts = 0;
-        history.newest.reset();
-    }
-    return history;
 }
 
 void Handler::operator()(const event::RetryRequested& event) {

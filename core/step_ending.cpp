@@ -1,4 +1,4 @@
-// How it ends: drained, told to end what runs, or alone, with everything going on under its shims.
+// How it ends: drained, told to end what runs, or both.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -36,11 +36,6 @@ void Handler::operator()(const event::StopRequested& event) {
             ask_to_end(task);
         }
     }
-}
-
-void Handler::operator()(const event::LeaveRequested& event) {
-    supervisor_.finished = true;
-    actions_.emplace_back(action::Finish{exit_all_landed, event.reason, true});
 }
 
 void Handler::operator()(const event::SettingsChanged& event) {

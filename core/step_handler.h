@@ -26,7 +26,6 @@ class Handler {
     void operator()(const event::RetryRequested& event);
     void operator()(const event::DrainRequested& event);
     void operator()(const event::StopRequested& event);
-    void operator()(const event::LeaveRequested& event);
     void operator()(const event::SettingsChanged& event);
     void operator()(const event::TimePassed&) {}
 

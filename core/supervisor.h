@@ -147,10 +147,6 @@ struct StopRequested {
     int signal = 0;
     bool resume = false;  // by the next start; else the tasks have failed
 };
-// The supervisor alone ends, and at once: what runs goes on under its shims.
-struct LeaveRequested {
-    std::string reason;
-};
 struct SettingsChanged {
     SupervisorSettings settings;
 };
@@ -160,7 +156,7 @@ struct TimePassed {};
 using Event =
     std::variant<event::TaskRecovered, event::WorkspaceLeft, event::QueueLoaded, event::QueueInvalid,
                  event::RunStarted, event::RunEnded, event::RetryRequested, event::DrainRequested,
-                 event::StopRequested, event::LeaveRequested, event::SettingsChanged, event::TimePassed>;
+                 event::StopRequested, event::SettingsChanged, event::TimePassed>;
 
 namespace action {
 struct StartRun {
@@ -211,7 +207,6 @@ struct Note {
 struct Finish {
     int exit_code = 0;
     std::string reason;
-    bool leave = false;  // without waiting for what runs
 };
 }  // namespace action
 

@@ -191,6 +191,19 @@ std::optional<Error> refusal(const Service& service) {
     return missing_systemd(service.scope);
 }
 
+// As above, and what follows may be done here; with --dry-run nothing is done.
+Result<Service> find_service_to_change(const CommonArguments& common, const ServiceArguments& arguments,
+                                       Repository repository) {
+    auto service = find_service(common, arguments, repository);
+    if (!service) {
+        return service.error();
+    }
+    if (const auto why = refusal(*service); why && !arguments.dry_run) {
+        return *why;
+    }
+    return service;
+}
+
 std::vector<std::string> writable_paths(const Account& account, const RepositoryFacts& facts) {
     std::vector<std::string> paths = facts.remotes;
     paths.push_back(facts.workspace_root);
@@ -256,12 +269,9 @@ int become(const std::vector<std::string>& command, bool dry_run) {
 }  // namespace
 
 int service_install(const CommonArguments& common, const ServiceArguments& arguments) {
-    const auto service = find_service(common, arguments, Repository::must_exist);
+    const auto service = find_service_to_change(common, arguments, Repository::must_exist);
     if (!service) {
         return report_error(service.error());
-    }
-    if (const auto why = refusal(*service); why && !arguments.dry_run) {
-        return report_error(*why);
     }
     const auto no_unit = missing_unit(service->scope);
     if (no_unit && !arguments.dry_run) {
@@ -284,12 +294,9 @@ int service_install(const CommonArguments& common, const ServiceArguments& argum
 }
 
 int service_uninstall(const CommonArguments& common, const ServiceArguments& arguments) {
-    const auto service = find_service(common, arguments, Repository::may_be_gone);
+    const auto service = find_service_to_change(common, arguments, Repository::may_be_gone);
     if (!service) {
         return report_error(service.error());
-    }
-    if (const auto why = refusal(*service); why && !arguments.dry_run) {
-        return report_error(*why);
     }
     const auto installed = is_there(service->drop_in());
     if (!installed) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstring>
 #include <utility>
 
 #include "core/check.h"
@@ -19,7 +18,6 @@ namespace ralph::daemon {
 namespace {
 
 constexpr std::chrono::milliseconds pause_after_failed_save{1000};
-constexpr std::chrono::milliseconds history_retry{1000};
 constexpr std::chrono::milliseconds settle_again{1000};
 
 std::vector<int> watched_signals(bool is_service) {
@@ -46,7 +44,9 @@ Runtime::Runtime(Settings settings, Executables executables, const SupervisorLoc
       lock_(lock),
       supervisor_(std::move(supervisor)),
       reporter_(reporter),
-      service_(loop_, std::move(service), [this](core::Event event) { post(std::move(event)); }),
+      service_(
+          loop_, std::move(service), [this](core::Event event) { post(std::move(event)); },
+          [this] { leave(); }),
       limits_of_(std::move(limits_of)) {}
 
 int Runtime::run() {
@@ -94,10 +94,6 @@ void Runtime::decide() {
                 perform(*end);
             } else if (const auto* const note = std::get_if<core::action::Note>(&action)) {
                 perform(*note);
-            } else if (const auto* const finish = std::get_if<core::action::Finish>(&action);
-                       finish != nullptr && finish->leave) {
-                leave(*finish);
-                return;
             } else {
                 actions_.push_back(std::move(action));
             }
@@ -178,9 +174,8 @@ void Runtime::give_up() {
 
 // As if it had been killed, which harms nobody: what is not durable was not acted upon, shims that wait for
 // their go give up, and all others go on.
-void Runtime::leave(const core::action::Finish& finish) {
-    spdlog::info("{}", finish.reason);
-    exit_code_ = finish.exit_code;
+void Runtime::leave() {
+    exit_code_ = core::exit_all_landed;
     given_up_ = true;
     loop_.stop();
 }
@@ -216,15 +211,11 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
 }
 
 void Runtime::perform(const core::action::StartRun& action) {
-    const auto unstarted = [&](std::string reason) {
-        post(core::event::RunEnded{
-            action.task_id, action.run.number, core::UnstartedRun{std::move(reason)}, {}, {}});
-    };
     const auto kept = action.run.step == core::StepKind::discard
                           ? Result<bool>{true}
                           : is_there(settings_.paths.task_file(action.task_id));
     if (!kept) {
-        unstarted(kept.error().message);
+        unstarted(action, kept.error().message);
         return;
     }
     if (!*kept) {
@@ -234,7 +225,7 @@ void Runtime::perform(const core::action::StartRun& action) {
     auto launch = build_launch(settings_, executables_, supervisor_.state.target_branch, supervisor_.settings,
                                action, wall_clock());
     if (!launch) {
-        unstarted(launch.error().message);
+        unstarted(action, launch.error().message);
         return;
     }
     spdlog::debug("{} {} is started as run {}", action.task_id, core::to_string(action.run.step),
@@ -242,15 +233,16 @@ void Runtime::perform(const core::action::StartRun& action) {
     make_run(action.task_id, action.run)->launch(std::move(*launch));
 }
 
+void Runtime::unstarted(const core::action::StartRun& action, std::string reason) {
+    post(core::event::RunEnded{
+        action.task_id, action.run.number, core::UnstartedRun{std::move(reason)}, {}, {}});
+}
+
 // A crash came between the record and the task's text (or somebody removed it): the queue has it. A task that
 // has left the queue gets a text without content, so that prepare finds out whether it has landed or is gone.
 void Runtime::keep_and_start(const core::action::StartRun& action) {
-    const auto unstarted = [this, action](std::string reason) {
-        post(core::event::RunEnded{
-            action.task_id, action.run.number, core::UnstartedRun{std::move(reason)}, {}, {}});
-    };
     if (!supervisor_.queue) {
-        unstarted("the queue could not be read yet");
+        unstarted(action, "the queue could not be read yet");
         return;
     }
     core::Task task = core::make_task(action.task_id, action.task_id, wall_clock());
@@ -259,13 +251,13 @@ void Runtime::keep_and_start(const core::action::StartRun& action) {
             task = *found;
         }
     }
-    loop_.post_to_helper([this, action, unstarted, task = std::move(task)] {
+    loop_.post_to_helper([this, action, task = std::move(task)] {
         auto kept = keep_task(settings_.paths, task);
-        loop_.post([this, action, unstarted, kept = std::move(kept)] {
+        loop_.post([this, action, kept = std::move(kept)] {
             if (kept) {
                 perform(action);
             } else {
-                unstarted(kept.error().message);
+                unstarted(action, kept.error().message);
             }
         });
     });

@@ -8,6 +8,7 @@
 // of this can be kept any longer: what runs is ended, and the supervisor ends, too.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
@@ -40,6 +41,7 @@ class Runtime {
 
   private:
     using RunKey = std::pair<std::string, std::uint32_t>;
+    static constexpr std::chrono::milliseconds history_retry{1000};
 
     void post(core::Event event);
     void decide();
@@ -47,7 +49,7 @@ class Runtime {
     void on_saved(const std::string& text, const Result<void>& saved);
     void act();
     void give_up();
-    void leave(const core::action::Finish& finish);
+    void leave();
     void stop_waiting();
 
     void perform(const core::action::StartRun& action);
@@ -63,6 +65,7 @@ class Runtime {
     void perform(const core::action::Finish& action);
 
     void keep_and_start(const core::action::StartRun& action);
+    void unstarted(const core::action::StartRun& action, std::string reason);
     Result<void> start_watching();
     void recover_tasks();
     void read_task_history(const std::string& task_id, std::shared_ptr<const core::Task> task);

@@ -19,7 +19,6 @@ namespace {
 constexpr std::chrono::milliseconds queue_settling{50};
 constexpr std::chrono::milliseconds queue_settling_at_most{500};
 constexpr std::chrono::milliseconds unreadable_queue_retry{5000};
-constexpr std::chrono::milliseconds history_retry{1000};
 
 std::string folder_of(const std::string& path) {
     return path.substr(0, path.rfind('/'));
@@ -128,7 +127,7 @@ void Runtime::look_for_retry_requests() {
         return;
     }
     for (const std::string& task_id : *names) {
-        if (!core::is_safe_task_id(task_id) || task_id.find(".new") != std::string::npos) {
+        if (!core::is_safe_task_id(task_id) || task_id.find(beginning_suffix) != std::string::npos) {
             continue;
         }
         if (retries_.insert(task_id).second) {

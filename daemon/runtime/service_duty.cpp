@@ -17,8 +17,8 @@ constexpr int feedings_per_period = 3;
 }  // namespace
 
 ServiceDuty::ServiceDuty(Loop& loop, std::shared_ptr<ServiceManager> manager,
-                         std::function<void(core::Event)> post)
-    : loop_(loop), manager_(std::move(manager)), post_(std::move(post)) {}
+                         std::function<void(core::Event)> post, std::function<void()> leave)
+    : loop_(loop), manager_(std::move(manager)), post_(std::move(post)), leave_(std::move(leave)) {}
 
 void ServiceDuty::begin() {
     if (!manager_) {
@@ -64,13 +64,14 @@ void ServiceDuty::act_on(int signal, const Result<ServiceManager::Job>& job, cor
             "adopts it",
             job.error().message);
         manager_->tell_stopping();
-        post_(core::event::LeaveRequested{"ended, for a reason that is not known"});
+        leave_();
         return;
     }
     switch (*job) {
         case ServiceManager::Job::restart:
+            spdlog::info("the service restarts; what runs goes on");
             manager_->tell_stopping();
-            post_(core::event::LeaveRequested{"the service restarts; what runs goes on"});
+            leave_();
             return;
         case ServiceManager::Job::stop:
             manager_->tell_stopping();

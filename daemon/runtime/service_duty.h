@@ -24,7 +24,9 @@ namespace ralph::daemon {
 
 class ServiceDuty {
   public:
-    ServiceDuty(Loop& loop, std::shared_ptr<ServiceManager> manager, std::function<void(core::Event)> post);
+    // `leave`: the supervisor alone ends, at once, and all runs go on under their shims.
+    ServiceDuty(Loop& loop, std::shared_ptr<ServiceManager> manager, std::function<void(core::Event)> post,
+                std::function<void()> leave);
 
     [[nodiscard]] bool is_service() const { return manager_ != nullptr; }
     void begin();
@@ -44,6 +46,7 @@ class ServiceDuty {
     Loop& loop_;
     std::shared_ptr<ServiceManager> manager_;
     std::function<void(core::Event)> post_;
+    std::function<void()> leave_;
     Timer watchdog_{loop_};
     std::chrono::microseconds feeding_{0};  // how often; 0: never
     std::string status_;

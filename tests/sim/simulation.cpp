@@ -9,6 +9,7 @@
 #include "core/queue_edit.h"
 #include "core/state_codec.h"
 #include "core/task_codec.h"
+#include "tests/sim/fake_service_manager.h"
 
 namespace ralph::sim {
 
@@ -26,36 +27,6 @@ std::optional<core::ParallelState> understand(const std::string& text) {
     auto state = core::read_state(*document);
     return state ? std::optional(std::move(*state)) : std::nullopt;
 }
-
-// Why the supervisor is signalled is anybody's guess, and sometimes it cannot be known.
-class FakeServiceManager : public daemon::ServiceManager {
-  public:
-    explicit FakeServiceManager(Random& random) : random_(random) {}
-    void tell_ready() override {}
-    void tell_status(const std::string& /*text*/) override {}
-    void tell_reloading() override {}
-    void tell_stopping() override {}
-    void ask_for_time(std::chrono::milliseconds /*time*/) override {}
-    void feed_watchdog() override {}
-    [[nodiscard]] std::chrono::microseconds watchdog_period() const override { return {}; }
-    [[nodiscard]] daemon::Result<Job> pending_job() const override {
-        switch (random_.below(5)) {
-            case 0:
-                return Job::stop;
-            case 1:
-                return Job::restart;
-            case 2:
-                return Job::shutdown;
-            case 3:
-                return Job::none;
-            default:
-                return core::Error{"nobody answers"};
-        }
-    }
-
-  private:
-    Random& random_;
-};
 
 }  // namespace
 

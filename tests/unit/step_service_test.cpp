@@ -90,13 +90,6 @@ TEST_CASE("an integration that was ended, and had landed the work, has landed it
     CHECK(driver.lifecycle("T1") == "completed");
 }
 
-TEST_CASE("a service that restarts ends nothing, and decides nothing any more") {
-    StepDriver driver = with_a_worker();
-    CHECK(driver.take(event::LeaveRequested{"the service restarts"}) == "finish 0: the service restarts\n");
-    CHECK(driver.lifecycle("T1") == "running");
-    CHECK(driver.ended("T1", 2, 0).empty());
-}
-
 TEST_CASE("settings that are read again count from then on") {
     StepDriver driver = with_a_worker();
     SupervisorSettings settings = service_settings();
