@@ -34,7 +34,12 @@ StepRun::StepRun(Loop& loop, Paths paths, std::string task_id, std::string works
 void StepRun::launch(Launch launch) {
     auto request = std::make_shared<const Launch>(std::move(launch));
     loop_.post_to_helper([self = shared_from_this(), request] {
-        auto made = make_run_directory(self->paths_, request->spec);
+        // One that was lost may have left its marker, which is none of the next one's.
+        auto made =
+            self->run_.step == core::StepKind::work ? remove_marker(self->workspace_) : Result<void>{};
+        if (made) {
+            made = make_run_directory(self->paths_, request->spec);
+        }
         if (made) {
             made = make_directories(self->paths_.logs());
         }

@@ -181,7 +181,10 @@ void Runtime::leave() {
 }
 
 void Runtime::stop_waiting() {
-    service_.end();
+    // Else with the last run: until then the watchdog is fed.
+    if (runs_.empty()) {
+        service_.end();
+    }
     watcher_.stop();
     loop_.let_signals_go();
     wake_.cancel();
@@ -201,6 +204,9 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
     callbacks.ended = [this, task_id, run](core::RunEnd end, core::Outcome outcome,
                                            std::optional<core::BlockMarker> marker) {
         runs_.erase({task_id, run.number});
+        if (given_up_ && runs_.empty()) {
+            service_.end();
+        }
         post(core::event::RunEnded{task_id, run.number, std::move(end), std::move(marker),
                                    std::move(outcome)});
     };

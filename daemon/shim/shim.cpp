@@ -81,8 +81,8 @@ class Shim {
         }
         watch();
         end_tree();
-        unlinkat(run_directory, "outcome.json.new",
-                 0);  // of a step that was killed while it wrote its outcome
+        // Of a step that was killed while it wrote its outcome.
+        unlinkat(run_directory, "outcome.json.new", 0);
         drain_output();
         exit_record_.deliver(exit_document(ending_));
         return shim_done;

@@ -10,6 +10,7 @@
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/store/files.h"
+#include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
 namespace {
@@ -47,7 +48,7 @@ class Integration {
                 "{} is no usable git repository; repair it, or move it away and run the task again",
                 context_.workspace));
         }
-        if (auto removed = remove_file(block_marker_path(context_.workspace)); !removed) {
+        if (auto removed = remove_marker(context_.workspace); !removed) {
             return not_now(removed.error());
         }
         if (auto recovered = recover_workspace(context_, workspace_, outcome_); !recovered) {
@@ -255,7 +256,7 @@ class Integration {
 };
 
 // For the Rust tools and for `retry`: the work is there but did not land.
-void write_marker(const StepContext& context, Ending& ending) {
+void leave_marker(const StepContext& context, Ending& ending) {
     const bool is_wanted = ending.code == static_cast<int>(core::exit_blocked) ||
                            ending.code == static_cast<int>(core::exit_try_again);
     if (!is_wanted || !is_directory(context.workspace)) {
@@ -263,12 +264,7 @@ void write_marker(const StepContext& context, Ending& ending) {
     }
     const core::BlockMarker marker{context.task_id, ending.outcome.summary, context.integration,
                                    context.max_integrations, core::format_rfc3339(wall_clock())};
-    const std::string path = block_marker_path(context.workspace);
-    auto written = make_directories(path.substr(0, path.rfind('/')));
-    if (written) {
-        written = write_file_durably(path, core::block_marker_text(marker));
-    }
-    if (!written) {
+    if (const auto written = write_marker(context.workspace, marker); !written) {
         add_note(ending.outcome, written.error().line());
     }
 }
@@ -286,7 +282,7 @@ Ending integrate(const StepContext& context) {
         return try_again(lock.error().line());
     }
     Ending ending = Integration(context).run();
-    write_marker(context, ending);
+    leave_marker(context, ending);
     return ending;
 }
 

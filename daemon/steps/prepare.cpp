@@ -121,7 +121,7 @@ class Preparation {
         }
         auto code = *interrupted ? make_ready(workspace, *interrupted) : keep_and_go_on(workspace);
         if (code && *code == 0) {
-            if (auto removed = remove_file(block_marker_path(context_.workspace)); !removed) {
+            if (auto removed = remove_marker(context_.workspace); !removed) {
                 return removed.error();
             }
         }

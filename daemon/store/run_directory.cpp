@@ -16,14 +16,15 @@ namespace ralph::daemon {
 namespace {
 
 constexpr std::size_t record_limit = 1ULL << 20;
+constexpr std::size_t task_limit = 64ULL << 20;  // as long as the queue may be that it comes from
 constexpr int sweep_patience_ms = 5'000;
 constexpr std::string_view removed_suffix = ".removed";
 
 // A small document that another process wrote. Missing is nothing; unreadable is an error.
 template <class T>
-Result<std::optional<T>> read_document(const std::string& path,
-                                       Result<T> (*read)(const core::JsonDocument&)) {
-    auto text = read_file(path, record_limit);
+Result<std::optional<T>> read_document(const std::string& path, Result<T> (*read)(const core::JsonDocument&),
+                                       std::size_t limit = record_limit) {
+    auto text = read_file(path, limit);
     if (!text) {
         return text.error();
     }
@@ -72,11 +73,11 @@ Result<std::vector<core::RunName>> runs_of(const Paths& paths, const std::string
     return runs;
 }
 
-// A start that a crash cut off leaves beginnings of files. Should its shim still come, it finds its file gone
-// and gives up.
+// A run that a crash or a killed shim cut off leaves beginnings of files. Should a shim still come to its
+// start, it finds its file gone and gives up.
 void clear_beginnings(const std::string& directory) {
-    for (const char* name :
-         {"spec.json.new", "shim.json.new", "worker.json.new", "exit.json.reserved", "exit.json.new"}) {
+    for (const char* name : {"spec.json.new", "shim.json.new", "worker.json.new", "exit.json.reserved",
+                             "exit.json.new", "outcome.json.new"}) {
         static_cast<void>(remove_file(directory + "/" + name));
     }
 }
@@ -97,6 +98,25 @@ Result<void> end_left_overs(const RunView& view) {
     }
     const auto ended = end_left_over_tree(run_id, sweep_patience_ms);
     return ended ? Result<void>{} : Result<void>{ended.error()};
+}
+
+// Where the marker of a workspace lies, or would; nothing if a worker has put anything but folders on the
+// way: no link is followed there.
+Result<std::optional<std::string>> marker_place(const std::string& workspace) {
+    std::string path = block_marker_path(workspace);
+    for (std::size_t slash = path.find('/', workspace.size() + 1); slash != std::string::npos;
+         slash = path.find('/', slash + 1)) {
+        const std::string folder = path.substr(0, slash);
+        const auto is_folder = is_directory_there(folder);
+        const auto exists = !is_folder || *is_folder ? is_folder : is_there(folder);
+        if (!exists) {
+            return exists.error();
+        }
+        if (!*is_folder) {
+            return *exists ? std::nullopt : std::optional(std::move(path));
+        }
+    }
+    return std::optional(std::move(path));
 }
 
 Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::string& workspace,
@@ -188,12 +208,12 @@ Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over) {
     if (!view.exists) {
         return core::RunEnd{core::LostRun{"its run directory was removed"}};
     }
-    clear_beginnings(view.directory);
     if (left_over == LeftOver::end) {
         if (const auto ended = end_left_overs(view); !ended) {
             return Error{"its shim is gone without an exit record, and " + ended.error().message};
         }
     }
+    clear_beginnings(view.directory);
     if (!view.worker_started) {
         return core::RunEnd{core::UnstartedRun{"the start was not finished"}};
     }
@@ -267,15 +287,37 @@ Result<std::vector<std::string>> tasks_with_runs(const Paths& paths) {
 }
 
 Result<std::optional<core::BlockMarker>> read_marker(const std::string& workspace) {
-    const std::string path = block_marker_path(workspace);
-    auto text = read_file(path, record_limit);
+    const auto path = marker_place(workspace);
+    if (!path) {
+        return path.error();
+    }
+    auto text = *path ? read_file(**path, record_limit) : Result<std::optional<std::string>>{};
     if (!text) {
         return text.error();
     }
-    const auto document = *text ? core::JsonDocument::parse(std::move(**text), path)
+    const auto document = *text ? core::JsonDocument::parse(std::move(**text), **path)
                                 : core::Result<core::JsonDocument>{Error{}};
     auto marker = document ? core::read_block_marker(*document) : core::Result<core::BlockMarker>{Error{}};
     return marker ? std::optional(std::move(*marker)) : std::nullopt;
+}
+
+Result<void> write_marker(const std::string& workspace, const core::BlockMarker& marker) {
+    const auto path = marker_place(workspace);
+    if (!path || !*path) {
+        return path ? Error{fmt::format("{}: there is no folder for it, and no link is followed",
+                                        block_marker_path(workspace))}
+                    : path.error();
+    }
+    auto made = make_directories((*path)->substr(0, (*path)->rfind('/')));
+    return made ? write_file_durably(**path, core::block_marker_text(marker)) : made;
+}
+
+Result<void> remove_marker(const std::string& workspace) {
+    const auto path = marker_place(workspace);
+    if (!path || !*path) {
+        return path ? Result<void>{} : Result<void>{path.error()};
+    }
+    return remove_file(**path);
 }
 
 Result<void> keep_task(const Paths& paths, const core::Task& task) {
@@ -287,7 +329,7 @@ Result<void> keep_task(const Paths& paths, const core::Task& task) {
 }
 
 Result<core::Task> read_kept_task(const Paths& paths, const std::string& task_id) {
-    auto task = read_document(paths.task_file(task_id), core::read_task);
+    auto task = read_document(paths.task_file(task_id), core::read_task, task_limit);
     if (!task) {
         return task.error();
     }

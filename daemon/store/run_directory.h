@@ -45,9 +45,12 @@ enum class LeftOver { end, leave };
 // The tasks that have run directories.
 [[nodiscard]] Result<std::vector<std::string>> tasks_with_runs(const Paths& paths);
 
-// The block marker that the worker left in the workspace, if it is one: what cannot be understood is none. A
-// file that is there and cannot be read is an error.
+// The block marker that the worker left in the workspace, if it is one: what cannot be understood is none,
+// nor is what lies behind a symbolic link. A file that is there and cannot be read is an error.
 [[nodiscard]] Result<std::optional<core::BlockMarker>> read_marker(const std::string& workspace);
+[[nodiscard]] Result<void> write_marker(const std::string& workspace, const core::BlockMarker& marker);
+// Missing is success.
+[[nodiscard]] Result<void> remove_marker(const std::string& workspace);
 
 // Durable writes into a task's folder. All wait for the disk.
 [[nodiscard]] Result<void> keep_task(const Paths& paths, const core::Task& task);

@@ -420,3 +420,25 @@ TEST_CASE("what was renamed is there after a loss of power, under its new name a
         CHECK(**text == "text");
     }
 }
+
+TEST_CASE("what is set aside never takes the place of what was set aside before") {
+    const auto prepare = [](Machine& machine) {
+        fake::world().disk.put(machine.paths.state(), "broken");
+        fake::world().disk.put(machine.paths.state() + ".quarantine-1", "older");
+    };
+    const std::size_t operations = operations_of([&](Machine& machine) {
+        prepare(machine);
+        REQUIRE(quarantine(machine.paths.state()).has_value());
+    });
+    for (const Fault& fault : all_faults()) {
+        for (std::size_t at = 1; at <= operations; ++at) {
+            CAPTURE(fault.error);
+            CAPTURE(at);
+            Machine machine;
+            prepare(machine);
+            machine.expect({at, fault, false, false});
+            static_cast<void>(quarantine(machine.paths.state()));
+            CHECK(*fake::world().disk.content(machine.paths.state() + ".quarantine-1") == "older");
+        }
+    }
+}

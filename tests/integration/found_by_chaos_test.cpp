@@ -1,4 +1,4 @@
-// What ralph-chaos found, each as a test of its own.
+// What ralph-chaos and ralph-crash found, each as a test of its own.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -39,4 +39,15 @@ TEST_CASE("what was retried and failed before a crash is not tried again in the 
     // The session is over now; the next one tries again what failed.
     CHECK(project.ralph({"run", "--parallel"}).status == 3);
     CHECK(Project::read(project.outside("ledger")) == "x\nx\n");
+}
+
+// ralph-crash, integrate, before it renames its outcome.
+TEST_CASE("what a killed step was writing is no left-over of its run") {
+    const Project project;
+    project.add("dies", "echo half > \"$RALPH_RUN_DIR/outcome.json.new\"; kill -9 $$");
+    project.commit_and_push();
+    REQUIRE(project.ralph({"run", "--parallel"}).status == 3);
+    const std::string run = project.paths().run("RQ-0001", ralph::core::Run{StepKind::work, 2, 1});
+    CHECK(fs::exists(run + "/exit.json"));
+    CHECK(!fs::exists(run + "/outcome.json.new"));
 }

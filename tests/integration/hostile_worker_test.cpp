@@ -44,6 +44,25 @@ TEST_CASE("work on a branch of its own that stays checked out lands") {
     CHECK(project.git(project.remote(), {"show", "main:f.txt"}) == "f\n");
 }
 
+TEST_CASE("a marker is neither written nor removed behind a link of the worker's") {
+    Project project;
+    const std::string elsewhere = project.outside("elsewhere");
+    const std::string theirs = elsewhere + "/cache/parallel/blocked_push.json";
+    fs::create_directories(elsewhere + "/cache/parallel");
+    Project::write(theirs, "theirs");
+    const std::string id =
+        project.add("links", "rm -rf .ralph; ln -s '" + elsewhere +
+                                 "' .ralph; git init -q sub && cd sub && echo x > f && git add f && "
+                                 "git -c user.name=a -c user.email=b commit -qm x");
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel"}).status == 3);
+    CHECK(project.record(id)->lifecycle == Lifecycle::blocked_push);
+    CHECK(Project::read(theirs) == "theirs");
+    CHECK(project.ralph({"run", "parallel", "retry", "--task", id}).status == 0);
+    CHECK(project.ralph({"run", "--parallel"}).status == 3);
+    CHECK(Project::read(theirs) == "theirs");
+}
+
 TEST_CASE("a repository within the workspace is not lost with it") {
     Project project;
     const std::string id = project.add("one",

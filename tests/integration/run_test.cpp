@@ -212,6 +212,21 @@ TEST_CASE("a continuous run waits for new tasks, ends on queue stop, and keeps t
     CHECK(!project.record("RQ-0003").has_value());
 }
 
+TEST_CASE("a task whose text is longer than a megabyte") {
+    Project project;
+    const std::string id = project.add("long", "wc -c < \"$RALPH_TASK_FILE\" > size");
+    const std::string path = project.root() + "/.ralph/queue.jsonc";
+    std::string queue = Project::read(path);
+    const std::string field = R"("title": "long",)";
+    REQUIRE(queue.find(field) != std::string::npos);
+    queue.replace(queue.find(field), field.size(),
+                  field + R"("description": ")" + std::string(3U << 20U, 'x') + "\",");
+    Project::write(path, queue);
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel"}).status == 0);
+    CHECK(std::stoul(project.git(project.remote(), {"show", "main:size"})) > 3U << 20U);
+}
+
 TEST_CASE("the worker's surroundings") {
     Project project;
     Project::write(

@@ -110,8 +110,9 @@ TEST_CASE("a worker that ends while its supervisor is starting") {
 
 TEST_CASE("a shim that is killed, and its worker with it: lost, run again twice, then failed, and never 0") {
     Project project;
-    project.add("kills its shim", "echo begin $RALPH_ATTEMPT >> '" + project.outside("ledger") +
-                                      "'; kill -9 $PPID; sleep 1000");
+    project.add("kills its shim",
+                "echo begin $RALPH_ATTEMPT >> '" + project.outside("ledger") +
+                    "'; echo half > $RALPH_RUN_DIR/outcome.json.new; kill -9 $PPID; sleep 1000");
     project.commit_and_push();
     const auto end = project.ralph({"run", "--parallel", "2"});
     CHECK(end.status == 3);
@@ -124,6 +125,22 @@ TEST_CASE("a shim that is killed, and its worker with it: lost, run again twice,
     CHECK(error.find("status") == std::string::npos);
     CHECK(end.errors.find("restarted 2 times, giving up") != std::string::npos);
     CHECK(project.remote_done().empty());
+    for (const auto& entry : fs::recursive_directory_iterator(project.paths().runs())) {
+        CHECK(entry.path().extension() != ".new");
+    }
+}
+
+TEST_CASE("the marker of a worker that was lost is not taken for that of the next one") {
+    Project project;
+    const std::string marker =
+        R"({"task_id": "RQ-0001", "reason": "a conflict", "attempt": 1, "max_attempts": 1, "generated_at": ""})";
+    project.add("blocks, then fails",
+                "[ $RALPH_ATTEMPT = 1 ] || exit 7; mkdir -p .ralph/cache/parallel; echo '" + marker +
+                    "' > .ralph/cache/parallel/blocked_push.json; kill -9 $PPID; sleep 1000");
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel", "2"}).status == 3);
+    CHECK(project.record("RQ-0001")->lifecycle == Lifecycle::failed);
+    CHECK(project.record("RQ-0001")->last_error->find("status 7") != std::string::npos);
 }
 
 TEST_CASE("a state of another boot is not adopted, nobody is signalled, and the work is done again") {

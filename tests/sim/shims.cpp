@@ -281,6 +281,7 @@ void Shims::ask_to_end(Shim& shim) {
 void Shims::end_step(int pid, Shim& shim) {
     FakeRun& run = run_of(shim);
     if (run.will_be_lost) {
+        leave_marker(run, shim.task_id);  // as far as it came
         kill_shim(pid, shim);
         return;
     }
@@ -302,6 +303,13 @@ void Shims::end_orphan(int pid, const Shim& shim) {
     shims_.erase(pid);
 }
 
+void Shims::leave_marker(const FakeRun& run, const std::string& task_id) {
+    if (run.leaves_marker) {
+        world_.disk.put(workspace_of(task_id) + "/.ralph/cache/parallel/blocked_push.json",
+                        core::block_marker_text({task_id, "blocked by the worker", 1, 1, ""}));
+    }
+}
+
 void Shims::take_effect(FakeTask& task, FakeRun& run) {
     const std::string workspace = workspace_of(task.id);
     const bool success = run.exited_with(0) && !run.exit.stopped && !run.exit.timed_out;
@@ -318,10 +326,7 @@ void Shims::take_effect(FakeTask& task, FakeRun& run) {
             return;
         case StepKind::work:
             task.finished = success;
-            if (run.leaves_marker) {
-                world_.disk.put(workspace + "/.ralph/cache/parallel/blocked_push.json",
-                                core::block_marker_text({task.id, "blocked by the worker", 1, 1, ""}));
-            }
+            leave_marker(run, task.id);
             return;
         case StepKind::integrate:
             return;

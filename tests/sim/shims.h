@@ -78,6 +78,7 @@ class Shims : public fake::ShimHost {
     void go(int pid);
     void plan(FakeRun& run, const FakeTask& task);
     void take_effect(FakeTask& task, FakeRun& run);
+    void leave_marker(const FakeRun& run, const std::string& task_id);
     void ask_to_end(Shim& shim);
     [[nodiscard]] FakeRun& run_of(const Shim& shim);
     [[nodiscard]] std::string identity(int pid, const Shim& shim) const;

@@ -79,9 +79,11 @@ std::string Project::use_copies() {
 }
 
 std::vector<std::string> Project::environment() const {
-    return {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + (folder_ / "home"),
-            "TMPDIR=" + folder_.path(),          "GIT_CONFIG_NOSYSTEM=1",
-            "GIT_CONFIG_GLOBAL=/dev/null",       "ASAN_OPTIONS=detect_leaks=1"};
+    std::vector<std::string> environment{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + (folder_ / "home"),
+                                         "TMPDIR=" + folder_.path(),          "GIT_CONFIG_NOSYSTEM=1",
+                                         "GIT_CONFIG_GLOBAL=/dev/null",       "ASAN_OPTIONS=detect_leaks=1"};
+    environment.insert(environment.end(), more_environment_.begin(), more_environment_.end());
+    return environment;
 }
 
 daemon::ProgramEnd Project::ralph(const std::vector<std::string>& arguments) const {

@@ -70,10 +70,12 @@ class Project {
     [[nodiscard]] std::string snapshot() const;
 
     [[nodiscard]] std::vector<std::string> environment() const;  // of all that is run
+    void add_to_environment(std::vector<std::string> variables) { more_environment_ = std::move(variables); }
 
   private:
     TemporaryDirectory folder_;
     std::string programs_ = RALPH_BINARY_DIR;
+    std::vector<std::string> more_environment_;
     std::optional<daemon::Child> supervisor_;
 };
 
