@@ -93,7 +93,8 @@ void Handler::retire(Tasks::iterator task, Lifecycle lifecycle) {
     supervisor_.active.erase(task);
 }
 
-void Handler::apply(Tasks::iterator task, TaskEvent what, const std::string& detail) {
+void Handler::apply(Tasks::iterator task, TaskEvent what, const std::string& detail,
+                    const std::optional<ExitRecord>& end) {
     WorkerRecord* const record = supervisor_.state.find(task->task_id);
     CHECK(record != nullptr);
     const Lifecycle from = record->lifecycle;
@@ -124,7 +125,8 @@ void Handler::apply(Tasks::iterator task, TaskEvent what, const std::string& det
             break;
     }
     if (*next != from || what == TaskEvent::integrate_deferred) {
-        actions_.emplace_back(action::Announce{task->task_id, from, *next, task->run.attempt, detail});
+        actions_.emplace_back(
+            action::Announce{task->task_id, from, *next, task->run.attempt, detail, task->run.step, end});
     }
     if (is_terminal(*next)) {
         retire(task, *next);
@@ -229,7 +231,7 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     const TaskEvent what = classify(step, record, marker.has_value(), attempts_left);
     const bool succeeded = what == TaskEvent::prepare_succeeded || what == TaskEvent::prepare_found_landed ||
                            what == TaskEvent::work_succeeded || what == TaskEvent::integrate_succeeded;
-    apply(task, what, succeeded ? outcome.summary : failure_text(end, step, marker, outcome));
+    apply(task, what, succeeded ? outcome.summary : failure_text(end, step, marker, outcome), record);
 }
 
 // The record of failed or blocked work goes when nothing of the work is left to keep.

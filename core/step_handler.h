@@ -54,7 +54,8 @@ class Handler {
     void end_stopped(ActiveTask& task);
     void end_unstarted(ActiveTask& task, const UnstartedRun& unstarted);
     [[nodiscard]] bool not_yet(ActiveTask& task, const Outcome& outcome);
-    void apply(Tasks::iterator task, TaskEvent what, const std::string& detail);
+    void apply(Tasks::iterator task, TaskEvent what, const std::string& detail,
+               const std::optional<ExitRecord>& end = {});
     void go_on(ActiveTask& task, TaskEvent what);
     void retire(Tasks::iterator task, Lifecycle lifecycle);
     void adopt(ActiveTask& task, const RunHistory& history);

@@ -198,6 +198,9 @@ struct Announce {
     Lifecycle to = Lifecycle::running;
     std::uint32_t attempt = 0;
     std::string detail;
+    // What led to it, if a step's end did.
+    std::optional<StepKind> step = {};
+    std::optional<ExitRecord> end = {};  // nothing: lost
 };
 struct Note {
     bool warning = false;

@@ -206,6 +206,11 @@ int run_command_line(int argc, char** argv) {
     app.add_option("--log-level", common.log_level, "trace, debug, info, warn, error or off")
         ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
         ->type_name("LEVEL");
+    app.add_option("--log-format", common.log_format,
+                   "plain, or json for one JSON object a line; without it what fits where the log goes")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, LogFormat>{{"plain", LogFormat::plain}, {"json", LogFormat::json}}))
+        ->type_name("FORMAT");
 
     auto* init = app.add_subcommand("init", "Make .ralph/ in a git repository")->fallthrough();
     init->add_flag("--trust", trust, "Allow this repository's files to name commands that are run");

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "core/error.h"
+#include "daemon/log/log.h"
 
 namespace ralph::daemon {
 
 struct CommonArguments {
     std::string repository = ".";  // --repo
     std::string log_level = "info";
+    LogFormat log_format = LogFormat::automatic;
 };
 
 struct RunArguments {

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "daemon/cli/common.h"
-#include "daemon/runtime/reporter.h"
+#include "daemon/log/log.h"
 #include "daemon/runtime/supervise.h"
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/git.h"
@@ -116,45 +116,40 @@ struct Preflight {
 // Everything that can be wrong and be told without changing anything but what a crash left half-way. A
 // supervisor that has workers to look after, from before a crash, is not kept from it by a queue or checkout
 // that somebody spoiled meanwhile.
-Result<Preflight> preflight(const CommonArguments& common, const RunArguments& arguments) {
-    auto settings = open_repository(common);
-    if (!settings) {
-        return settings.error();
-    }
+Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
     auto executables = find_executables();
     if (!executables) {
         return executables.error();
     }
     // A landing that was cut off may have left queue and done at odds in the checkout. If a shim's step is at
     // it this very moment, that has the lock and mends it.
-    const CheckoutEnd mended = mend_checkout(*settings, FileLock::Wait::no);
+    const CheckoutEnd mended = mend_checkout(settings, FileLock::Wait::no);
     if (!mended.note.empty()) {
         spdlog::warn("{}", mended.note);
     }
-    const auto state = read_state_file(settings->paths.state());
+    const auto state = read_state_file(settings.paths.state());
     const bool has_work_in_progress = state && *state && (*state)->active_count() > 0;
-    auto branch = target_branch(*settings);
+    auto branch = target_branch(settings);
     if (!branch && has_work_in_progress && !(*state)->target_branch.empty()) {
         branch = (*state)->target_branch;
     }
     if (!branch) {
         return branch.error();
     }
-    if (auto checked = check_workspace_root(*settings); !checked) {
+    if (auto checked = check_workspace_root(settings); !checked) {
         return checked.error();
     }
     if (!has_work_in_progress) {
-        if (auto checked = check_queue(*settings, arguments.include_draft); !checked) {
+        if (auto checked = check_queue(settings, arguments.include_draft); !checked) {
             return checked.error();
         }
         // What stands half-way has been told; it is no reason to let the work wait.
-        const bool is_halfway = path_exists(settings->paths.checkout_move());
-        if (auto checked = arguments.force || is_halfway ? Result<void>{} : check_clean(*settings);
-            !checked) {
+        const bool is_halfway = path_exists(settings.paths.checkout_move());
+        if (auto checked = arguments.force || is_halfway ? Result<void>{} : check_clean(settings); !checked) {
             return checked.error();
         }
     }
-    return Preflight{std::move(*settings), std::move(*executables), std::move(*branch)};
+    return Preflight{std::move(settings), std::move(*executables), std::move(*branch)};
 }
 
 core::SupervisorSettings supervisor_settings(const Settings& settings, const RunArguments& arguments) {
@@ -175,9 +170,13 @@ core::SupervisorSettings supervisor_settings(const Settings& settings, const Run
 }  // namespace
 
 int run_supervisor(const CommonArguments& common, const RunArguments& arguments) {
-    set_up_log(common.log_level);
     std::signal(SIGPIPE, SIG_IGN);  // whoever reads our log may go; the supervisor stays
-    auto ready = preflight(common, arguments);
+    auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    set_up_log(common.log_level, common.log_format, settings->paths.root);
+    auto ready = preflight(std::move(*settings), arguments);
     if (!ready) {
         return report_error(ready.error());
     }
@@ -186,13 +185,11 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
             std::fprintf(stderr, "ralph: say how many tasks to run at once: ralph run --parallel N\n"));
         return core::exit_usage;
     }
-    const auto limits_of = [arguments](const Settings& settings) {
-        return supervisor_settings(settings, arguments);
-    };
+    const auto limits_of = [arguments](const Settings& read) { return supervisor_settings(read, arguments); };
     core::SupervisorSettings limits = limits_of(ready->settings);
-    const auto exit_code =
-        supervise({std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
-                   std::move(limits), true, connect_service_manager(), limits_of});
+    const auto exit_code = supervise(
+        {std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
+         std::move(limits), common.log_format == LogFormat::automatic, connect_service_manager(), limits_of});
     return exit_code ? *exit_code : report_error(exit_code.error());
 }
 

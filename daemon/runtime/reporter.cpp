@@ -1,13 +1,13 @@
 #include "daemon/runtime/reporter.h"
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "daemon/log/log.h"
 #include "daemon/runtime/live_table.h"
 #include "daemon/store/files.h"
 
@@ -15,11 +15,18 @@ namespace ralph::daemon {
 namespace {
 
 constexpr unsigned long long history_limit = 16ULL << 20;
-constexpr const char* terminal_pattern = "%H:%M:%S %^%-5l%$ %v";
-constexpr const char* plain_pattern = "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
 
-std::string with_task(std::string_view task_id, std::string_view text) {
-    return task_id.empty() ? core::printable(text) : fmt::format("{} {}", task_id, core::printable(text));
+LogFields fields_of(const core::action::Announce& announcement) {
+    LogFields fields{
+        announcement.task_id, core::to_string(announcement.to), {}, announcement.attempt, {}, {}};
+    if (announcement.step) {
+        fields.step = core::to_string(*announcement.step);
+    }
+    if (announcement.end) {
+        const bool exited = announcement.end->kind == core::ExitRecord::Kind::exited;
+        (exited ? fields.exit_status : fields.exit_signal) = announcement.end->value;
+    }
+    return fields;
 }
 
 std::string verb(const core::action::Announce& announcement) {
@@ -44,7 +51,7 @@ std::string verb(const core::action::Announce& announcement) {
 Reporter::Reporter(Paths paths, bool live) : paths_(std::move(paths)) {
     if (live && ::isatty(STDERR_FILENO) == 1) {
         table_ = std::make_shared<LiveTable>();
-        table_->set_pattern(terminal_pattern);
+        table_->set_pattern(terminal_log_pattern);
         spdlog::default_logger()->sinks() = {table_};
     }
 }
@@ -59,7 +66,7 @@ void Reporter::announce(const core::action::Announce& announcement, core::Instan
                                  : fmt::format("{}: {}", verb(announcement), announcement.detail);
     const bool bad =
         announcement.to == core::Lifecycle::failed || announcement.to == core::Lifecycle::blocked_push;
-    spdlog::log(bad ? spdlog::level::warn : spdlog::level::info, "{}", with_task(announcement.task_id, text));
+    log_with(bad ? spdlog::level::warn : spdlog::level::info, fields_of(announcement), text);
 
     boost::json::object line;
     line["version"] = 1;
@@ -82,8 +89,8 @@ void Reporter::announce(const core::action::Announce& announcement, core::Instan
 }
 
 void Reporter::note(const core::action::Note& note) {
-    spdlog::log(note.warning ? spdlog::level::warn : spdlog::level::info, "{}",
-                with_task(note.task_id, note.text));
+    log_with(note.warning ? spdlog::level::warn : spdlog::level::info, {note.task_id, {}, {}, {}, {}, {}},
+             note.text);
 }
 
 void Reporter::show(const core::Supervisor& supervisor) {
@@ -96,14 +103,6 @@ void Reporter::close() {
     if (table_) {
         table_->close();
     }
-}
-
-void set_up_log(const std::string& level) {
-    auto logger = spdlog::stderr_color_mt("ralph");
-    logger->set_pattern(::isatty(STDERR_FILENO) == 1 ? terminal_pattern : plain_pattern);
-    logger->set_level(spdlog::level::from_str(level));
-    logger->flush_on(spdlog::level::trace);
-    spdlog::set_default_logger(std::move(logger));
 }
 
 }  // namespace ralph::daemon

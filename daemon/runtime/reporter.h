@@ -32,7 +32,4 @@ class Reporter {
     bool history_failed_ = false;
 };
 
-// Sets up the log on standard error: short and coloured on a terminal, with time elsewhere.
-void set_up_log(const std::string& level);
-
 }  // namespace ralph::daemon

@@ -5,7 +5,6 @@
 #include <map>
 #include <sstream>
 
-#include "tests/systemd/awaited.h"
 #include "tests/systemd/service.h"
 
 using namespace ralph::tests;
@@ -43,8 +42,7 @@ Entry about(const Service& service, const std::string& task, const std::string& 
 
 }  // namespace
 
-TEST_CASE("entries of the journal carry task, lifecycle, attempt, step, exit status and repository" *
-          doctest::skip(awaits_log)) {
+TEST_CASE("entries of the journal carry task, lifecycle, attempt, step, exit status and repository") {
     Service service(2);
     const std::string good = service.add_worker("good", "echo done > good.txt");
     const std::string bad = service.add_worker("bad", "exit 7");

@@ -1,0 +1,114 @@
+// The log in the forms that programs read.
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <boost/json/parse.hpp>
+#include <sstream>
+
+#include "daemon/log/field_sink.h"
+#include "tests/support/project.h"
+#include "tests/support/temporary_directory.h"
+
+using namespace ralph::daemon;
+using ralph::tests::Project;
+namespace json = boost::json;
+
+namespace {
+
+const LogFields all_fields{"RQ-0001", "failed", "work", 2, 7, std::nullopt};
+
+// A journal that reads when it is asked to.
+class Journal {
+  public:
+    explicit Journal(std::string path)
+        : path_(std::move(path)), socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        REQUIRE(path_.size() < sizeof(address.sun_path));
+        path_.copy(address.sun_path, path_.size());
+        REQUIRE(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+    }
+    [[nodiscard]] const std::string& path() const { return path_; }
+    // Empty when there is none.
+    [[nodiscard]] std::string take() const {
+        std::array<char, 65536> buffer{};
+        const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        return {buffer.data(), got > 0 ? static_cast<std::size_t>(got) : 0};
+    }
+
+  private:
+    std::string path_;
+    FileDescriptor socket_;
+};
+
+}  // namespace
+
+TEST_CASE("a line of JSON has its fields apart from its text") {
+    CHECK(json_log_line(spdlog::level::warn, all_fields, "said \"no\"\n", "2026-01-01T00:00:00Z") ==
+          R"({"version":1,"time":"2026-01-01T00:00:00Z","level":"warning","message":"said \"no\"\n",)"
+          R"("task_id":"RQ-0001","lifecycle":"failed","step":"work","attempt":2,"exit_status":7})"
+          "\n");
+    CHECK(json_log_line(spdlog::level::info, {}, "text", "now") ==
+          R"({"version":1,"time":"now","level":"info","message":"text"})"
+          "\n");
+}
+
+TEST_CASE("an entry of the journal, in its native form") {
+    CHECK(journal_entry(spdlog::level::warn, all_fields, "failed: status 7", "/repo") ==
+          "MESSAGE=RQ-0001 failed: status 7\nPRIORITY=4\nSYSLOG_IDENTIFIER=ralph\nRALPH_REPO=/repo\n"
+          "TASK_ID=RQ-0001\nLIFECYCLE=failed\nSTEP=work\nATTEMPT=2\nEXIT_STATUS=7\n");
+    using namespace std::string_literals;
+    CHECK(journal_entry(spdlog::level::err, {}, "two\nlines", "/re\npo") ==
+          "MESSAGE\n\x09\0\0\0\0\0\0\0two\nlines\nPRIORITY=3\nSYSLOG_IDENTIFIER=ralph\nRALPH_REPO\n"
+          "\x06\0\0\0\0\0\0\0/re\npo\n"s);
+    CHECK(journal_entry(spdlog::level::debug, {}, std::string(1U << 20U, 'x'), "/repo").size() < 70'000);
+}
+
+TEST_CASE("a journal that does not read holds nobody up, and is told what it missed") {
+    const ralph::tests::TemporaryDirectory folder;
+    const Journal journal(folder / "journal");
+    JournalSink sink(journal.path(), "/repo");
+    for (int i = 0; i < 5000; ++i) {
+        sink.write(spdlog::level::info, {}, "line " + std::to_string(i));
+    }
+    int got = 0;
+    while (!journal.take().empty()) {
+        ++got;
+    }
+    CHECK(got > 0);
+    REQUIRE(got < 5000);
+    sink.write(spdlog::level::info, {}, "again");
+    CHECK(journal.take().find("MESSAGE=" + std::to_string(5000 - got) + " lines of the log are missing here") == 0);
+    CHECK(journal.take().find("MESSAGE=again\n") == 0);
+    CHECK(journal.take().empty());
+}
+
+TEST_CASE("--log-format json: every line is an object") {
+    Project project;
+    const std::string id = project.add("fails", "exit 7");
+    project.commit_and_push();
+    const auto end = project.ralph({"run", "--parallel", "2", "--log-format", "json"});
+    CHECK(end.status == 3);
+    bool told = false;
+    std::istringstream lines(end.errors);
+    for (std::string line; std::getline(lines, line);) {
+        CAPTURE(line);
+        const json::object object = json::parse(line).as_object();
+        CHECK(object.at("version").as_int64() == 1);
+        CHECK(object.at("time").as_string().size() == 30);
+        CHECK(object.contains("level"));
+        CHECK(object.contains("message"));
+        if (object.contains("exit_status")) {
+            told = true;
+            CHECK(object.at("task_id").as_string() == id);
+            CHECK(object.at("lifecycle").as_string() == "failed");
+            CHECK(object.at("step").as_string() == "work");
+            CHECK(object.at("attempt").as_int64() == 1);
+            CHECK(object.at("exit_status").as_int64() == 7);
+            CHECK(object.at("message").as_string() == "failed: work exited with status 7");
+        }
+    }
+    CHECK(told);
+}
