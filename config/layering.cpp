@@ -4,8 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <charconv>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "core/task.h"
@@ -143,6 +147,74 @@ void read_duration(ObjectReader& reader, std::string_view key, Milliseconds low,
     } else {
         out = *duration;
     }
+}
+
+namespace {
+
+constexpr std::array<std::pair<std::string_view, unsigned>, 6> size_units{
+    {{"PiB", 50}, {"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10}, {"B", 0}}};
+
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+    if (text == "0") {
+        return 0;
+    }
+    std::uint64_t number = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string_view unit(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
+    for (const auto& [name, shift] : size_units) {
+        if (error == std::errc{} && unit == name &&
+            number <= (std::numeric_limits<std::uint64_t>::max() >> shift)) {
+            return number << shift;
+        }
+    }
+    return std::nullopt;
+}
+
+std::string size_text(std::uint64_t bytes) {
+    for (const auto& [name, shift] : size_units) {
+        if (bytes % (1ULL << shift) == 0) {
+            return fmt::format("{}{}", bytes >> shift, name);
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+void read_size(ObjectReader& reader, std::string_view key, std::uint64_t low, std::uint64_t high,
+               std::uint64_t& out) {
+    const json::value* value = reader.find(key);
+    if (value == nullptr || value->is_null()) {
+        return;
+    }
+    const std::string expected =
+        fmt::format("must be a size from \"{}\" to \"{}\" (B, KiB, MiB, GiB, TiB), or \"0\"", size_text(low),
+                    size_text(high));
+    const json::string* text = value->if_string();
+    const auto size = text != nullptr ? parse_size(*text) : std::nullopt;
+    if (!size || (*size != 0 && (*size < low || *size > high))) {
+        reader.fail(key, fmt::format("{}, not {}", expected, core::canonical_json(*value)));
+        return;
+    }
+    out = *size;
+}
+
+void read_hundredths(ObjectReader& reader, std::string_view key, std::uint32_t low, std::uint32_t high,
+                     std::uint32_t& out) {
+    const json::value* value = reader.find(key);
+    if (value == nullptr || value->is_null()) {
+        return;
+    }
+    double hundredths = -1;
+    if (value->is_number()) {
+        hundredths = 100 * value->to_number<double>();
+    }
+    if (hundredths != 0 && !(hundredths >= low && hundredths <= high)) {
+        reader.fail(key, fmt::format("must be a number from {} to {}, or 0, not {}", low / 100.0,
+                                     high / 100.0, core::canonical_json(*value)));
+        return;
+    }
+    out = static_cast<std::uint32_t>(std::lround(hundredths));
 }
 
 std::optional<std::uint64_t> whole_number(ObjectReader& reader, std::string_view key, std::uint64_t low,

@@ -63,6 +63,13 @@ void read_filled_text(core::ObjectReader& reader, std::string_view key, std::str
 void read_duration(core::ObjectReader& reader, std::string_view key, core::Milliseconds low,
                    core::Milliseconds high, core::Milliseconds& out);
 
+// Text such as "512MiB", in bytes; "0" is 0, which may lie outside of the bounds.
+void read_size(core::ObjectReader& reader, std::string_view key, std::uint64_t low, std::uint64_t high,
+               std::uint64_t& out);
+// A number such as 1.5, as 150; 0 may lie outside of the bounds, which are in hundredths, too.
+void read_hundredths(core::ObjectReader& reader, std::string_view key, std::uint32_t low, std::uint32_t high,
+                     std::uint32_t& out);
+
 // A whole number within [low, high], or nothing if the key is not set or there is a fault.
 [[nodiscard]] std::optional<std::uint64_t> whole_number(core::ObjectReader& reader, std::string_view key,
                                                         std::uint64_t low, std::uint64_t high);

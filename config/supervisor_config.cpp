@@ -60,7 +60,7 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 13> settings{{
+constexpr std::array<Setting, 17> settings{{
     {"worker", "command", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_command(section, key, out.worker.command);
@@ -105,6 +105,22 @@ constexpr std::array<Setting, 13> settings{{
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_duration(section, key, shortest, longest_step, out.gate.timeout);
      }},
+    {"limits", "memory", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.limits.memory);
+     }},
+    {"limits", "cpu", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_hundredths(section, key, 1, 1'000'000, out.limits.cpu_percent);
+     }},
+    {"limits", "tasks", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 4'194'304, out.limits.tasks);
+     }},
+    {"limits", "io_weight", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 10'000, out.limits.io_weight);
+     }},
     {"", "kept_work_retention", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_duration(section, key, std::chrono::seconds{1}, 3650 * day, out.kept_work_retention);
@@ -128,7 +144,7 @@ void read_section(std::string_view name, ObjectReader& section, TrustGate& gate,
 
 void read_root(ObjectReader& root, TrustGate& gate, SupervisorConfig& out) {
     read_section("", root, gate, out);
-    for (const std::string_view name : {"worker", "prepare", "integrate", "gate"}) {
+    for (const std::string_view name : {"worker", "prepare", "integrate", "gate", "limits"}) {
         root.read_object(
             name, [name, &gate, &out](ObjectReader& section) { read_section(name, section, gate, out); });
     }

@@ -38,12 +38,23 @@ struct GateSettings {
     bool operator==(const GateSettings&) const = default;
 };
 
+// Of each worker's cgroup; 0 means no limit.
+struct LimitSettings {
+    std::uint64_t memory = 0;       // bytes, 1 MiB to 1 PiB
+    std::uint32_t cpu_percent = 0;  // of one processor, 1 to 1,000,000; written as processors: 1.5
+    std::uint32_t tasks = 0;        // processes and threads, to 4,194,304
+    std::uint32_t io_weight = 0;    // 1 to 10,000, where 100 is what everybody else has
+
+    bool operator==(const LimitSettings&) const = default;
+};
+
 struct SupervisorConfig {
     WorkerSettings worker;
     std::uint32_t max_restarts = 2;  // 0 to 100: how often a step whose outcome was lost is run again
     StepSettings prepare{{}, std::chrono::minutes{30}};
     StepSettings integrate{{}, std::chrono::hours{2}};
     GateSettings gate;
+    LimitSettings limits;
     core::Milliseconds kept_work_retention = std::chrono::hours{14 * 24};  // 1 s to 3650 d
     // 0 to 7 d: how long a service that is stopped waits for what runs, before it ends it.
     core::Milliseconds stop_timeout = std::chrono::minutes{30};

@@ -9,6 +9,7 @@
 
 #include "daemon/cli/commands.h"
 #include "daemon/cli/common.h"
+#include "daemon/process/cgroup_layout.h"
 #include "daemon/version.h"
 
 namespace {
@@ -288,6 +289,11 @@ int run_command_line(int argc, char** argv) {
     auto* internal = app.add_subcommand("step", "")->group("");  // run by the supervisor, not by people
     internal->add_option("STEP", step)->required();
     internal->callback([&] { exit_code = run_step(step); });
+    // Run by the unit when its main process has ended.
+    app.add_subcommand("release-cgroup", "")->group("")->callback([&] {
+        const auto released = release_controllers();
+        exit_code = released ? 0 : report_error(released.error());
+    });
 
     try {
         app.parse(argc, argv);

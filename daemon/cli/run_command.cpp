@@ -7,6 +7,7 @@
 
 #include "daemon/cli/common.h"
 #include "daemon/log/log.h"
+#include "daemon/process/cgroup_layout.h"
 #include "daemon/runtime/supervise.h"
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/git.h"
@@ -185,11 +186,13 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
             std::fprintf(stderr, "ralph: say how many tasks to run at once: ralph run --parallel N\n"));
         return core::exit_usage;
     }
-    const auto limits_of = [arguments](const Settings& read) { return supervisor_settings(read, arguments); };
-    core::SupervisorSettings limits = limits_of(ready->settings);
-    const auto exit_code = supervise(
-        {std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
-         std::move(limits), common.log_format == LogFormat::automatic, connect_service_manager(), limits_of});
+    const auto take_settings = [arguments](const Settings& read) {
+        arrange_cgroups(read.supervisor.limits);
+        return supervisor_settings(read, arguments);
+    };
+    const auto exit_code =
+        supervise({std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
+                   common.log_format == LogFormat::automatic, connect_service_manager(), take_settings});
     return exit_code ? *exit_code : report_error(exit_code.error());
 }
 

@@ -42,7 +42,8 @@ class JsonSink : public FieldSink {
                                         std::string_view text, std::string_view repository);
 
 // One datagram for each line. libsystemd's own call waits when the journal does not read; the supervisor must
-// not: what cannot be sent at once is dropped, and the next line that can be sent is preceded by how many were.
+// not: what cannot be sent at once is dropped, and the next line that can be sent is preceded by how many
+// were.
 class JournalSink : public FieldSink {
   public:
     // `address`: path of the journal's socket.

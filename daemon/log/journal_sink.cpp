@@ -115,10 +115,10 @@ bool JournalSink::send_entry(const std::string& entry) const {
 
 void JournalSink::send(spdlog::level::level_enum level, const LogFields& fields, std::string_view text) {
     if (dropped_ > 0 &&
-        send_entry(journal_entry(spdlog::level::warn, {},
-                                 fmt::format("{} lines of the log are missing here: the journal did not take them",
-                                             dropped_),
-                                 repository_))) {
+        send_entry(journal_entry(
+            spdlog::level::warn, {},
+            fmt::format("{} lines of the log are missing here: the journal did not take them", dropped_),
+            repository_))) {
         dropped_ = 0;
     }
     if (dropped_ > 0 || !send_entry(journal_entry(level, fields, text, repository_))) {

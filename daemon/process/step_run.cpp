@@ -71,8 +71,11 @@ void StepRun::spawn_shim(const Launch& launch) {
         "--cwd",
         launch.spec.working_directory,
         "--banner",
-        fmt::format("{} {} run {} attempt {}", task_id_, to_string(run_.step), run_.number, run_.attempt),
-        "--"};
+        fmt::format("{} {} run {} attempt {}", task_id_, to_string(run_.step), run_.number, run_.attempt)};
+    for (const CgroupLimit& limit : launch.limits) {
+        request.arguments.insert(request.arguments.end(), {"--limit", limit.file + "=" + limit.value});
+    }
+    request.arguments.emplace_back("--");
     request.arguments.insert(request.arguments.end(), launch.spec.command.begin(), launch.spec.command.end());
     auto shim = ShimProcess::start(loop_, request);
     if (!shim) {

@@ -18,6 +18,7 @@
 #include "core/supervisor.h"
 #include "daemon/loop.h"
 #include "daemon/paths.h"
+#include "daemon/process/cgroup_limits.h"
 #include "daemon/process/shim_process.h"
 
 namespace ralph::daemon {
@@ -28,6 +29,7 @@ struct Launch {
     core::Milliseconds timeout{0};         // 0: none
     core::Milliseconds kill_grace{0};
     long long log_limit_bytes = 0;
+    std::vector<CgroupLimit> limits;
     std::string shim;  // path of ralph-shim
 };
 

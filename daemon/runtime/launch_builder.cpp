@@ -155,6 +155,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         environment["RALPH_BASE_SHA"] = prepared->base_sha;
         environment["RALPH_KEPT"] = prepared->kept;
         environment["RALPH_REFUSAL"] = worker_refusal(settings, *task);
+        launch.limits = cgroup_limits(settings.supervisor.limits);
     }
     environment["PWD"] = command.directory;
     environment["RALPH_TASK_ID"] = start.task_id;

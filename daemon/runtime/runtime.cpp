@@ -38,7 +38,7 @@ std::vector<int> watched_signals(bool is_service) {
 
 Runtime::Runtime(Settings settings, Executables executables, const SupervisorLock& lock,
                  core::Supervisor supervisor, Reporter& reporter, std::shared_ptr<ServiceManager> service,
-                 std::function<core::SupervisorSettings(const Settings&)> limits_of)
+                 std::function<core::SupervisorSettings(const Settings&)> take_settings)
     : settings_(std::move(settings)),
       executables_(std::move(executables)),
       lock_(lock),
@@ -47,7 +47,7 @@ Runtime::Runtime(Settings settings, Executables executables, const SupervisorLoc
       service_(
           loop_, std::move(service), [this](core::Event event) { post(std::move(event)); },
           [this] { leave(); }),
-      limits_of_(std::move(limits_of)) {}
+      take_settings_(std::move(take_settings)) {}
 
 int Runtime::run() {
     loop_.watch_signals(watched_signals(service_.is_service()), [this](int signal) { on_signal(signal); });

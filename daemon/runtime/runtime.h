@@ -34,7 +34,7 @@ class Runtime {
   public:
     Runtime(Settings settings, Executables executables, const SupervisorLock& lock,
             core::Supervisor supervisor, Reporter& reporter, std::shared_ptr<ServiceManager> service,
-            std::function<core::SupervisorSettings(const Settings&)> limits_of);
+            std::function<core::SupervisorSettings(const Settings&)> take_settings);
 
     // Until the supervisor has finished. Returns the exit code of `ralph run`.
     int run();
@@ -94,7 +94,7 @@ class Runtime {
     Timer retry_requests_again_{loop_};
     Watcher watcher_{loop_};
     ServiceDuty service_;
-    std::function<core::SupervisorSettings(const Settings&)> limits_of_;
+    std::function<core::SupervisorSettings(const Settings&)> take_settings_;
 
     std::deque<core::Event> events_;
     std::vector<core::Action> actions_;  // decided on, not yet allowed

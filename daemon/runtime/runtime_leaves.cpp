@@ -219,7 +219,7 @@ void Runtime::reload() {
     settings_.trusted = settings->trusted;
     settings_.project = std::move(settings->project);
     settings_.supervisor = std::move(settings->supervisor);
-    core::SupervisorSettings limits = limits_of_(settings_);
+    core::SupervisorSettings limits = take_settings_(settings_);
     limits.workspace_root = settings_.workspace_root;
     post(core::event::SettingsChanged{std::move(limits)});
 }

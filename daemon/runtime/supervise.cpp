@@ -59,14 +59,15 @@ Result<int> supervise(Supervision supervision) {
     for (const std::string& warning : recovered->warnings) {
         spdlog::warn("{}", core::printable(warning));
     }
+    core::SupervisorSettings limits = supervision.take_settings(supervision.settings);
     Reporter reporter(paths, supervision.live_table);
-    spdlog::info("{} workers on {}, landing on origin/{}{}", supervision.limits.workers, paths.root,
-                 supervision.branch, lock->resumed() ? "; going on after an interruption" : "");
-    auto supervisor = core::make_supervisor(std::move(supervision.limits), std::move(recovered->state),
+    spdlog::info("{} workers on {}, landing on origin/{}{}", limits.workers, paths.root, supervision.branch,
+                 lock->resumed() ? "; going on after an interruption" : "");
+    auto supervisor = core::make_supervisor(std::move(limits), std::move(recovered->state),
                                             std::move(recovered->attempted));
     Runtime runtime(std::move(supervision.settings), std::move(supervision.executables), *lock,
                     std::move(supervisor), reporter, std::move(supervision.service),
-                    std::move(supervision.limits_of));
+                    std::move(supervision.take_settings));
     return runtime.run();
 }
 

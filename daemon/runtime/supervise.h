@@ -15,12 +15,11 @@ namespace ralph::daemon {
 struct Supervision {
     Settings settings;
     Executables executables;
-    std::string branch;  // where work is landed
-    core::SupervisorSettings limits;
+    std::string branch;                       // where work is landed
     bool live_table = true;                   // on a terminal
     std::shared_ptr<ServiceManager> service;  // that has started us, or null
-    // What the command line makes of settings that were read again.
-    std::function<core::SupervisorSettings(const Settings&)> limits_of;
+    // What the command line makes of the settings; called when they count from now on, again after a reload.
+    std::function<core::SupervisorSettings(const Settings&)> take_settings;
 };
 
 // Returns the exit code of `ralph run`, or why it could not begin.

@@ -1,11 +1,12 @@
 // The step's own cgroup, where one is delegated to us, and what the kernel counts per cgroup.
 //
 // A process can leave its session, its parent and its environment behind, but not its cgroup: ending the
-// cgroup ends all of the step, even when the shim is gone and the supervisor has to do it. Nothing is enabled
-// or limited here; without delegation there is no cgroup, and the tree is ended by walking it.
+// cgroup ends all of the step, even when the shim is gone and the supervisor has to do it. Without delegation
+// there is no cgroup, and the tree is ended by walking it.
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace ralph::shim {
 
@@ -18,8 +19,7 @@ struct Usage {
 
 class Cgroup {
   public:
-    // Where the cgroup of that run will be: below our own, if systemd has delegated that (extended attribute
-    // user.delegate or trusted.delegate on it, or further up in the same unit).
+    // Where the cgroup of that run will be: see delegation.h.
     explicit Cgroup(const char* run_id);
 
     // Empty: there is none and will be none.
@@ -27,6 +27,9 @@ class Cgroup {
 
     // Without success there is no cgroup, and path() is empty.
     void create();
+    // Writes a limit ("memory.max") before anything is in it. False if the kernel refuses the value. Where
+    // the controller is not enabled there is no such file, and nothing to do.
+    [[nodiscard]] bool limit(const std::string& file, std::string_view value) const;
     // Between fork and exec: moves the calling process into it. Async-signal-safe.
     void enter() const;
     // Kills all that is in it, those that are being forked included. Returns when the last one has died.

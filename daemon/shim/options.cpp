@@ -23,6 +23,8 @@ bool parse(int argc, char** argv, Options& options) {
             options.directory = value;
         } else if (name == "--banner") {
             options.banner = value;
+        } else if (const char* const equals = strchr(value, '='); name == "--limit" && equals != nullptr) {
+            options.limits.emplace_back(std::string(value, equals), equals + 1);
         } else {
             return false;
         }

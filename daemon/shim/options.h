@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace ralph::shim {
 
@@ -12,6 +14,8 @@ struct Options {
     long long log_limit = 64LL << 20;
     std::string directory;
     std::string banner;
+    std::vector<std::pair<std::string, std::string>>
+        limits;  // a file of the step's cgroup, and what goes into it
     char** command = nullptr;
 };
 

@@ -1,7 +1,7 @@
 // ralph-shim: starts one step, watches over it, and reports how it ended.
 //
-//   ralph-shim --grace MS --timeout MS --log NAME --log-limit BYTES --cwd DIR --banner TEXT -- COMMAND
-//   [ARGUMENT...]
+//   ralph-shim --grace MS --timeout MS --log NAME --log-limit BYTES --cwd DIR --banner TEXT
+//   [--limit FILE=VALUE]... -- COMMAND [ARGUMENT...]
 //
 // It is the reason why a crash of the supervisor costs nothing: it outlives the supervisor, reaps the whole
 // tree of the step, and leaves the exit record for whoever supervises next. The promises, in the order of its
@@ -203,6 +203,11 @@ bool Shim::start_step() {
     log_.write("==> " + options_.banner + " " + wall_clock() + "\n");
     ending_.started_at = wall_clock();
     cgroup_.create();
+    for (const auto& [file, value] : options_.limits) {
+        if (!cgroup_.limit(file, value)) {
+            log_.write("==> the kernel refuses " + value + " as " + file + "\n");
+        }
+    }
     out_of_memory_kills_.emplace(cgroup_);
     worker_ = fork();
     if (worker_ < 0) {

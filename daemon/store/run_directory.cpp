@@ -317,7 +317,15 @@ Result<void> remove_marker(const std::string& workspace) {
     if (!path || !*path) {
         return path ? Result<void>{} : Result<void>{path.error()};
     }
-    return remove_file(**path);
+    if (auto removed = remove_file(**path); !removed) {
+        return removed;
+    }
+    // Also what an earlier call has removed and could not sync.
+    const std::string folder = (*path)->substr(0, (*path)->rfind('/'));
+    const auto exists = is_directory_there(folder);
+    return exists && *exists ? sync_directory(folder)
+           : exists          ? Result<void>{}
+                             : Result<void>{exists.error()};
 }
 
 Result<void> keep_task(const Paths& paths, const core::Task& task) {

@@ -49,7 +49,7 @@ enum class LeftOver { end, leave };
 // nor is what lies behind a symbolic link. A file that is there and cannot be read is an error.
 [[nodiscard]] Result<std::optional<core::BlockMarker>> read_marker(const std::string& workspace);
 [[nodiscard]] Result<void> write_marker(const std::string& workspace, const core::BlockMarker& marker);
-// Missing is success.
+// Durably. Missing is success.
 [[nodiscard]] Result<void> remove_marker(const std::string& workspace);
 
 // Durable writes into a task's folder. All wait for the disk.

@@ -421,6 +421,33 @@ TEST_CASE("what was renamed is there after a loss of power, under its new name a
     }
 }
 
+TEST_CASE("a marker that was removed does not come back with a loss of power, though the first sync failed") {
+    const std::string folder = "/workspaces/RQ-0001/.ralph/cache/parallel";
+    for (const bool sync_fails : {false, true}) {
+        for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
+            CAPTURE(sync_fails);
+            CAPTURE(seed);
+            Machine machine;
+            fake::world().disk.put_directory(folder);
+            fake::world().disk.put(folder + "/blocked_push.json", "text");
+            if (sync_fails) {
+                const auto begins = [&](std::size_t at) {
+                    machine.expect({at, Fault{EIO, false}, false, false});
+                    return remove_marker("/workspaces/RQ-0001").has_value();
+                };
+                std::size_t at = 1;
+                while (machine.has(folder + "/blocked_push.json")) {
+                    REQUIRE(!begins(at++));
+                }
+                machine.calm();
+            }
+            REQUIRE(remove_marker("/workspaces/RQ-0001").has_value());
+            machine.lose_power(seed);
+            CHECK_FALSE(machine.has(folder + "/blocked_push.json"));
+        }
+    }
+}
+
 TEST_CASE("what is set aside never takes the place of what was set aside before") {
     const auto prepare = [](Machine& machine) {
         fake::world().disk.put(machine.paths.state(), "broken");

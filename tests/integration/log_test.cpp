@@ -80,7 +80,8 @@ TEST_CASE("a journal that does not read holds nobody up, and is told what it mis
     CHECK(got > 0);
     REQUIRE(got < 5000);
     sink.write(spdlog::level::info, {}, "again");
-    CHECK(journal.take().find("MESSAGE=" + std::to_string(5000 - got) + " lines of the log are missing here") == 0);
+    CHECK(journal.take().find("MESSAGE=" + std::to_string(5000 - got) +
+                              " lines of the log are missing here") == 0);
     CHECK(journal.take().find("MESSAGE=again\n") == 0);
     CHECK(journal.take().empty());
 }

@@ -256,17 +256,50 @@ TEST_CASE("no cgroup is made where none is delegated to us") {
     CHECK(delegated.bench.file("worker.json").find("cgroup") == std::string::npos);
 }
 
-TEST_CASE("delegated: below a delegated cgroup is delegated, too") {
+TEST_CASE("delegated: a step's cgroup is a leaf of the delegated one, wherever below that its shim is") {
     DelegatedBench delegated;
     if (!delegated.possible()) {
         return;
     }
-    const TestCgroup inner(TestCgroup::Hierarchy::unified, delegated.unit.path());
+    std::string leaf = delegated.unit.path() + "/supervisor";
+    std::string expected = delegated.unit.path();
+    SUBCASE("in the supervisor's leaf") {}
+    SUBCASE("in a step of another supervisor, which nothing leaves") {
+        leaf = delegated.unit.path() + "/ralph-0123/inner";
+        expected = delegated.unit.path() + "/ralph-0123";
+    }
+    REQUIRE(fs::create_directories(leaf));
     Launch launch = delegated.bench.shell("cp \"$RUN/worker.json\" .");
     launch.environment.push_back("RUN=" + delegated.bench.run_directory());
-    launch.shim = delegated.bench.shim_after(inner.enter());
+    launch.shim = delegated.bench.shim_after("echo $$ > '" + leaf + "/cgroup.procs'");
     CHECK(exit_of(delegated.bench.run(launch)).exited_with(0));
-    CHECK(delegated.bench.file("worker.json").find(inner.path() + "/ralph-") != std::string::npos);
+    CHECK(delegated.bench.file("worker.json").find("\"" + expected + "/ralph-" + launch.spec.run_id + "\"") !=
+          std::string::npos);
+}
+
+TEST_CASE("delegated: limits are written before the step begins, and what the kernel refuses is told") {
+    DelegatedBench delegated;
+    if (!delegated.possible()) {
+        return;
+    }
+    // The one controller that hardly any machine has on its v1 side; the rules are the same for all.
+    if (!delegated.unit.enable("hugetlb")) {
+        MESSAGE("not tested here: the controller hugetlb cannot be enabled");
+        return;
+    }
+    const std::string leaf = delegated.unit.path() + "/supervisor";
+    REQUIRE(fs::create_directory(leaf));
+    Launch launch = delegated.bench.shell("cat '" + delegated.unit.path() +
+                                          "/ralph-'$RALPH_RUN_ID/hugetlb.2MB.max > limit");
+    launch.shim = delegated.bench.shim_after("echo $$ > '" + leaf + "/cgroup.procs'");
+    launch.limits = {{"", "hugetlb", "hugetlb.2MB.max", "4194304"},
+                     {"", "hugetlb", "hugetlb.2MB.rsvd.max", "nonsense"},
+                     {"", "none", "none.max", "1"}};
+    CHECK(exit_of(delegated.bench.run(launch)).exited_with(0));
+    CHECK(delegated.bench.file("limit") == "4194304\n");
+    const std::string log = delegated.bench.log();
+    CHECK(log.find("the kernel refuses nonsense as hugetlb.2MB.rsvd.max\n") != std::string::npos);
+    CHECK(log.find("none.max") == std::string::npos);
 }
 
 TEST_CASE("delegated: what nobody of the tree waited for is measured, too") {

@@ -143,7 +143,6 @@ daemon::Supervision Simulation::supervision() {
     return {settings_,
             {"/bin/ralph", "/bin/ralph-shim"},
             "main",
-            limits_,
             false,
             std::move(manager),
             [this](const daemon::Settings&) { return limits_; }};

@@ -132,6 +132,11 @@ TestCgroup::TestCgroup(Hierarchy hierarchy, const std::string& parent) {
     }
 }
 
+bool TestCgroup::enable(const std::string& controller) const {
+    std::ofstream(fs::path(path_).parent_path() / "cgroup.subtree_control") << "+" << controller;
+    return write("cgroup.subtree_control", "+" + controller);
+}
+
 TestCgroup::~TestCgroup() {
     if (!path_.empty()) {
         static_cast<void>(write("cgroup.kill", "1"));

@@ -25,6 +25,8 @@ class TestCgroup {
     // False if the kernel refuses it.
     [[nodiscard]] bool write(const std::string& file, const std::string& text) const;
     [[nodiscard]] bool mark(const std::string& attribute, const std::string& value) const;
+    // Enables a controller for what is below it. False if the kernel refuses it. Above it stays enabled.
+    [[nodiscard]] bool enable(const std::string& controller) const;
     // Shell lines that move the shell into it.
     [[nodiscard]] std::string enter() const { return "echo $$ > '" + path_ + "/cgroup.procs' || exit 1"; }
 

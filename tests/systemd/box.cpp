@@ -288,6 +288,15 @@ void Box::boot() {
     running_ = std::move(running);
 }
 
+bool Box::delegate(const std::string& controller) const {
+    require(is_up(), "give a controller to a box that is not up");
+    // Processes are in leaves only, or the kernel refuses; systemd-nspawn has seen to its own.
+    const std::string leaf = running_->unified.path() + "/keeper";
+    fs::create_directory(leaf);
+    std::ofstream(leaf + "/cgroup.procs") << running_->keeper.pid;
+    return running_->unified.enable(controller);
+}
+
 void Box::go_down(Down how) {
     require(is_up(), "end a box that is not up");
     if (how == Down::shutdown) {

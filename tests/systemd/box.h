@@ -47,6 +47,9 @@ class Box {
     [[nodiscard]] pid_t number_outside(pid_t number) const;
     [[nodiscard]] bool is_up() const { return running_ != nullptr; }
 
+    // Gives a cgroup controller of the machine's to the box that is up. False if the kernel refuses it.
+    [[nodiscard]] bool delegate(const std::string& controller) const;
+
     void boot();
     void go_down(Down how);
     void reboot(Down how) {

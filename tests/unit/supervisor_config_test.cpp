@@ -49,6 +49,7 @@ TEST_CASE("supervisor settings: without layers the defaults hold") {
     CHECK(defaults.integrate.command.empty());
     CHECK(defaults.integrate.timeout == std::chrono::hours{2});
     CHECK(defaults.gate.timeout == std::chrono::minutes{30});
+    CHECK(defaults.limits == config::LimitSettings{0, 0, 0, 0});
     CHECK(defaults.kept_work_retention == std::chrono::hours{14 * 24});
     CHECK(defaults.stop_timeout == std::chrono::minutes{30});
 }
@@ -60,6 +61,7 @@ TEST_CASE("supervisor settings: every one can be set") {
         prepare: {command: ["p"], timeout: "7s"},
         integrate: {command: ["i"], timeout: "8s"},
         gate: {timeout: "9s"},
+        limits: {memory: "12GiB", cpu: 1.5, tasks: 13, io_weight: 14},
         kept_work_retention: "10s",
         stop_timeout: "11s"})")
                                      .value();
@@ -69,6 +71,7 @@ TEST_CASE("supervisor settings: every one can be set") {
     expected.prepare = {{"p"}, Milliseconds{7000}};
     expected.integrate = {{"i"}, Milliseconds{8000}};
     expected.gate = {Milliseconds{9000}};
+    expected.limits = {12ULL << 30U, 150, 13, 14};
     expected.kept_work_retention = Milliseconds{10'000};
     expected.stop_timeout = Milliseconds{11'000};
     CHECK(all == expected);
@@ -103,6 +106,10 @@ TEST_CASE("supervisor settings: bounds, on both sides") {
         {"{prepare: {timeout: ", "\"1ms\"", "\"0\"", "\"7d\"", "\"169h\""},
         {"{integrate: {timeout: ", "\"1ms\"", "\"0\"", "\"7d\"", "\"169h\""},
         {"{gate: {timeout: ", "\"1ms\"", "\"0\"", "\"7d\"", "\"169h\""},
+        {"{limits: {memory: ", "\"1MiB\"", "\"1023KiB\"", "\"1PiB\"", "\"1025TiB\""},
+        {"{limits: {cpu: ", "0.01", "0.004", "10000", "10000.1"},
+        {"{limits: {tasks: ", "0", "-1", "4194304", "4194305"},
+        {"{limits: {io_weight: ", "0", "-1", "10000", "10001"},
         {"{kept_work_retention: ", "\"1s\"", "\"999ms\"", "\"3650d\"", "\"3651d\""},
         {"{stop_timeout: ", "\"0\"", "\"-1s\"", "\"7d\"", "\"169h\""},
     };
@@ -246,5 +253,29 @@ TEST_CASE("the supervisor example gives every setting with its default") {
         }
         REQUIRE(object->contains(key));
         CHECK_FALSE(object->at(key).is_null());
+    }
+}
+
+TEST_CASE("supervisor settings: limits of workers") {
+    const auto memory = [](const std::string& text) {
+        return load("{limits: {memory: " + text + "}}").value().limits.memory;
+    };
+    CHECK(memory("\"0\"") == 0);
+    CHECK(memory("\"1048577B\"") == (1ULL << 20U) + 1);
+    CHECK(memory("\"2048KiB\"") == 2ULL << 20U);
+    CHECK(memory("\"3TiB\"") == 3ULL << 40U);
+    for (const char* bad : {"\"\"", "\"GiB\"", "\"1\"", "\"1 GiB\"", "\"1GB\"", "\"-1GiB\"", "\"1.5GiB\"",
+                            "1073741824", "\"99999999999999999999GiB\"", "\"17179869184PiB\"", "true"}) {
+        CAPTURE(bad);
+        CHECK(has(error_of(std::string("{limits: {memory: ") + bad + "}}"),
+                  "key `limits.memory` must be a size from \"1MiB\" to \"1PiB\" (B, KiB, MiB, GiB, TiB), or "
+                  "\"0\", not "));
+    }
+    CHECK(load("{limits: {cpu: 0}}").value().limits.cpu_percent == 0);
+    CHECK(load("{limits: {cpu: 2}}").value().limits.cpu_percent == 200);
+    for (const char* bad : {"\"2\"", "-1", "true", "[]"}) {
+        CAPTURE(bad);
+        CHECK(has(error_of(std::string("{limits: {cpu: ") + bad + "}}"),
+                  "key `limits.cpu` must be a number from 0.01 to 10000, or 0, not "));
     }
 }

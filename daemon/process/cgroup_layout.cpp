@@ -1,0 +1,117 @@
+#include "daemon/process/cgroup_layout.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <sstream>
+
+#include "daemon/process/cgroup_limits.h"
+#include "daemon/process/file_descriptor.h"
+#include "daemon/shim/delegation.h"
+#include "daemon/shim/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+// The kernel takes what is written in one call, and answers it.
+Result<void> tell(const std::string& path, std::string_view text) {
+    const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+        return system_error("write", path, errno);
+    }
+    return {};
+}
+
+std::vector<std::string> words_in(const std::string& path) {
+    std::istringstream text(shim::read_small_file(path.c_str()));
+    std::vector<std::string> words;
+    for (std::string word; text >> word;) {
+        words.push_back(word);
+    }
+    return words;
+}
+
+Result<void> enter_leaf(const std::string& place) {
+    const std::string leaf = fmt::format("{}/{}", place, shim::supervisor_leaf);
+    if (::mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST) {
+        return system_error("mkdir", leaf, errno);
+    }
+    return tell(leaf + "/cgroup.procs", "0");
+}
+
+// Why the limits of the controller cannot be had; empty if they can.
+std::string enable(const std::string& place, const std::string& controller) {
+    const auto available = words_in(place + "/cgroup.controllers");
+    if (std::find(available.begin(), available.end(), controller) == available.end()) {
+        return fmt::format("the controller {} is not delegated", controller);
+    }
+    const auto told = tell(place + "/cgroup.subtree_control", "+" + controller);
+    return told ? "" : told.error().message;
+}
+
+// In a step that ends meanwhile there is nothing to limit.
+void limit_running_steps(const std::string& place, const std::vector<CgroupLimit>& limits) {
+    const auto names = list_directory(place);
+    for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+        for (const CgroupLimit& limit : limits) {
+            const std::string path = fmt::format("{}/{}/{}", place, name, limit.file);
+            if (name.rfind(shim::step_prefix, 0) == 0 && path_exists(path)) {
+                static_cast<void>(tell(path, limit.value));
+            }
+        }
+    }
+}
+
+}  // namespace
+
+void arrange_cgroups(const config::LimitSettings& settings) {
+    const auto limits = cgroup_limits(settings);
+    const std::string place = shim::delegated_cgroup();
+    std::vector<std::string> refused;
+    const auto refuse_all = [&](const std::string& why) {
+        for (const CgroupLimit& limit : limits) {
+            refused.push_back(fmt::format("{} ({})", limit.setting, why));
+        }
+    };
+    if (place.empty()) {
+        refuse_all("no cgroup is delegated to this process, as Delegate=yes of a unit does");
+    } else if (auto entered = enter_leaf(place); !entered) {
+        refuse_all(entered.error().message);
+    } else if (const char* const releases = std::getenv("RALPH_RELEASES_CGROUP");
+               releases == nullptr || std::string_view(releases) != "1") {
+        refuse_all("the unit does not release its cgroup, see docs/service.md");
+    } else {
+        for (const CgroupLimit& limit : limits) {
+            if (const std::string why = enable(place, limit.controller); !why.empty()) {
+                refused.push_back(fmt::format("{} ({})", limit.setting, why));
+            }
+        }
+        limit_running_steps(place, limits);
+    }
+    if (!refused.empty()) {
+        spdlog::warn("workers run without {}", fmt::join(refused, ", "));
+    }
+}
+
+Result<void> release_controllers() {
+    const std::string place = shim::delegated_cgroup();
+    if (place.empty()) {
+        return {};
+    }
+    const std::string path = place + "/cgroup.subtree_control";
+    for (const std::string& controller : words_in(path)) {
+        if (auto told = tell(path, "-" + controller); !told) {
+            return told;
+        }
+    }
+    return {};
+}
+
+}  // namespace ralph::daemon
