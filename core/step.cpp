@@ -247,6 +247,15 @@ void Handler::end_discard(Tasks::iterator task, const RunEnd& end, const Outcome
         end_unstarted(*task, *unstarted);
         return;
     }
+    const auto* const lost = std::get_if<LostRun>(&end);
+    if (lost != nullptr && task->restarts < supervisor_.settings.max_restarts) {
+        ++task->restarts;
+        task->phase = Phase::ready;
+        task->not_before = now_;
+        note(true, task->task_id,
+             fmt::format("the outcome of discard is lost: {}; running it again", lost->reason));
+        return;
+    }
     const auto* const record = std::get_if<ExitRecord>(&end);
     if (record == nullptr || !record->exited_with(0) || record->stopped || record->timed_out) {
         const std::string why =

@@ -7,13 +7,13 @@
 
 namespace ralph::daemon {
 
-// Moves this process into its leaf and enables the controllers that the limits need. Steps that run already get
-// the limits, too: while no supervisor ran, the controllers were off. What cannot be had is told in one line.
-// May be called again, with other limits.
+// Moves this process into its leaf and enables the controllers that the limits need. Steps that run already
+// get the limits, too: while no supervisor ran, the controllers were off. What cannot be had is told in one
+// line. May be called again, with other limits.
 //
-// Controllers are enabled only where RALPH_RELEASES_CGROUP=1 says that somebody calls release_controllers() when
-// the supervisor has ended: systemd 252 puts a new main process into the delegated cgroup itself, which the kernel
-// refuses while controllers are enabled for its children.
+// Controllers are enabled only where RALPH_RELEASES_CGROUP=1 says that somebody calls release_controllers()
+// when the supervisor has ended: systemd 252 puts a new main process into the delegated cgroup itself, which
+// the kernel refuses while controllers are enabled for its children.
 void arrange_cgroups(const config::LimitSettings& limits);
 
 // Disables all controllers again; limits are off until the next supervisor has arranged its cgroups. Nothing

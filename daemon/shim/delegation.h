@@ -18,8 +18,8 @@ struct Mount {
 // Where our own cgroup of that hierarchy is seen; empty if it is not.
 [[nodiscard]] std::string own_cgroup(const Mount& mount, std::string_view controller);
 
-// The cgroup (v2) that systemd has delegated to our unit: ours, or one that ours lies below. For a ralph that a step
-// of another one runs it is that step's: nothing leaves it. Empty: there is none.
+// The cgroup (v2) that systemd has delegated to our unit: ours, or one that ours lies below. For a ralph that
+// a step of another one runs it is that step's: nothing leaves it. Empty: there is none.
 //
 // In it are, as leaves, one for the supervisor and its shims, and one for each step:
 //

@@ -43,7 +43,10 @@ std::string program_of(const std::string& command) {
     return command.substr(0, command.find(' '));
 }
 
-std::vector<Box::Share> shares(const Project& project) {
+std::vector<Box::Share> shares(const Project& project, Service::Programs which) {
+    if (which == Service::Programs::packaged) {
+        return {{project.folder().path()}};
+    }
     const std::string programs = RALPH_BINARY_DIR;
     const std::string program = program_of(command_line());
     return {{project.folder().path()},
@@ -67,10 +70,13 @@ std::string start_time(const std::string& stat) {
 
 }  // namespace
 
-Service::Service(unsigned workers, Box::Bus bus) : box(shares(project), bus) {
+Service::Service(unsigned workers, Box::Bus bus, Programs programs) : box(shares(project, programs), bus) {
     unit_ = box.output_of({"systemd-escape", "--path", "--template=ralph@.service", project.root()});
     unit_.pop_back();
     set_workers(workers);
+    if (programs == Programs::packaged) {
+        return;
+    }
     box.write("/etc/systemd/system/ralph@.service", unit_text());
     // What `ralph service install` finds out; and no pauses to wait for.
     drop_in("test", "[Service]\nReadWritePaths=" + project.folder().path() + "\nRestartSec=100ms\n");

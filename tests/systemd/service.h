@@ -12,7 +12,11 @@ namespace ralph::tests {
 
 class Service {
   public:
-    explicit Service(unsigned workers = 8, Box::Bus bus = Box::Bus::no);
+    // packaged: the box has neither programs nor unit before a package brings them.
+    enum class Programs { of_this_build, packaged };
+
+    explicit Service(unsigned workers = 8, Box::Bus bus = Box::Bus::no,
+                     Programs programs = Programs::of_this_build);
 
     [[nodiscard]] const std::string& unit() const { return unit_; }
     // Adds settings to the unit, and has systemd read them.

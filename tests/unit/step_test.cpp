@@ -229,6 +229,21 @@ TEST_CASE("step: a workspace that cannot be removed is left to the next start") 
     CHECK(driver.lifecycle("T1") == "completed");
 }
 
+TEST_CASE("step: a discard that is lost runs again, as often as any step") {
+    SupervisorSettings settings = StepDriver::defaults();
+    settings.max_restarts = 1;
+    StepDriver driver(settings);
+    driver.queue({"T1"});
+    driver.run_first("T1", 3);
+    CHECK(driver.ended("T1", 4, LostRun{"gone"}) ==
+          lines({"warn T1: the outcome of discard is lost: gone; running it again",
+                 "start T1 5-discard attempt=1"}));
+    CHECK(
+        driver.ended("T1", 5, LostRun{"gone"}) ==
+        lines({"warn T1: the workspace could not be removed: its outcome is lost; the next start tries again",
+               "settle T1 5", "load"}));
+}
+
 TEST_CASE("step: as many workers as there are slots") {
     SupervisorSettings settings = StepDriver::defaults();
     settings.workers = 2;
