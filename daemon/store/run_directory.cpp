@@ -323,9 +323,10 @@ Result<void> remove_marker(const std::string& workspace) {
     // Also what an earlier call has removed and could not sync.
     const std::string folder = (*path)->substr(0, (*path)->rfind('/'));
     const auto exists = is_directory_there(folder);
-    return exists && *exists ? sync_directory(folder)
-           : exists          ? Result<void>{}
-                             : Result<void>{exists.error()};
+    if (!exists) {
+        return exists.error();
+    }
+    return *exists ? sync_directory(folder) : Result<void>{};
 }
 
 Result<void> keep_task(const Paths& paths, const core::Task& task) {
