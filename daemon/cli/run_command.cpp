@@ -177,9 +177,16 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
         return report_error(settings.error());
     }
     set_up_log(common.log_level, common.log_format, settings->paths.root);
+    const auto report = [](const Error& error) {
+        if (!log_is_for_programs()) {
+            return report_error(error);
+        }
+        spdlog::error("{}", error.line());
+        return core::exit_could_not_run;
+    };
     auto ready = preflight(std::move(*settings), arguments);
     if (!ready) {
-        return report_error(ready.error());
+        return report(ready.error());
     }
     if (!arguments.parallel && !ready->settings.project.parallel.workers) {
         static_cast<void>(
@@ -187,13 +194,13 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
         return core::exit_usage;
     }
     const auto take_settings = [arguments](const Settings& read) {
-        arrange_cgroups(read.supervisor.limits);
+        arrange_cgroups(cgroup_limits(read.supervisor.limits));
         return supervisor_settings(read, arguments);
     };
     const auto exit_code =
         supervise({std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
                    common.log_format == LogFormat::automatic, connect_service_manager(), take_settings});
-    return exit_code ? *exit_code : report_error(exit_code.error());
+    return exit_code ? *exit_code : report(exit_code.error());
 }
 
 }  // namespace ralph::daemon

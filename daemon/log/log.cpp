@@ -15,6 +15,12 @@ namespace {
 
 constexpr const char* plain_pattern = "%Y-%m-%dT%H:%M:%S.%e%z %l %v";
 
+// Null for people.
+FieldSink* field_sink(const spdlog::logger& logger) {
+    const auto& sinks = logger.sinks();
+    return sinks.empty() ? nullptr : dynamic_cast<FieldSink*>(sinks.front().get());
+}
+
 spdlog::sink_ptr make_sink(LogFormat format, const std::string& repository) {
     switch (format) {
         case LogFormat::automatic:
@@ -42,14 +48,17 @@ void set_up_log(const std::string& level, LogFormat format, const std::string& r
     spdlog::set_default_logger(std::move(logger));
 }
 
+bool log_is_for_programs() {
+    return field_sink(*spdlog::default_logger_raw()) != nullptr;
+}
+
 void log_with(spdlog::level::level_enum level, const LogFields& fields, std::string_view text) {
     spdlog::logger& logger = *spdlog::default_logger_raw();
     if (!logger.should_log(level)) {
         return;
     }
     const std::string printable = core::printable(text);
-    const auto& sinks = logger.sinks();
-    if (auto* const sink = sinks.empty() ? nullptr : dynamic_cast<FieldSink*>(sinks.front().get())) {
+    if (auto* const sink = field_sink(logger)) {
         sink->write(level, fields, printable);
     } else if (fields.task_id.empty()) {
         logger.log(level, printable);

@@ -27,6 +27,9 @@ struct LogFields {
 // entry of the journal.
 void set_up_log(const std::string& level, LogFormat format, const std::string& repository);
 
+// Whether the log that was set up is for programs: what ends a run is then told there, too.
+[[nodiscard]] bool log_is_for_programs();
+
 // Where nothing keeps the fields, the text begins with the task.
 void log_with(spdlog::level::level_enum level, const LogFields& fields, std::string_view text);
 

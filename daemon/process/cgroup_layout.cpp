@@ -56,23 +56,29 @@ std::string enable(const std::string& place, const std::string& controller) {
     return told ? "" : told.error().message;
 }
 
-// In a step that ends meanwhile there is nothing to limit.
-void limit_running_steps(const std::string& place, const std::vector<CgroupLimit>& limits) {
-    const auto names = list_directory(place);
+// Depth first, and on after an error: what can be released is.
+Result<void> release(const std::string& cgroup) {
+    Result<void> result;
+    const auto note = [&result](Result<void> done) {
+        if (result && !done) {
+            result = std::move(done);
+        }
+    };
+    const auto names = list_directory(cgroup);
     for (const std::string& name : names ? *names : std::vector<std::string>{}) {
-        for (const CgroupLimit& limit : limits) {
-            const std::string path = fmt::format("{}/{}/{}", place, name, limit.file);
-            if (name.rfind(shim::step_prefix, 0) == 0 && path_exists(path)) {
-                static_cast<void>(tell(path, limit.value));
-            }
+        if (is_directory(cgroup + "/" + name)) {
+            note(release(cgroup + "/" + name));
         }
     }
+    for (const std::string& controller : words_in(cgroup + "/cgroup.subtree_control")) {
+        note(tell(cgroup + "/cgroup.subtree_control", "-" + controller));
+    }
+    return result;
 }
 
 }  // namespace
 
-void arrange_cgroups(const config::LimitSettings& settings) {
-    const auto limits = cgroup_limits(settings);
+void arrange_cgroups(const std::vector<CgroupLimit>& limits) {
     const std::string place = shim::delegated_cgroup();
     std::vector<std::string> refused;
     const auto refuse_all = [&](const std::string& why) {
@@ -93,7 +99,6 @@ void arrange_cgroups(const config::LimitSettings& settings) {
                 refused.push_back(fmt::format("{} ({})", limit.setting, why));
             }
         }
-        limit_running_steps(place, limits);
     }
     if (!refused.empty()) {
         spdlog::warn("workers run without {}", fmt::join(refused, ", "));
@@ -102,16 +107,7 @@ void arrange_cgroups(const config::LimitSettings& settings) {
 
 Result<void> release_controllers() {
     const std::string place = shim::delegated_cgroup();
-    if (place.empty()) {
-        return {};
-    }
-    const std::string path = place + "/cgroup.subtree_control";
-    for (const std::string& controller : words_in(path)) {
-        if (auto told = tell(path, "-" + controller); !told) {
-            return told;
-        }
-    }
-    return {};
+    return place.empty() ? Result<void>{Error{"no cgroup is delegated to this process"}} : release(place);
 }
 
 }  // namespace ralph::daemon

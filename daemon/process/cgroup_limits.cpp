@@ -22,8 +22,10 @@ std::vector<CgroupLimit> cgroup_limits(const config::LimitSettings& settings) {
         limits.push_back({"limits.tasks", "pids", "pids.max", std::to_string(settings.tasks)});
     }
     if (settings.io_weight != 0) {
-        limits.push_back(
-            {"limits.io_weight", "io", "io.weight", fmt::format("default {}", settings.io_weight)});
+        // Which of the two there is depends on the scheduler of the disk.
+        for (const char* file : {"io.weight", "io.bfq.weight"}) {
+            limits.push_back({"limits.io_weight", "io", file, fmt::format("default {}", settings.io_weight)});
+        }
     }
     return limits;
 }

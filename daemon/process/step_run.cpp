@@ -117,6 +117,7 @@ void StepRun::try_adopt() {
     if (view && view->shim) {
         if ((shim_ = ShimProcess::adopt(loop_, *view->shim)) != nullptr) {
             answered_ = true;
+            shim_->signal(SIGUSR1);  // its limits were off while no supervisor ran
             watch();
             return;
         }

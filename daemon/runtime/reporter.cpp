@@ -17,10 +17,12 @@ namespace {
 constexpr unsigned long long history_limit = 16ULL << 20;
 
 LogFields fields_of(const core::action::Announce& announcement) {
-    LogFields fields{
-        announcement.task_id, core::to_string(announcement.to), {}, announcement.attempt, {}, {}};
+    LogFields fields;
+    fields.task_id = announcement.task_id;
+    fields.lifecycle = core::to_string(announcement.to);
     if (announcement.step) {
         fields.step = core::to_string(*announcement.step);
+        fields.attempt = announcement.attempt;
     }
     if (announcement.end) {
         const bool exited = announcement.end->kind == core::ExitRecord::Kind::exited;

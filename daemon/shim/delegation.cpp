@@ -132,7 +132,12 @@ std::string own_cgroup(const Mount& mount, std::string_view controller) {
 
 std::string delegated_cgroup() {
     const Mount mount = hierarchy("");
-    const std::string own = own_cgroup(mount, "");
+    std::string own = own_cgroup(mount, "");
+    if (own.size() > control_leaf.size() + 1 &&
+        own.compare(own.size() - control_leaf.size() - 1, std::string::npos,
+                    "/" + std::string(control_leaf)) == 0) {
+        own.resize(own.size() - control_leaf.size() - 1);
+    }
     return own.empty() ? std::string() : delegated_from(own, mount.point);
 }
 

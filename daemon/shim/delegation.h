@@ -32,6 +32,8 @@ struct Mount {
 [[nodiscard]] std::string delegated_cgroup();
 
 inline constexpr std::string_view supervisor_leaf = "supervisor";
+inline constexpr std::string_view control_leaf =
+    ".control";  // systemd's, and root's whoever the unit runs as
 inline constexpr std::string_view step_prefix = "ralph-";
 
 }  // namespace ralph::shim

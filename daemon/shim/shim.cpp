@@ -16,6 +16,7 @@
 //   4. The tree ends with the step: when the step's process is gone, when its time is up, or on SIGTERM (then
 //   with
 //      SIGTERM first and SIGKILL after the grace), every descendant is killed and reaped.
+//   SIGUSR1 means that a new supervisor has enabled the controllers again: the limits are written anew.
 //   5. The exit record is durable before the lock is released. Its space is reserved before the step starts;
 //   if it
 //      can still not be written, the shim waits until it can.
@@ -92,6 +93,7 @@ class Shim {
     [[nodiscard]] bool get_ready();
     [[nodiscard]] bool wait_for_go() const;
     [[nodiscard]] bool start_step();
+    void write_limits();
     [[noreturn]] void become_step(int output, int release) const;
     void watch();
     void handle_signals();
@@ -203,11 +205,7 @@ bool Shim::start_step() {
     log_.write("==> " + options_.banner + " " + wall_clock() + "\n");
     ending_.started_at = wall_clock();
     cgroup_.create();
-    for (const auto& [file, value] : options_.limits) {
-        if (!cgroup_.limit(file, value)) {
-            log_.write("==> the kernel refuses " + value + " as " + file + "\n");
-        }
-    }
+    write_limits();
     out_of_memory_kills_.emplace(cgroup_);
     worker_ = fork();
     if (worker_ < 0) {
@@ -235,6 +233,14 @@ bool Shim::start_step() {
     close(release[1]);
     close(control_socket);
     return released;
+}
+
+void Shim::write_limits() {
+    for (const auto& [file, value] : options_.limits) {
+        if (!cgroup_.limit(file, value)) {
+            log_.write("==> the kernel refuses " + value + " as " + file + "\n");
+        }
+    }
 }
 
 int Shim::poll_timeout() const {
@@ -277,6 +283,8 @@ void Shim::handle_signals() {
         if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
             ending_.stopped = ending_.stopped || kill_deadline_ == 0;
             begin_ending();
+        } else if (info.ssi_signo == SIGUSR1) {
+            write_limits();
         }
     }
     reap();

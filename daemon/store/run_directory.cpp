@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "core/task_codec.h"
 #include "daemon/process/cgroup.h"
 #include "daemon/process/identity.h"
+#include "daemon/store/file_calls.h"
 
 namespace ralph::daemon {
 namespace {
@@ -100,23 +102,35 @@ Result<void> end_left_overs(const RunView& view) {
     return ended ? Result<void>{} : Result<void>{ended.error()};
 }
 
-// Where the marker of a workspace lies, or would; nothing if a worker has put anything but folders on the
-// way: no link is followed there.
-Result<std::optional<std::string>> marker_place(const std::string& workspace) {
-    std::string path = block_marker_path(workspace);
-    for (std::size_t slash = path.find('/', workspace.size() + 1); slash != std::string::npos;
-         slash = path.find('/', slash + 1)) {
-        const std::string folder = path.substr(0, slash);
-        const auto is_folder = is_directory_there(folder);
-        const auto exists = !is_folder || *is_folder ? is_folder : is_there(folder);
-        if (!exists) {
-            return exists.error();
+// Where the marker of a workspace lies, or would. A worker may have put anything there: it is none if a
+// folder on the way is a link or closed to us, or if it is no plain file that can be read, or too long.
+struct MarkerPlace {
+    bool reachable = false;  // all that is on the way, as far as there is something, are folders
+    bool exists = false;     // as a marker
+};
+
+Result<MarkerPlace> look_for_marker(const std::string& workspace) {
+    const std::string path = block_marker_path(workspace);
+    for (std::size_t end = workspace.size(); end != std::string::npos; end = path.find('/', end + 1)) {
+        file_calls::Status folder;
+        if (file_calls::status_of_link(path.substr(0, end), folder) != 0) {
+            return errno == ENOENT   ? Result<MarkerPlace>{MarkerPlace{true, false}}
+                   : errno == EACCES ? Result<MarkerPlace>{MarkerPlace{}}
+                                     : Result<MarkerPlace>{system_error("stat", path, errno)};
         }
-        if (!*is_folder) {
-            return *exists ? std::nullopt : std::optional(std::move(path));
+        if (folder.kind != file_calls::Kind::directory) {
+            return MarkerPlace{};
         }
     }
-    return std::optional(std::move(path));
+    file_calls::Status file;
+    if (file_calls::status_of_link(path, file) != 0) {
+        return errno == ENOENT   ? Result<MarkerPlace>{MarkerPlace{true, false}}
+               : errno == EACCES ? Result<MarkerPlace>{MarkerPlace{}}
+                                 : Result<MarkerPlace>{system_error("stat", path, errno)};
+    }
+    constexpr unsigned owner_may_read = 0400;
+    return MarkerPlace{true, file.kind == file_calls::Kind::regular && file.size <= record_limit &&
+                                 (file.permissions & owner_may_read) != 0};
 }
 
 Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::string& workspace,
@@ -287,41 +301,43 @@ Result<std::vector<std::string>> tasks_with_runs(const Paths& paths) {
 }
 
 Result<std::optional<core::BlockMarker>> read_marker(const std::string& workspace) {
-    const auto path = marker_place(workspace);
-    if (!path) {
-        return path.error();
+    const std::string path = block_marker_path(workspace);
+    const auto place = look_for_marker(workspace);
+    if (!place) {
+        return place.error();
     }
-    auto text = *path ? read_file(**path, record_limit) : Result<std::optional<std::string>>{};
+    auto text = place->exists ? read_file(path, record_limit) : Result<std::optional<std::string>>{};
     if (!text) {
         return text.error();
     }
-    const auto document = *text ? core::JsonDocument::parse(std::move(**text), **path)
+    const auto document = *text ? core::JsonDocument::parse(std::move(**text), path)
                                 : core::Result<core::JsonDocument>{Error{}};
     auto marker = document ? core::read_block_marker(*document) : core::Result<core::BlockMarker>{Error{}};
     return marker ? std::optional(std::move(*marker)) : std::nullopt;
 }
 
 Result<void> write_marker(const std::string& workspace, const core::BlockMarker& marker) {
-    const auto path = marker_place(workspace);
-    if (!path || !*path) {
-        return path ? Error{fmt::format("{}: there is no folder for it, and no link is followed",
-                                        block_marker_path(workspace))}
-                    : path.error();
+    const std::string path = block_marker_path(workspace);
+    const auto place = look_for_marker(workspace);
+    if (!place || !place->reachable) {
+        return place ? Error{fmt::format("{}: there is no folder for it, and no link is followed", path)}
+                     : place.error();
     }
-    auto made = make_directories((*path)->substr(0, (*path)->rfind('/')));
-    return made ? write_file_durably(**path, core::block_marker_text(marker)) : made;
+    auto made = make_directories(path.substr(0, path.rfind('/')));
+    return made ? write_file_durably(path, core::block_marker_text(marker)) : made;
 }
 
 Result<void> remove_marker(const std::string& workspace) {
-    const auto path = marker_place(workspace);
-    if (!path || !*path) {
-        return path ? Result<void>{} : Result<void>{path.error()};
+    const std::string path = block_marker_path(workspace);
+    const auto place = look_for_marker(workspace);
+    if (!place || !place->reachable) {
+        return place ? Result<void>{} : Result<void>{place.error()};
     }
-    if (auto removed = remove_file(**path); !removed) {
+    if (auto removed = place->exists ? remove_file(path) : Result<void>{}; !removed) {
         return removed;
     }
     // Also what an earlier call has removed and could not sync.
-    const std::string folder = (*path)->substr(0, (*path)->rfind('/'));
+    const std::string folder = path.substr(0, path.rfind('/'));
     const auto exists = is_directory_there(folder);
     if (!exists) {
         return exists.error();

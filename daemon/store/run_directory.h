@@ -46,7 +46,8 @@ enum class LeftOver { end, leave };
 [[nodiscard]] Result<std::vector<std::string>> tasks_with_runs(const Paths& paths);
 
 // The block marker that the worker left in the workspace, if it is one: what cannot be understood is none,
-// nor is what lies behind a symbolic link. A file that is there and cannot be read is an error.
+// nor is a link, or what lies behind one, or anything else that a worker can make but a plain file. A file
+// that the disk does not give is an error.
 [[nodiscard]] Result<std::optional<core::BlockMarker>> read_marker(const std::string& workspace);
 [[nodiscard]] Result<void> write_marker(const std::string& workspace, const core::BlockMarker& marker);
 // Durably. Missing is success.

@@ -63,6 +63,26 @@ TEST_CASE("a marker is neither written nor removed behind a link of the worker's
     CHECK(Project::read(theirs) == "theirs");
 }
 
+TEST_CASE("what a worker leaves in the place of a marker is an ordinary failure, and holds nobody up") {
+    Project project;
+    const std::string place = ".ralph/cache/parallel/blocked_push.json";
+    const std::string make_folder = "mkdir -p .ralph/cache/parallel; rm -rf " + place + "; ";
+    const std::vector<std::string> workers{
+        project.add("a folder", make_folder + "mkdir " + place + "; exit 7"),
+        project.add("a pipe", make_folder + "mkfifo " + place + "; exit 7"),
+        project.add("a link", make_folder + "ln -s /proc/self/mem " + place + "; exit 7"),
+        project.add("a long file", make_folder + "head -c 2000000 /dev/zero > " + place + "; exit 7"),
+        project.add("lost, with a folder", "[ $RALPH_ATTEMPT = 1 ] || exit 7; " + make_folder + "mkdir " +
+                                               place + "; kill -9 $PPID; sleep 1000")};
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel", "5"}).status == 3);
+    for (const std::string& id : workers) {
+        CAPTURE(id);
+        CHECK(project.record(id)->lifecycle == Lifecycle::failed);
+        CHECK(project.record(id)->last_error->find("status 7") != std::string::npos);
+    }
+}
+
 TEST_CASE("a repository within the workspace is not lost with it") {
     Project project;
     const std::string id = project.add("one",

@@ -113,3 +113,13 @@ TEST_CASE("--log-format json: every line is an object") {
     }
     CHECK(told);
 }
+
+TEST_CASE("--log-format json: why a run cannot begin is an object, too") {
+    const Project project;
+    Project::write(project.paths().root + "/.ralph/queue.jsonc", "{");
+    const auto end = project.ralph({"run", "--parallel", "2", "--log-format", "json"});
+    CHECK(end.status == 1);
+    const json::object object = json::parse(end.errors).as_object();
+    CHECK(object.at("level").as_string() == "error");
+    CHECK(object.at("message").as_string().find("queue.jsonc") != json::string::npos);
+}

@@ -2,11 +2,15 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "daemon/process/cgroup.h"
+#include "daemon/process/cgroup_layout.h"
 #include "daemon/process/identity.h"
 #include "daemon/process/spawn.h"
 #include "daemon/store/files.h"
@@ -300,6 +304,77 @@ TEST_CASE("delegated: limits are written before the step begins, and what the ke
     const std::string log = delegated.bench.log();
     CHECK(log.find("the kernel refuses nonsense as hugetlb.2MB.rsvd.max\n") != std::string::npos);
     CHECK(log.find("none.max") == std::string::npos);
+}
+
+TEST_CASE("delegated: limits are written again when a new supervisor adopts the step") {
+    DelegatedBench delegated;
+    if (!delegated.possible() || !delegated.unit.enable("hugetlb")) {
+        MESSAGE("not tested here: the controller hugetlb cannot be enabled");
+        return;
+    }
+    const std::string leaf = delegated.unit.path() + "/supervisor";
+    REQUIRE(fs::create_directory(leaf));
+    Launch launch = delegated.bench.shell(
+        "while ! [ -e go ]; do sleep 0.01; done; until [ \"$(cat '" + delegated.unit.path() +
+        "/ralph-'$RALPH_RUN_ID/hugetlb.2MB.max)\" = 4194304 ]; do sleep 0.01; done; exit 5");
+    launch.shim = delegated.bench.shim_after("echo $$ > '" + leaf + "/cgroup.procs'");
+    launch.limits = {{"", "hugetlb", "hugetlb.2MB.max", "4194304"}};
+    const std::string limit = delegated.cgroup_of(launch) + "/hugetlb.2MB.max";
+    const auto limit_now = [&] { return read_file(limit).value().value_or(""); };
+    delegated.bench.launch_and_leave(launch);
+    REQUIRE(eventually([&] { return limit_now() == "4194304\n"; }));
+    // As release_controllers() does it, and arrange_cgroups() after it.
+    REQUIRE(delegated.unit.write("cgroup.subtree_control", "-hugetlb"));
+    REQUIRE(delegated.unit.write("cgroup.subtree_control", "+hugetlb"));
+    REQUIRE(limit_now() != "4194304\n");
+    REQUIRE(write_file_durably(delegated.bench.folder() / "go", "").has_value());
+    const auto record = exit_of(delegated.bench.adopt());
+    CHECK(record.exited_with(5));
+}
+
+TEST_CASE(
+    "delegated: the supervisor goes into its leaf and enables controllers, and they are released again") {
+    DelegatedBench delegated;
+    if (!delegated.possible() || !delegated.unit.enable("hugetlb") ||
+        !delegated.unit.write("cgroup.subtree_control", "-hugetlb")) {
+        MESSAGE("not tested here: the controller hugetlb cannot be enabled");
+        return;
+    }
+    const std::string& unit = delegated.unit.path();
+    const std::string control = unit + "/cgroup.subtree_control";
+    const std::string nested = unit + "/ralph-0123";
+    REQUIRE(fs::create_directories(nested + "/inner"));
+    REQUIRE(fs::create_directory(unit + "/.control"));
+    const auto controllers = [](const std::string& file) { return read_file(file).value().value_or(""); };
+    // In a process of its own that is in that cgroup.
+    const auto in = [](const std::string& cgroup, const std::function<bool()>& act) {
+        static_cast<void>(std::fflush(nullptr));
+        const pid_t child = ::fork();
+        if (child == 0) {
+            const bool good = append_file(cgroup + "/cgroup.procs", "0").has_value() && act();
+            ::_exit(good ? 0 : 1);
+        }
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        return status == 0;
+    };
+    const std::vector<CgroupLimit> limits{{"limits.pages", "hugetlb", "hugetlb.2MB.max", "4194304"}};
+    const auto arrange = [&](const char* releases) {
+        ::setenv("RALPH_RELEASES_CGROUP", releases, 1);
+        arrange_cgroups(limits);
+        return controllers("/proc/self/cgroup").find("/supervisor\n") != std::string::npos;
+    };
+    CHECK(in(unit, [&] { return arrange("0"); }));
+    CHECK(controllers(control).empty());
+    CHECK(in(unit, [&] { return arrange("1"); }));
+    CHECK(controllers(control) == "hugetlb\n");
+    // A step that has enabled it for its own children does not stand in the way.
+    REQUIRE(append_file(nested + "/cgroup.subtree_control", "+hugetlb").has_value());
+    CHECK(in(unit + "/.control", [] { return release_controllers().has_value(); }));
+    CHECK(controllers(control).empty());
+    CHECK(controllers(nested + "/cgroup.subtree_control").empty());
+    REQUIRE(delegated.unit.mark("user.delegate", "0"));
+    CHECK(!in(unit + "/.control", [] { return release_controllers().has_value(); }));
 }
 
 TEST_CASE("delegated: what nobody of the tree waited for is measured, too") {

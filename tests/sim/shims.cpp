@@ -112,6 +112,9 @@ void Shims::signal(int pid, int number) {
     if (found == shims_.end() || found->second.stage == Stage::orphaned) {
         return;
     }
+    if (number == SIGUSR1) {
+        return;  // limits are not simulated
+    }
     if (number == SIGKILL) {
         kill_shim(pid, found->second);
     } else if (found->second.stage == Stage::working) {

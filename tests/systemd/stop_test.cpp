@@ -84,8 +84,8 @@ TEST_CASE("a reload applies another number of workers and touches none") {
 
 TEST_CASE("a stop drains, and then ends a worker that ignores SIGTERM, with its grandchild") {
     Service service(2);
-    set_stop_timeout(service, "4s");
-    service.drop_in("impatient", "[Service]\nTimeoutStopSec=2s\n");  // more time is asked for
+    set_stop_timeout(service, "8s");
+    service.drop_in("impatient", "[Service]\nTimeoutStopSec=4s\n");  // more time is asked for
     const std::string polite = service.add_worker("polite", "echo done > polite.txt");
     const std::string stubborn = service.add_worker("stubborn", grandchild(service));
     const std::string next = service.add_worker("next", "exit 0");
