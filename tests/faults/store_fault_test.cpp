@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -25,13 +26,15 @@ using fake::Operation;
 
 namespace {
 
+constexpr std::size_t once = 1;
+constexpr std::size_t endless = std::numeric_limits<std::size_t>::max();
 constexpr std::uint64_t losses_of_power = 12;  // each with another choice of what survives
 constexpr const char* now = "2026-02-01T00:00:00.000000000Z";
 
 struct Trouble {
     std::size_t at = 0;  // the number of the operation, from 1; 0: no trouble
     Fault fault;
-    bool for_ever = false;
+    std::size_t times = 1;  // in a row
     bool dies = false;
 };
 
@@ -44,8 +47,8 @@ class Machine {
         world_.disk.put_directory(paths.runs());
         world_.disk.before = [this](Operation, const std::string&) {
             ++operations;
-            const bool hit = trouble_.at != 0 &&
-                             (operations == trouble_.at || (trouble_.for_ever && operations > trouble_.at));
+            const bool hit =
+                trouble_.at != 0 && operations >= trouble_.at && operations - trouble_.at < trouble_.times;
             world_.dead = world_.dead || (hit && trouble_.dies);
             return hit ? (trouble_.dies ? Fault{EIO, false} : trouble_.fault) : Fault{};
         };
@@ -127,7 +130,7 @@ TEST_CASE("the state: every operation fails, once and for ever, with every error
                 Machine machine;
                 save_twice(machine);
                 // An interrupted call that is interrupted for ever never ends: that is no disk.
-                machine.expect({at, fault, for_ever && fault.error != EINTR, false});
+                machine.expect({at, fault, for_ever && fault.error != EINTR ? endless : once, false});
                 const bool saved = save_state(machine.paths, state_text_of("three")).has_value();
                 machine.calm();
                 const std::string found = loaded(machine.paths);
@@ -153,7 +156,7 @@ TEST_CASE("the state: what was saved is there after a loss of power, whatever fa
                 CAPTURE(seed);
                 Machine machine;
                 save_twice(machine);
-                machine.expect({at, fault, false, false});
+                machine.expect({at, fault, once, false});
                 const bool saved = save_state(machine.paths, state_text_of("three")).has_value();
                 machine.lose_power(seed);
                 const std::string found = loaded(machine.paths);
@@ -175,10 +178,10 @@ TEST_CASE("the state: power is lost at every operation, and again at every opera
                 CAPTURE(seed);
                 Machine machine;
                 save_twice(machine);
-                machine.expect({first, {}, false, true});
+                machine.expect({first, {}, once, true});
                 const bool saved = save_state(machine.paths, state_text_of("three")).has_value();
                 machine.lose_power(seed);
-                machine.expect({second, {}, false, true});
+                machine.expect({second, {}, once, true});
                 const std::string begun = loaded(machine.paths);
                 const bool saved_again =
                     !machine.died() && save_state(machine.paths, state_text_of("four")).has_value();
@@ -206,7 +209,7 @@ TEST_CASE("a torn state and its recovery: power is lost at every operation") {
             Machine machine;
             save_twice(machine);
             fake::world().disk.put(machine.paths.state(), state_text_of("two").substr(0, 20));
-            machine.expect({at, {}, false, true});
+            machine.expect({at, {}, once, true});
             const std::string first = loaded(machine.paths);
             const bool cut_off = machine.died();
             machine.lose_power(seed);
@@ -228,17 +231,20 @@ TEST_CASE("a read that fails is no corruption: nothing is set aside, and nothing
         static_cast<void>(load_state(machine.paths));
     });
     for (const int error : {EIO, EMFILE}) {
-        for (std::size_t at = 1; at <= operations; ++at) {
-            CAPTURE(at);
-            Machine machine;
-            save_twice(machine);
-            machine.expect({at, {error, false}, false, false});
-            const std::string found = loaded(machine.paths);
-            machine.calm();
-            CHECK((found == "two" || found.rfind("error", 0) == 0));
-            CHECK(!machine.has(machine.paths.state() + ".quarantine-1"));
-            CHECK(!machine.has(machine.paths.previous_state() + ".quarantine-1"));
-            CHECK(loaded(machine.paths) == "two");
+        for (const std::size_t times : {once, once + 1, once + 2}) {
+            for (std::size_t at = 1; at <= operations; ++at) {
+                CAPTURE(at);
+                CAPTURE(times);
+                Machine machine;
+                save_twice(machine);
+                machine.expect({at, {error, false}, times, false});
+                const std::string found = loaded(machine.paths);
+                machine.calm();
+                CHECK((found == "two" || found.rfind("error", 0) == 0));
+                CHECK(!machine.has(machine.paths.state() + ".quarantine-1"));
+                CHECK(!machine.has(machine.paths.previous_state() + ".quarantine-1"));
+                CHECK(loaded(machine.paths) == "two");
+            }
         }
     }
 }
@@ -260,7 +266,7 @@ TEST_CASE("the locks: a supervisor that dies at any operation is in nobody's way
                 CAPTURE(seed);
                 Machine machine;
                 for (const std::size_t at : {first, second}) {
-                    machine.expect({at, {}, false, true});
+                    machine.expect({at, {}, once, true});
                     hold_and_let_go(machine);
                     if (seed == 0) {
                         machine.start_again();
@@ -318,7 +324,7 @@ TEST_CASE(
                 CAPTURE(at);
                 CAPTURE(seed);
                 Machine machine;
-                machine.expect({at, fault, false, false});
+                machine.expect({at, fault, once, false});
                 const bool made = make(machine);
                 machine.calm();
                 const bool made_again = make(machine);
@@ -355,7 +361,7 @@ TEST_CASE("runs that are dealt with: the number survives, or the old one does") 
             CAPTURE(seed);
             Machine machine;
             first_settled(machine);
-            machine.expect({at, {}, false, true});
+            machine.expect({at, {}, once, true});
             const bool settled = settle(machine, 5);
             machine.lose_power(seed);
             const std::uint32_t found = last_number(machine);
@@ -389,7 +395,7 @@ TEST_CASE("run directories that are removed: whole or gone after a loss of power
             CAPTURE(seed);
             Machine machine;
             make(machine);
-            machine.expect({at, {}, false, true});
+            machine.expect({at, {}, once, true});
             static_cast<void>(remove_runs(machine.paths, "RQ-0001"));
             machine.lose_power(seed);
             REQUIRE(finish_removing_runs(machine.paths).has_value());
@@ -432,7 +438,7 @@ TEST_CASE("a marker that was removed does not come back with a loss of power, th
             fake::world().disk.put(folder + "/blocked_push.json", "text");
             if (sync_fails) {
                 const auto begins = [&](std::size_t at) {
-                    machine.expect({at, Fault{EIO, false}, false, false});
+                    machine.expect({at, Fault{EIO, false}, once, false});
                     return remove_marker("/workspaces/RQ-0001").has_value();
                 };
                 std::size_t at = 1;
@@ -463,7 +469,7 @@ TEST_CASE("what is set aside never takes the place of what was set aside before"
             CAPTURE(at);
             Machine machine;
             prepare(machine);
-            machine.expect({at, fault, false, false});
+            machine.expect({at, fault, once, false});
             static_cast<void>(quarantine(machine.paths.state()));
             CHECK(*fake::world().disk.content(machine.paths.state() + ".quarantine-1") == "older");
         }
