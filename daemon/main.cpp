@@ -209,8 +209,7 @@ int run_command_line(int argc, char** argv) {
         ->type_name("LEVEL");
     app.add_option("--log-format", common.log_format,
                    "plain, or json for one JSON object a line; without it what fits where the log goes")
-        ->transform(CLI::CheckedTransformer(
-            std::map<std::string, LogFormat>{{"plain", LogFormat::plain}, {"json", LogFormat::json}}))
+        ->check(CLI::IsMember({"plain", "json"}))
         ->type_name("FORMAT");
 
     auto* init = app.add_subcommand("init", "Make .ralph/ in a git repository")->fallthrough();

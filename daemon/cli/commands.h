@@ -8,14 +8,13 @@
 #include <vector>
 
 #include "core/error.h"
-#include "daemon/log/log.h"
 
 namespace ralph::daemon {
 
 struct CommonArguments {
     std::string repository = ".";  // --repo
     std::string log_level = "info";
-    LogFormat log_format = LogFormat::automatic;
+    std::string log_format;  // "plain" or "json"; empty: what fits where the log goes
 };
 
 struct RunArguments {

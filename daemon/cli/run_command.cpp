@@ -176,7 +176,10 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
     if (!settings) {
         return report_error(settings.error());
     }
-    set_up_log(common.log_level, common.log_format, settings->paths.root);
+    const LogFormat format = common.log_format == "json"    ? LogFormat::json
+                             : common.log_format == "plain" ? LogFormat::plain
+                                                            : LogFormat::automatic;
+    set_up_log(common.log_level, format, settings->paths.root);
     const auto report = [](const Error& error) {
         if (!log_is_for_programs()) {
             return report_error(error);
@@ -199,7 +202,7 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
     };
     const auto exit_code =
         supervise({std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
-                   common.log_format == LogFormat::automatic, connect_service_manager(), take_settings});
+                   format == LogFormat::automatic, connect_service_manager(), take_settings});
     return exit_code ? *exit_code : report(exit_code.error());
 }
 

@@ -122,4 +122,7 @@ TEST_CASE("--log-format json: why a run cannot begin is an object, too") {
     const json::object object = json::parse(end.errors).as_object();
     CHECK(object.at("level").as_string() == "error");
     CHECK(object.at("message").as_string().find("queue.jsonc") != json::string::npos);
+    const auto wrong = project.ralph({"run", "--log-format", "xml"});
+    CHECK(wrong.status == 2);
+    CHECK(wrong.errors == "ralph: --log-format: xml not in {plain,json}; see `ralph --help`\n");
 }
