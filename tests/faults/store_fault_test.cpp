@@ -411,6 +411,30 @@ TEST_CASE("run directories that are removed: whole or gone after a loss of power
     }
 }
 
+TEST_CASE("a run directory that was made is there after a loss of power, whatever failed at the first try") {
+    core::RunSpec spec;
+    spec.task_id = "RQ-0001";
+    spec.run = core::Run{core::StepKind::work, 1, 1};
+    spec.run_id = "0123";
+    const auto make = [&](Machine& machine) { return make_run_directory(machine.paths, spec).has_value(); };
+    const std::size_t operations = operations_of([&](Machine& machine) { REQUIRE(make(machine)); });
+    for (const Fault& fault : all_faults()) {
+        for (std::size_t at = 1; at <= operations; ++at) {
+            for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
+                CAPTURE(at);
+                CAPTURE(seed);
+                Machine machine;
+                machine.expect({at, fault, once, false});
+                static_cast<void>(make(machine));
+                machine.calm();
+                REQUIRE(make(machine));
+                machine.lose_power(seed);
+                CHECK(machine.has(machine.paths.run("RQ-0001", spec.run) + "/spec.json"));
+            }
+        }
+    }
+}
+
 TEST_CASE("what was renamed is there after a loss of power, under its new name alone") {
     for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
         CAPTURE(seed);
