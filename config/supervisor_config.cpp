@@ -60,7 +60,7 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 17> settings{{
+constexpr std::array<Setting, 18> settings{{
     {"worker", "command", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_command(section, key, out.worker.command);
@@ -104,6 +104,10 @@ constexpr std::array<Setting, 17> settings{{
     {"gate", "timeout", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_duration(section, key, shortest, longest_step, out.gate.timeout);
+     }},
+    {"gate", "retries", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 10, out.gate.retries);
      }},
     {"limits", "memory", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {

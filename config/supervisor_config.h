@@ -33,7 +33,8 @@ struct StepSettings {
 };
 
 struct GateSettings {
-    core::Milliseconds timeout = std::chrono::minutes{30};  // 1 ms to 7 d
+    core::Milliseconds timeout = std::chrono::minutes{30};  // 1 ms to 7 d, of each run
+    std::uint32_t retries = 0;  // 0 to 10: how often a red gate is run again on the same commit
 
     bool operator==(const GateSettings&) const = default;
 };

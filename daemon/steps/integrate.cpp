@@ -106,7 +106,7 @@ class Integration {
             stop = commit_bookkeeping(context_, workspace_, bookkeeping);
         }
         if (stop && !*stop) {
-            stop = pass_gate(context_, workspace_);
+            stop = pass_gate(context_, workspace_, base->value_or(""), outcome_);
         }
         if (!stop || *stop) {
             return stop ? std::move(*stop) : Stop{not_now(stop.error())};

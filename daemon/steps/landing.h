@@ -40,7 +40,9 @@ using Stop = std::optional<Ending>;
 [[nodiscard]] core::Result<Stop> commit_bookkeeping(const StepContext& context, const Git& workspace,
                                                     Bookkeeping bookkeeping);
 
-// Runs the gate in the workspace. What it leaves in the working tree is removed again.
-[[nodiscard]] core::Result<Stop> pass_gate(const StepContext& context, const Git& workspace);
+// Runs the gate in the workspace, on HEAD; a red one again as often as gate.retries says, before the task is
+// blamed. What it leaves in the working tree, and in the background, is removed again.
+[[nodiscard]] core::Result<Stop> pass_gate(const StepContext& context, const Git& workspace,
+                                           const std::string& base, core::Outcome& outcome);
 
 }  // namespace ralph::daemon

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,9 +25,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <system_error>
 
 #include "daemon/process/file_descriptor.h"
+#include "daemon/shim/tree.h"
 
 namespace ralph::daemon {
 namespace {
@@ -219,6 +222,23 @@ Result<ProgramEnd> start_and_wait(const ProgramRequest& request, const std::stri
     return end;
 }
 
+// While it lives, orphans below us become our children, and at the end all our children are killed and
+// reaped. We have no others then: the steps run one program at a time.
+class TreeEnd {
+  public:
+    TreeEnd() { static_cast<void>(::prctl(PR_SET_CHILD_SUBREAPER, 1)); }
+    ~TreeEnd() {
+        do {
+            for (const pid_t child : shim::children_of(::getpid())) {
+                static_cast<void>(::kill(child, SIGKILL));
+            }
+        } while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR);
+        static_cast<void>(::prctl(PR_SET_CHILD_SUBREAPER, 0));
+    }
+    TreeEnd(const TreeEnd&) = delete;
+    TreeEnd& operator=(const TreeEnd&) = delete;
+};
+
 }  // namespace
 
 std::string ProgramEnd::describe() const {
@@ -233,6 +253,10 @@ Result<ProgramEnd> run_program(const ProgramRequest& request) {
     auto path = find_program(request);
     if (!path) {
         return path.error();
+    }
+    std::optional<TreeEnd> tree;
+    if (request.whole_tree) {
+        tree.emplace();
     }
     try {
         if (!request.capture) {

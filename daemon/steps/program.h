@@ -21,7 +21,8 @@ struct ProgramRequest {
     std::optional<core::Milliseconds>
         timeout;  // then SIGTERM to its process group, and SIGKILL after the grace
     core::Milliseconds grace = std::chrono::seconds{5};
-    int inherited = -1;  // a descriptor of ours that it gets beside the standard ones
+    bool whole_tree = false;  // what it leaves in the background is killed, too, wherever that has gone
+    int inherited = -1;       // a descriptor of ours that it gets beside the standard ones
     std::size_t output_limit = std::size_t{256}
                                << 20U;  // more is an error: output cut short would be misread
 };
@@ -40,7 +41,8 @@ struct ProgramEnd {
 
 // It gets /dev/null as its standard input, a process group of its own, and no descriptor of ours but the
 // standard ones and `inherited`. A program that does not exist or cannot be executed is an error; how it ends
-// is not. Only its own end is waited for, not that of processes it left in the background.
+// is not. Only its own end is waited for, not that of processes it left in the background, unless
+// `whole_tree` says so.
 [[nodiscard]] core::Result<ProgramEnd> run_program(const ProgramRequest& request);
 
 // The environment that we were given.

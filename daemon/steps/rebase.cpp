@@ -243,41 +243,66 @@ Result<Stop> rebase_work(const StepContext& context, const Git& workspace) {
                             named(*conflicts), context.workspace, context.target(), retry_command(context)))};
 }
 
-Result<Stop> pass_gate(const StepContext& context, const Git& workspace) {
+namespace {
+
+// The next attempt commits what is uncommitted, and that must not be what the gate has built.
+Result<void> forget_gate(const Git& workspace) {
+    auto cleaned = clean_working_tree(workspace);
+    return cleaned ? workspace.expect({"update-ref", "-d", gate_running}) : cleaned;
+}
+
+}  // namespace
+
+Result<Stop> pass_gate(const StepContext& context, const Git& workspace, const std::string& base,
+                       core::Outcome& outcome) {
     const config::CiGateConfig& gate = context.settings.project.ci_gate;
     if (!gate.enabled || gate.argv.empty()) {
         return Stop{};
+    }
+    auto candidate = workspace.resolve("HEAD");
+    if (!candidate) {
+        return candidate.error();
     }
     ProgramRequest request;
     request.program = gate.argv.front();
     request.arguments.assign(gate.argv.begin() + 1, gate.argv.end());
     request.directory = context.workspace;
     request.environment = environment_without_git();
-    request.environment.insert(request.environment.end(), {"RALPH_GATE=ci", "PWD=" + context.workspace});
+    request.environment.insert(request.environment.end(), {"RALPH_GATE=ci", "RALPH_BASE_SHA=" + base,
+                                                           "RALPH_CANDIDATE_SHA=" + candidate->value_or(""),
+                                                           "PWD=" + context.workspace});
     request.capture = false;
+    request.whole_tree = true;
     request.timeout = context.settings.supervisor.gate.timeout;
     const std::string name = core::printable(fmt::format("{}", fmt::join(gate.argv, " ")));
-    if (auto set = workspace.expect({"update-ref", gate_running, "HEAD"}); !set) {
-        return set.error();
+    const std::uint32_t tries = 1 + context.settings.supervisor.gate.retries;
+    for (std::uint32_t number = 1;; ++number) {
+        if (auto set = workspace.expect({"update-ref", gate_running, "HEAD"}); !set) {
+            return set.error();
+        }
+        const auto end = run_program(request);
+        if (auto forgotten = forget_gate(workspace); !forgotten) {
+            return forgotten.error();
+        }
+        if (!end) {
+            return Stop{
+                blocked(fmt::format("gate `{}`: {}; {}", name, end.error().line(), retry_command(context)))};
+        }
+        if (end->succeeded()) {
+            if (number > 1) {
+                add_note(outcome,
+                         fmt::format("gate `{}` was red {} times on the same commit before it was green",
+                                     name, number - 1));
+            }
+            return Stop{};
+        }
+        if (number == tries) {
+            return Stop{
+                blocked(fmt::format("gate `{}` {}{}; see {}, {}", name, end->describe(),
+                                    tries > 1 ? fmt::format(", {} times", tries) : "",
+                                    context.settings.paths.log(context.task_id), retry_command(context)))};
+        }
     }
-    auto end = run_program(request);
-    // The next attempt commits what is uncommitted, and that must not be what the gate has built.
-    if (auto cleaned = clean_working_tree(workspace); !cleaned) {
-        return cleaned.error();
-    }
-    if (auto deleted = workspace.expect({"update-ref", "-d", gate_running}); !deleted) {
-        return deleted.error();
-    }
-    if (!end) {
-        return Stop{
-            blocked(fmt::format("gate `{}`: {}; {}", name, end.error().line(), retry_command(context)))};
-    }
-    if (!end->succeeded()) {
-        return Stop{
-            blocked(fmt::format("gate `{}` {}; see {}, {}", name, end->describe(),
-                                context.settings.paths.log(context.task_id), retry_command(context)))};
-    }
-    return Stop{};
 }
 
 }  // namespace ralph::daemon

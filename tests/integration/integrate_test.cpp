@@ -4,6 +4,7 @@
 
 #include "core/run_record.h"
 #include "core/task_codec.h"
+#include "daemon/process/identity.h"
 #include "daemon/steps/steps.h"
 #include "daemon/store/files.h"
 #include "tests/support/git_fixture.h"
@@ -359,6 +360,52 @@ TEST_CASE("nothing is pushed unless the gate is green") {
     CHECK(fixture.remote_subjects() == Lines{"Begin"});
     CHECK(marker(fixture) == fixture.outcome().summary);
     CHECK(fixture.git(fixture.workspace(), {"for-each-ref", "refs/ralph"}).empty());
+}
+
+TEST_CASE("a gate that is red by chance is run again on the same commit, as often as it may be") {
+    const GitFixture fixture;
+    work(fixture);
+    auto context = fixture.context();
+    context.settings.project.ci_gate.enabled = true;
+    const std::string seen = fixture.folder() + "/seen";
+    // Red twice; says each time on which commit, and upon which.
+    context.settings.project.ci_gate.argv = {
+        "sh", "-c",
+        "echo $RALPH_CANDIDATE_SHA $RALPH_BASE_SHA >> '" + seen + "'; test $(wc -l < '" + seen + "') = 3"};
+    SUBCASE("often enough") {
+        context.settings.supervisor.gate.retries = 2;
+        CHECK(run_integrate_step(context) == 0);
+        expect_landed(fixture, plainly);
+        CHECK(contains(fixture.outcome().note, "was red 2 times on the same commit before it was green"));
+        const std::string line = fixture.git(fixture.remote(), {"rev-parse", "main"});
+        const std::string head = line.substr(0, line.find('\n'));
+        const std::string text = GitFixture::read(seen);
+        CHECK(text.find(head + " ") == 0);
+        const std::string first = text.substr(0, text.find('\n') + 1);
+        CHECK(text == first + first + first);
+        const std::string base = first.substr(first.find(' ') + 1);
+        CHECK(fixture.git(fixture.remote(), {"log", "-1", "--format=%s", base.substr(0, 40)}) == "Begin");
+    }
+    SUBCASE("not often enough") {
+        context.settings.supervisor.gate.retries = 1;
+        CHECK(run_integrate_step(context) == 65);
+        CHECK(contains(fixture.outcome().summary, "exited with status 1, 2 times; see "));
+        CHECK(fixture.remote_subjects() == Lines{"Begin"});
+    }
+}
+
+TEST_CASE("what a gate leaves in the background ends with it") {
+    const GitFixture fixture;
+    work(fixture);
+    auto context = fixture.context();
+    context.settings.project.ci_gate.enabled = true;
+    const std::string pid = fixture.folder() + "/pid";
+    context.settings.project.ci_gate.argv = {"sh", "-c",
+                                             "(setsid sh -c 'trap \"\" TERM HUP; echo $$ > \"" + pid +
+                                                 "\"; exec sleep 1000' &) & until [ -s '" + pid +
+                                                 "' ]; do sleep 0.01; done"};
+    CHECK(run_integrate_step(context) == 0);
+    CHECK(!daemon::process_exists(static_cast<pid_t>(std::stol(GitFixture::read(pid)))));
 }
 
 TEST_CASE("what a green gate leaves is not published") {

@@ -60,7 +60,7 @@ TEST_CASE("supervisor settings: every one can be set") {
         max_restarts: 6,
         prepare: {command: ["p"], timeout: "7s"},
         integrate: {command: ["i"], timeout: "8s"},
-        gate: {timeout: "9s"},
+        gate: {timeout: "9s", retries: 9},
         limits: {memory: "12GiB", cpu: 1.5, tasks: 13, io_weight: 14},
         kept_work_retention: "10s",
         stop_timeout: "11s"})")
@@ -70,7 +70,7 @@ TEST_CASE("supervisor settings: every one can be set") {
     expected.max_restarts = 6;
     expected.prepare = {{"p"}, Milliseconds{7000}};
     expected.integrate = {{"i"}, Milliseconds{8000}};
-    expected.gate = {Milliseconds{9000}};
+    expected.gate = {Milliseconds{9000}, 9};
     expected.limits = {12ULL << 30U, 150, 13, 14};
     expected.kept_work_retention = Milliseconds{10'000};
     expected.stop_timeout = Milliseconds{11'000};
@@ -106,6 +106,7 @@ TEST_CASE("supervisor settings: bounds, on both sides") {
         {"{prepare: {timeout: ", "\"1ms\"", "\"0\"", "\"7d\"", "\"169h\""},
         {"{integrate: {timeout: ", "\"1ms\"", "\"0\"", "\"7d\"", "\"169h\""},
         {"{gate: {timeout: ", "\"1ms\"", "\"0\"", "\"7d\"", "\"169h\""},
+        {"{gate: {retries: ", "0", "-1", "10", "11"},
         {"{limits: {memory: ", "\"1MiB\"", "\"1023KiB\"", "\"1PiB\"", "\"1025TiB\""},
         {"{limits: {cpu: ", "0.01", "0.004", "10000", "10000.1"},
         {"{limits: {tasks: ", "0", "-1", "4194304", "4194305"},
