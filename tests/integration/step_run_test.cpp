@@ -61,9 +61,10 @@ TEST_CASE("the whole tree ends with the step: background, new session, double fo
     const auto record = exit_of(
         bench.run(bench.shell("sleep 1000 & echo $! > background; setsid sleep 1000 & echo $! > session; "
                               "(setsid sh -c 'trap \"\" TERM HUP; echo $$ > daemon; exec sleep 1000' &) & "
-                              "while ! [ -s daemon ]; do sleep 0.01; done; exit 5")));
+                              "setsid sh -c 'sh -c \"echo \\$\\$ > deep; sleep 1000; true\"; true' & "
+                              "while ! [ -s daemon ] || ! [ -s deep ]; do sleep 0.01; done; exit 5")));
     CHECK(record.exited_with(5));
-    for (const char* name : {"background", "session", "daemon"}) {
+    for (const char* name : {"background", "session", "daemon", "deep"}) {
         CHECK(is_over(pid_in(bench.file(name))));
     }
 }

@@ -415,6 +415,9 @@ TEST_CASE("sharing the queue lock with a living loop, and outliving it") {
         CHECK(list_directory(paths.queue_lock())->size() == 2);
         loop.reset();
         CHECK(list_directory(paths.queue_lock())->size() == 1);
+        // The one that is left lives: nobody clears its lock.
+        CHECK(!QueueLock::acquire(paths, "run loop", now, std::nullopt));
+        CHECK(list_directory(paths.queue_lock())->size() == 1);
     }
     CHECK(!fs::exists(paths.queue_lock()));
     const auto other = QueueLock::acquire(paths, "task edit", now, std::nullopt);
