@@ -83,3 +83,27 @@ TEST_CASE("the watchdog is fed until the last worker has ended, whatever the sup
     CHECK(project.wait() == 1);
     CHECK(manager.count("WATCHDOG=1") > 5);
 }
+
+TEST_CASE(
+    "a service that is told to end, and cannot find out why, ends nothing: the next start adopts what runs") {
+    Project project;
+    const NotifySocket manager(project.outside("notify"));  // whose unit we are in nobody can tell
+    project.add_to_environment({"NOTIFY_SOCKET=" + project.outside("notify")});
+    project.add("waits", "echo $$ >> '" + project.outside("pid") + "'; until [ -e '" + project.outside("go") +
+                             "' ]; do sleep 0.02; done; exit 7");
+    project.commit_and_push();
+    project.start({"run", "--parallel"});
+    REQUIRE(Project::eventually([&] { return !Project::read(project.outside("pid")).empty(); }));
+    project.signal(SIGTERM);
+    CHECK(project.wait() == 0);
+    CHECK(project.log().find("it is not known why the service is to end; what runs goes on") !=
+          std::string::npos);
+    CHECK(
+        ralph::daemon::process_exists(static_cast<pid_t>(std::stol(Project::read(project.outside("pid"))))));
+    project.start({"run", "--parallel"});
+    Project::write(project.outside("go"), "");
+    CHECK(project.wait() == 3);
+    CHECK(project.record("RQ-0001")->last_error->find("status 7") != std::string::npos);
+    CHECK(Project::read(project.outside("pid")).find('\n') ==
+          Project::read(project.outside("pid")).size() - 1);
+}
