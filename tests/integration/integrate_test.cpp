@@ -394,6 +394,18 @@ TEST_CASE("a gate that is red by chance is run again on the same commit, as ofte
     }
 }
 
+TEST_CASE("what has landed is not gated again") {
+    const GitFixture fixture;
+    work(fixture);
+    auto context = fixture.context();
+    context.settings.project.ci_gate.enabled = true;
+    context.settings.project.ci_gate.argv = {"sh", "-c", "echo gated >> '" + fixture.folder() + "/seen'"};
+    REQUIRE(run_integrate_step(context) == 0);
+    REQUIRE(run_integrate_step(context) == 0);  // as after a crash
+    CHECK(GitFixture::read(fixture.folder() + "/seen") == "gated\n");
+    expect_landed(fixture, plainly);
+}
+
 TEST_CASE("what a gate leaves in the background ends with it") {
     const GitFixture fixture;
     work(fixture);

@@ -208,6 +208,20 @@ TEST_CASE("what a crash leaves does not matter") {
     CHECK_FALSE(GitFixture::exists(fixture.workspace() + "/.git/rebase-merge"));
 }
 
+TEST_CASE("commits on a side branch of a workspace are kept, too") {
+    const GitFixture fixture;
+    REQUIRE(run_prepare_step(fixture.context()) == 0);
+    const std::string workspace = fixture.workspace();
+    fixture.git(workspace, {"checkout", "--quiet", "-b", "side"});
+    GitFixture::write(workspace + "/side.txt", "side\n");
+    fixture.git(workspace, {"add", "side.txt"});
+    fixture.git(workspace, {"commit", "--quiet", "-m", "Aside"});
+    fixture.git(workspace, {"checkout", "--quiet", "-"});
+    REQUIRE(run_prepare_step(fixture.context()) == 0);
+    REQUIRE(fixture.kept_refs().size() == 1);
+    CHECK(fixture.git(fixture.root(), {"show", "refs/ralph/kept/RQ-0001/1:side.txt"}) == "side");
+}
+
 TEST_CASE("what a workspace holds is kept before it is used again") {
     const GitFixture fixture;
     REQUIRE(run_prepare_step(fixture.context()) == 0);
