@@ -159,7 +159,7 @@ TEST_CASE("a service of a user's own, which is killed, restarted and removed wit
     const Box box({{project.folder().path()}}, Box::Bus::yes);
     make_apt_work_offline(box);
     must_succeed(box, "chmod -R a+rwX " + project.remote() + "; chmod a+x " + project.folder().path() +
-                          "; git config --system safe.directory '*'; apt-get install -y " + package +
+                          "; git config --system safe.directory '*'; dpkg -i " + package +
                           "; adduser --disabled-password --gecos '' builder; loginctl enable-linger builder");
     const auto as_builder = [&](const std::string& script) {
         must_succeed(box, "su - builder -c 'export XDG_RUNTIME_DIR=/run/user/$(id -u); " + script + "'");
