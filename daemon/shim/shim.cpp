@@ -92,6 +92,7 @@ class Shim {
   private:
     [[nodiscard]] bool get_ready();
     [[nodiscard]] bool wait_for_go() const;
+    [[nodiscard]] bool is_told_to_end() const;
     [[nodiscard]] bool start_step();
     void write_limits();
     [[noreturn]] void become_step(int output, int release) const;
@@ -142,6 +143,13 @@ bool Shim::get_ready() {
     return exit_record_.reserve() && write_durably("shim.json", process_document(getpid(), cgroup_.path()));
 }
 
+// Takes one signal. Others than these are no reason to end: an adopting supervisor's comes early at times.
+bool Shim::is_told_to_end() const {
+    signalfd_siginfo info{};
+    return read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info) &&
+           (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT);
+}
+
 bool Shim::wait_for_go() const {
     if (send(control_socket, "R", 1, MSG_NOSIGNAL) != 1) {
         return false;
@@ -154,8 +162,11 @@ bool Shim::wait_for_go() const {
             }
             return false;
         }
-        if (waits[1].revents != 0) {
+        if (waits[1].revents != 0 && is_told_to_end()) {
             return false;  // told to end before anything began
+        }
+        if (waits[0].revents == 0) {
+            continue;
         }
         char byte = 0;
         const ssize_t got = read(control_socket, &byte, 1);

@@ -139,7 +139,8 @@ TEST_CASE("a shim whose supervisor dies before the go byte starts nothing") {
     const FileDescriptor log(::open(bench.paths().logs().c_str(), O_RDONLY | O_CLOEXEC));
     SpawnRequest request;
     request.program = launch.shim;
-    request.arguments = {"--log", "RQ-0001.log", "--", "sh", "-c", launch.spec.command.back()};
+    request.arguments = {"--log", "RQ-0001.log", "--cwd", bench.folder().path(),
+                         "--",    "sh",          "-c",    launch.spec.command.back()};
     request.environment = launch.environment;
     request.descriptors = {{run.get(), 3}, {theirs.get(), 4}, {log.get(), 5}};
     auto shim = spawn(request);
@@ -158,6 +159,14 @@ TEST_CASE("a shim whose supervisor dies before the go byte starts nothing") {
     }
     SUBCASE("told to end") {
         REQUIRE(signal_process(shim->pidfd, SIGTERM));
+    }
+    SUBCASE("the signal of one that adopts it comes before go, which counts all the same") {
+        REQUIRE(signal_process(shim->pidfd, SIGUSR1));
+        REQUIRE(::send(ours.get(), "G", 1, MSG_NOSIGNAL) == 1);
+        REQUIRE(::waitpid(shim->pid, nullptr, 0) == shim->pid);
+        CHECK(bench.view().exit.has_value());
+        CHECK(bench.file("started") == "started\n");
+        return;
     }
     REQUIRE(::waitpid(shim->pid, nullptr, 0) == shim->pid);
     CHECK(!bench.view().shim_alive);
