@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <sstream>
+#include <utility>
 
 #include "daemon/process/cgroup_limits.h"
 #include "daemon/process/file_descriptor.h"
@@ -65,6 +66,7 @@ Result<void> release(const std::string& cgroup) {
         }
     };
     const auto names = list_directory(cgroup);
+    note(names ? Result<void>{} : Result<void>{names.error()});
     for (const std::string& name : names ? *names : std::vector<std::string>{}) {
         if (is_directory(cgroup + "/" + name)) {
             note(release(cgroup + "/" + name));
@@ -81,9 +83,15 @@ Result<void> release(const std::string& cgroup) {
 void arrange_cgroups(const std::vector<CgroupLimit>& limits) {
     const std::string place = shim::delegated_cgroup();
     std::vector<std::string> refused;
+    const auto refuse = [&](const CgroupLimit& limit, const std::string& why) {
+        std::string text = fmt::format("{} ({})", limit.setting, why);
+        if (refused.empty() || refused.back() != text) {  // a setting may have several files
+            refused.push_back(std::move(text));
+        }
+    };
     const auto refuse_all = [&](const std::string& why) {
         for (const CgroupLimit& limit : limits) {
-            refused.push_back(fmt::format("{} ({})", limit.setting, why));
+            refuse(limit, why);
         }
     };
     if (place.empty()) {
@@ -96,7 +104,7 @@ void arrange_cgroups(const std::vector<CgroupLimit>& limits) {
     } else {
         for (const CgroupLimit& limit : limits) {
             if (const std::string why = enable(place, limit.controller); !why.empty()) {
-                refused.push_back(fmt::format("{} ({})", limit.setting, why));
+                refuse(limit, why);
             }
         }
     }
