@@ -1,0 +1,293 @@
+// A retry that is requested in the very moment in which the run before it ends. The real supervisor in the
+// fake world; the test decides what the helper thread, the shims and the disk do next.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <csignal>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/jsonc.h"
+#include "core/queue_edit.h"
+#include "core/run_record.h"
+#include "core/state_codec.h"
+#include "core/task_codec.h"
+#include "daemon/runtime/supervise.h"
+#include "daemon/store/run_directory.h"
+#include "tests/fake_world/fake_world.h"
+
+using namespace ralph;
+using namespace ralph::daemon;
+using core::Lifecycle;
+using core::StepKind;
+using fake::Fault;
+using fake::Operation;
+
+namespace {
+
+constexpr const char* task_id = "RQ-0001";
+constexpr std::uint32_t failed_run = 2;  // prepare was the first
+
+// Every step ends well as soon as it begins, but for the work of the second run: that waits to be told.
+class ObedientShims : public fake::ShimHost {
+  public:
+    explicit ObedientShims(fake::World& world) : world_(world) {}
+
+    [[nodiscard]] bool works() const { return at_work_.has_value(); }
+    [[nodiscard]] std::size_t started() const { return started_; }
+    void fail_the_work() { end(*std::exchange(at_work_, std::nullopt), 1); }
+
+    std::optional<int> start_shim(const ShimRequest& request) override {
+        const auto document =
+            core::JsonDocument::parse(*world_.disk.content(request.run_directory + "/spec.json"), "spec");
+        const auto spec = core::read_run_spec(*document);
+        const int pid = 100 + static_cast<int>(++started_);
+        runs_[pid] = {request.run_directory, spec->run};
+        world_.disk.put(request.run_directory + "/lock", "");
+        world_.disk.find(request.run_directory + "/lock")->held_by_shim = true;
+        const std::string identity =
+            fmt::format(R"({{"version":1,"pid":{},"start_ticks":7,"boot_id":"{}"}})", pid, world_.boot_id);
+        world_.disk.put(request.run_directory + "/shim.json", identity);
+        world_.disk.put(request.run_directory + "/worker.json", identity);
+        ready_.push_back(pid);
+        return pid;
+    }
+    // Once the link to it is there.
+    void say_ready() {
+        for (const int pid : std::exchange(ready_, {})) {
+            world_.answer(pid, true);
+        }
+    }
+    void let_go(int pid) override {
+        const core::Run& run = runs_.at(pid).run;
+        if (run.number == failed_run) {
+            at_work_ = pid;
+        } else {
+            end(pid, 0);
+        }
+    }
+    bool is_alive(const core::ProcessIdentity& identity) const override {
+        return runs_.count(identity.pid) != 0;
+    }
+    void withdraw(int /*pid*/) override {}
+    void signal(int /*pid*/, int /*number*/) override {}
+    bool process_exists(int pid) const override { return runs_.count(pid) != 0; }
+    std::optional<std::size_t> end_left_over_tree(const std::string& /*run_id*/) override { return 0; }
+
+  private:
+    struct Begun {
+        std::string directory;
+        core::Run run;
+    };
+    void end(int pid, std::uint32_t status) {
+        const Begun begun = runs_.at(pid);
+        runs_.erase(pid);
+        if (begun.run.step == StepKind::prepare) {
+            world_.disk.put_directory("/workspaces/RQ-0001/.ralph/cache/parallel");
+        } else if (begun.run.step == StepKind::discard) {
+            world_.disk.remove("/workspaces/RQ-0001");
+        }
+        world_.disk.put(
+            begun.directory + "/exit.json",
+            fmt::format(
+                R"({{"version":1,"kind":"exited","value":{},"core_dumped":false,"timed_out":false,)"
+                R"("stopped":false,"out_of_memory":false,"started_at":"2026-02-20T00:00:00.000000000Z",)"
+                R"("ended_at":"2026-02-20T00:00:01.000000000Z","user_cpu_microseconds":1,)"
+                R"("system_cpu_microseconds":1,"peak_memory_kib":1}})",
+                status));
+        world_.disk.find(begun.directory + "/lock")->held_by_shim = false;
+        world_.end(pid);
+    }
+
+    fake::World& world_;
+    std::map<int, Begun> runs_;
+    std::vector<int> ready_;
+    std::optional<int> at_work_;
+    std::size_t started_ = 0;
+};
+
+// A repository with one task, and a supervisor that lives in it until the task is completed.
+class Life {
+  public:
+    Life() {
+        settings_.paths.root = "/repo";
+        settings_.trusted = true;
+        settings_.supervisor.worker.command = {"agent"};
+        settings_.queue_file = paths().ralph() + "/queue.jsonc";
+        settings_.done_file = paths().ralph() + "/done.jsonc";
+        settings_.workspace_root = "/workspaces";
+        world_.host = &shims;
+        world_.turn = [this] { turn(); };
+        world_.disk.put_directory(paths().ralph());
+        world_.disk.put_directory(paths().git());
+        world_.disk.put_directory(settings_.workspace_root);
+        core::TaskFile queue;
+        queue.tasks.push_back(core::make_task(task_id, "a task", world_.wall_clock()));
+        world_.disk.put(settings_.queue_file, core::task_file_text(queue));
+        world_.disk.put(settings_.done_file, core::task_file_text({}));
+        world_.disk.before = [this](Operation operation, const std::string& path) {
+            return fault ? fault(operation, path) : Fault{};
+        };
+        world_.disk.renamed = [this](const std::string& path) {
+            if (renamed) {
+                renamed(path);
+            }
+        };
+    }
+
+    int run() {
+        const fake::Inhabit inhabit(world_);
+        core::SupervisorSettings limits;
+        limits.workspace_root = settings_.workspace_root;
+        limits.continuous = true;
+        const auto code = supervise({settings_,
+                                     {"/bin/ralph", "/bin/ralph-shim"},
+                                     "main",
+                                     false,
+                                     nullptr,
+                                     [&](const Settings&) { return limits; }});
+        REQUIRE_MESSAGE(code.has_value(), code.error().line());
+        return *code;
+    }
+
+    void request_retry() {
+        const std::string path = paths().retry_requests() + "/" + task_id;
+        world_.disk.put(path, "");
+        world_.tell_watchers(path);
+    }
+    [[nodiscard]] const Paths& paths() const { return settings_.paths; }
+    [[nodiscard]] std::optional<Lifecycle> saved() {
+        const std::string* const text = world_.disk.content(paths().state());
+        if (text == nullptr) {
+            return std::nullopt;
+        }
+        const auto state = core::read_state(*core::JsonDocument::parse(*text, "state.json"));
+        const core::WorkerRecord* const record = state->find(task_id);
+        return record == nullptr ? std::nullopt : std::optional(record->lifecycle);
+    }
+    [[nodiscard]] std::uint32_t settled() {
+        const std::string* const text = world_.disk.content(paths().settled(task_id));
+        return text == nullptr ? 0 : static_cast<std::uint32_t>(std::stoul(*text));
+    }
+    [[nodiscard]] fake::LoopState& loop() { return *world_.loop; }
+
+    std::function<Fault(Operation, const std::string&)> fault;
+    std::function<void(const std::string&)> renamed;
+    std::function<void()> before_turn;
+
+  private:
+    // What was posted, then the helper's work, then time goes on.
+    void turn() {
+        REQUIRE(++turns_ < 10'000);
+        shims.say_ready();
+        if (before_turn) {
+            before_turn();
+        }
+        if (!loop().posted.empty()) {
+            do_next(loop().posted);
+        } else if (!loop().helper.empty()) {
+            do_next(loop().helper);
+        } else if (saved() == Lifecycle::completed && loop().signal_arrived) {
+            const auto arrived = loop().signal_arrived;
+            arrived(SIGTERM);
+        } else if (!loop().run_due_timer(world_.now_ms)) {
+            REQUIRE(loop().next_timer().has_value());
+            world_.now_ms = *loop().next_timer();
+        }
+    }
+    static void do_next(std::deque<std::function<void()>>& works) {
+        const auto work = std::move(works.front());
+        works.pop_front();
+        work();
+    }
+
+    fake::World world_;
+    Settings settings_;
+    std::size_t turns_ = 0;
+
+  public:
+    ObedientShims shims{world_};
+};
+
+}  // namespace
+
+// What the helper thread reads for a retry that was requested in the very moment of the end, it reads before
+// the end is decided on. The note that the end is dealt with is refused by the disk at first; and until it is
+// there, nothing new may begin, lest a crash takes the old end for that of the new run.
+TEST_CASE("a retry looks again at what has ended while it looked") {
+    Life life;
+    enum class Moment { work, end_is_read, end_is_told, over } moment = Moment::work;
+    life.before_turn = [&] {
+        if (moment == Moment::work && life.shims.works()) {
+            life.shims.fail_the_work();
+            moment = Moment::end_is_read;
+        } else if (moment == Moment::end_is_read && life.loop().posted.empty() &&
+                   life.loop().helper.size() == 1) {
+            moment = Moment::end_is_told;
+        } else if (moment == Moment::end_is_told) {
+            CHECK(life.loop().posted.size() == 1);
+            CHECK(life.saved() == Lifecycle::running);
+            life.request_retry();
+            moment = Moment::over;
+        }
+    };
+    std::size_t refused = 0;
+    life.fault = [&](Operation operation, const std::string& path) {
+        const bool is_note = operation == Operation::create && path.rfind(life.paths().settled(task_id), 0) == 0;
+        return is_note && refused++ == 0 ? Fault{EIO, false} : Fault{};
+    };
+    bool failed = false;
+    life.renamed = [&](const std::string& path) {
+        if (path == life.paths().state()) {
+            CHECK((!failed || life.saved() != Lifecycle::running || life.settled() >= failed_run));
+            failed = failed || life.saved() == Lifecycle::failed;
+        }
+    };
+    CHECK(life.run() == 128 + SIGTERM);
+    CHECK(moment == Moment::over);
+    CHECK(failed);
+    CHECK(refused > 1);
+    CHECK(life.saved() == Lifecycle::completed);
+}
+
+// The record of the end cannot be saved for a while. A retry that is requested meanwhile must not note the
+// end as dealt with: after a crash nobody would apply it, and the work would be run again.
+TEST_CASE("nothing is noted as dealt with ahead of the state") {
+    Life life;
+    bool failed = false;
+    bool requested = false;
+    life.before_turn = [&] {
+        if (life.shims.works() && !failed) {
+            life.shims.fail_the_work();
+            failed = true;
+        }
+    };
+    std::size_t refused = 0;
+    life.fault = [&](Operation operation, const std::string& path) {
+        const bool is_state = operation == Operation::create && path.rfind(life.paths().state(), 0) == 0;
+        if (!is_state || !failed || refused == 4) {
+            return Fault{};
+        }
+        if (++refused == 2) {
+            life.request_retry();
+            requested = true;
+        }
+        return Fault{ENOSPC, false};
+    };
+    life.renamed = [&](const std::string& path) {
+        if (path == life.paths().settled(task_id) && life.settled() == failed_run) {
+            CHECK(life.saved() == Lifecycle::failed);
+        }
+    };
+    CHECK(life.run() == 128 + SIGTERM);
+    CHECK(requested);
+    CHECK(refused == 4);
+    CHECK(life.settled() >= failed_run);
+    CHECK(life.saved() == Lifecycle::completed);
+}
