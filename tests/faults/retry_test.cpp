@@ -146,12 +146,10 @@ class Life {
         core::SupervisorSettings limits;
         limits.workspace_root = settings_.workspace_root;
         limits.continuous = true;
-        const auto code = supervise({settings_,
-                                     {"/bin/ralph", "/bin/ralph-shim"},
-                                     "main",
-                                     false,
-                                     nullptr,
-                                     [&](const Settings&) { return limits; }});
+        const auto code = supervise(
+            {settings_, {"/bin/ralph", "/bin/ralph-shim"}, "main", false, nullptr, [&](const Settings&) {
+                 return limits;
+             }});
         REQUIRE_MESSAGE(code.has_value(), code.error().line());
         return *code;
     }
@@ -239,7 +237,8 @@ TEST_CASE("a retry looks again at what has ended while it looked") {
     };
     std::size_t refused = 0;
     life.fault = [&](Operation operation, const std::string& path) {
-        const bool is_note = operation == Operation::create && path.rfind(life.paths().settled(task_id), 0) == 0;
+        const bool is_note =
+            operation == Operation::create && path.rfind(life.paths().settled(task_id), 0) == 0;
         return is_note && refused++ == 0 ? Fault{EIO, false} : Fault{};
     };
     bool failed = false;
