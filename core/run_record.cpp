@@ -37,6 +37,37 @@ Result<T> finished(const JsonDocument& document, const std::optional<JsonFault>&
     return value;
 }
 
+BatchEnd read_batch_end(const json::value& value, std::string path, std::optional<JsonFault>& fault) {
+    BatchEnd end;
+    ObjectReader reader(value, std::move(path), fault);
+    reader.require("task_id", end.task_id);
+    reader.require("code", end.code);
+    if (reader.ok() && end.code > 255) {
+        reader.fail("code", "is no exit status");
+    }
+    reader.read("summary", end.summary);
+    reader.read("note", end.note);
+    reader.read("landed_sha", end.landed_sha);
+    end.summary = printable(end.summary);
+    end.note = printable(end.note);
+    return end;
+}
+
+void read_batch(ObjectReader& reader, std::optional<JsonFault>& fault, std::vector<BatchEnd>& out) {
+    const json::value* const value = reader.find("batch");
+    if (value == nullptr) {
+        return;
+    }
+    const json::array* const items = value->if_array();
+    if (items == nullptr) {
+        reader.fail("batch", "must be an array");
+        return;
+    }
+    for (const json::value& item : *items) {
+        out.push_back(read_batch_end(item, fmt::format("batch[{}]", out.size()), fault));
+    }
+}
+
 json::array strings(const std::vector<std::string>& items) {
     json::array array;
     for (const std::string& item : items) {
@@ -106,6 +137,9 @@ std::string run_spec_text(const RunSpec& spec) {
     root["environment_names"] = strings(spec.environment_names);
     root["working_directory"] = spec.working_directory;
     root["created_at"] = spec.created_at;
+    if (!spec.batch.empty()) {
+        root["batch"] = strings(spec.batch);
+    }
     return canonical_json(root);
 }
 
@@ -125,6 +159,7 @@ Result<RunSpec> read_run_spec(const JsonDocument& document) {
     reader.read("environment_names", spec.environment_names);
     reader.read("working_directory", spec.working_directory);
     reader.read("created_at", spec.created_at);
+    reader.read("batch", spec.batch);
     return finished(document, fault, std::move(spec));
 }
 
@@ -185,6 +220,22 @@ std::string outcome_text(const Outcome& outcome) {
     if (!outcome.kept.empty()) {
         root["kept"] = outcome.kept;
     }
+    if (outcome.target_is_red) {
+        root["target_is_red"] = true;
+    }
+    if (!outcome.batch.empty()) {
+        json::array batch;
+        for (const BatchEnd& end : outcome.batch) {
+            json::object object;
+            object["task_id"] = end.task_id;
+            object["code"] = end.code;
+            object["summary"] = printable(end.summary);
+            object["note"] = printable(end.note);
+            object["landed_sha"] = end.landed_sha;
+            batch.push_back(std::move(object));
+        }
+        root["batch"] = std::move(batch);
+    }
     return canonical_json(root);
 }
 
@@ -198,6 +249,8 @@ Result<Outcome> read_outcome(const JsonDocument& document) {
     reader.read("base_sha", outcome.base_sha);
     reader.read("landed_sha", outcome.landed_sha);
     reader.read("kept", outcome.kept);
+    reader.read("target_is_red", outcome.target_is_red);
+    read_batch(reader, fault, outcome.batch);
     outcome.summary = printable(outcome.summary);  // one line, whoever wrote it
     outcome.note = printable(outcome.note);
     return finished(document, fault, std::move(outcome));

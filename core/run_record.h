@@ -101,6 +101,23 @@ using RunEnd = std::variant<ExitRecord, LostRun, UnstartedRun>;
 // that was killed has failed.
 [[nodiscard]] bool counts_as_lost(StepKind step, const ExitRecord& record);
 
+// How an integrate run ended for another task of its batch: the exit code that a run of that task alone would
+// have ended with.
+struct BatchEnd {
+    std::string task_id;
+    std::uint32_t code = 0;
+    std::string summary;
+    std::string note;
+    std::string landed_sha;
+
+    bool operator==(const BatchEnd&) const = default;
+};
+
+// Whether the work is done and only waits to be landed.
+[[nodiscard]] inline bool leaves_finished_work(StepKind step, const ExitRecord& record) {
+    return step == StepKind::work && record.exited_with(0) && !record.stopped && !record.timed_out;
+}
+
 // What a step says of itself: an optional document beside its exit code, for people and for later steps.
 struct Outcome {
     std::string summary;  // one line, becomes last_error when the step did not succeed
@@ -108,6 +125,10 @@ struct Outcome {
     std::string base_sha;
     std::string landed_sha;
     std::string kept = {};  // the kept ref that a prepared workspace goes on from
+    // Of an integrate run: the other tasks of its batch. One that is not named was not decided on.
+    std::vector<BatchEnd> batch = {};
+    // The target branch is red by itself: nobody's fault, and nothing lands until it is mended.
+    bool target_is_red = false;
 
     bool operator==(const Outcome&) const = default;
 };
@@ -124,6 +145,8 @@ struct RunSpec {
     std::vector<std::string> environment_names;
     std::string working_directory;
     std::string created_at;
+    std::vector<std::string> batch =
+        {};  // the tasks that an integrate run shall land beside its own, in order
 
     bool operator==(const RunSpec&) const = default;
 };

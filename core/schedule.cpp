@@ -62,19 +62,52 @@ void start(ActiveTask& task, std::vector<Action>& actions) {
                                           integrates ? task.integrations + 1 : 0});
 }
 
+bool integrates(const ActiveTask& task) {
+    return task.run.step == StepKind::integrate;
+}
+
+// Until when the first of those who wait in the lane waits for company; in the past if it does not.
+Instant company_until(const Supervisor& supervisor, const std::vector<ActiveTask*>& waiting) {
+    const BatchSettings& batch = supervisor.settings.batch;
+    const bool somebody_works =
+        supervisor.mode == Mode::running &&
+        std::any_of(supervisor.active.begin(), supervisor.active.end(),
+                    [](const ActiveTask& task) { return !integrates(task) && in_progress(task); });
+    if (waiting.size() >= batch.max || (batch.min != 0 && waiting.size() >= batch.min) || !somebody_works) {
+        return Instant::min();
+    }
+    Instant first = Instant::max();
+    for (const ActiveTask* const task : waiting) {
+        first = std::min(first, task->not_before);
+    }
+    return first == Instant::min() ? first : first + batch.wait;
+}
+
 void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
-    const auto integrates = [](const ActiveTask& task) { return task.run.step == StepKind::integrate; };
     const auto& active = supervisor.active;
     if (any_recovering(supervisor) || std::any_of(active.begin(), active.end(), [&](const ActiveTask& task) {
             return integrates(task) && in_progress(task);
         })) {
         return;
     }
+    std::vector<ActiveTask*> waiting;
     for (ActiveTask& task : supervisor.active) {
         if (integrates(task) && is_due(task, now)) {
-            start(task, actions);
-            return;
+            waiting.push_back(&task);
         }
+    }
+    if (waiting.empty()) {
+        return;
+    }
+    const Instant begin = std::max(company_until(supervisor, waiting), supervisor.lane_opens);
+    if (begin > now) {
+        actions.emplace_back(action::WakeAt{begin});
+        return;
+    }
+    start(*waiting.front(), actions);
+    auto& batch = std::get<action::StartRun>(actions.back()).batch;
+    for (std::size_t i = 1; i < std::min<std::size_t>(waiting.size(), supervisor.settings.batch.max); ++i) {
+        batch.push_back(waiting[i]->task_id);
     }
 }
 
@@ -259,6 +292,7 @@ void limit_pauses(Supervisor& supervisor, Instant now) {
             task.not_before = std::min(task.not_before, now + longest);
         }
     }
+    supervisor.lane_opens = std::min(supervisor.lane_opens, now + red_target_pause);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "core/backoff.h"
@@ -31,7 +32,9 @@ std::string failure_text(const RunEnd& end, StepKind step, const std::optional<B
 RunHistory dealt_with(RunHistory history) {
     if (history.newest && history.newest->end) {
         const StepKind step = history.newest->run.step;
-        history.settled_step = step;
+        const auto* const record = std::get_if<ExitRecord>(&*history.newest->end);
+        const bool finished = record != nullptr && leaves_finished_work(step, *record);
+        history.settled_step = finished ? StepKind::integrate : step;
         history.settled_integrations += history.integrations + (step == StepKind::integrate ? 1 : 0);
         history.integrations = 0;
         history.restarts = 0;
@@ -217,6 +220,10 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         end_stopped(*task);
         return;
     }
+    if (step == StepKind::integrate && outcome.target_is_red && record.exited_with(exit_try_again)) {
+        close_lane(*task, outcome);
+        return;
+    }
     if (step == StepKind::integrate && !record.stopped) {
         ++task->integrations;
         // Set, not counted up: applying the same end again after a crash changes nothing.
@@ -232,6 +239,42 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     const bool succeeded = what == TaskEvent::prepare_succeeded || what == TaskEvent::prepare_found_landed ||
                            what == TaskEvent::work_succeeded || what == TaskEvent::integrate_succeeded;
     apply(task, what, succeeded ? outcome.summary : failure_text(end, step, marker, outcome), record);
+}
+
+// Nobody's fault, so that it counts as no attempt of anybody's.
+void Handler::close_lane(ActiveTask& task, const Outcome& outcome) {
+    task.phase = Phase::ready;
+    task.not_before = now_;
+    task.restarts = 0;
+    supervisor_.lane_opens = now_ + red_target_pause;
+    note(true, task.task_id,
+         fmt::format("nothing is landed for {} s: {}",
+                     std::chrono::duration_cast<std::chrono::seconds>(red_target_pause).count(),
+                     outcome.summary));
+}
+
+// What a batch's run says of the others. Who is not in the lane any more, or was never told of, is left as it
+// is: it integrates again.
+void Handler::end_batch(const Outcome& outcome, Instant leader_waits_until) {
+    for (const BatchEnd& end : outcome.batch) {
+        const auto task = find(supervisor_.active, end.task_id);
+        if (task == supervisor_.active.end() || task->run.step != StepKind::integrate ||
+            task->phase != Phase::ready) {
+            continue;
+        }
+        ExitRecord record;
+        record.value = end.code;
+        Outcome own;
+        own.summary = end.summary;
+        own.note = end.note;
+        own.landed_sha = end.landed_sha;
+        own.target_is_red = outcome.target_is_red;
+        end_run(task, record, {}, own, false);
+        const auto again = find(supervisor_.active, end.task_id);
+        if (again != supervisor_.active.end()) {  // so that they meet again
+            again->not_before = std::max(again->not_before, leader_waits_until);
+        }
+    }
 }
 
 // The record of failed or blocked work goes when nothing of the work is left to keep.
@@ -319,7 +362,12 @@ void Handler::operator()(const event::RunEnded& event) {
     };
     if (const auto task = std::find_if(supervisor_.active.begin(), supervisor_.active.end(), is_this);
         task != supervisor_.active.end()) {
+        const bool is_integration = task->run.step == StepKind::integrate;
         end_run(task, event.end, event.marker, event.outcome, false);
+        if (is_integration && std::holds_alternative<ExitRecord>(event.end)) {
+            const auto leader = find(supervisor_.active, event.task_id);
+            end_batch(event.outcome, leader == supervisor_.active.end() ? now_ : leader->not_before);
+        }
     } else if (const auto discard =
                    std::find_if(supervisor_.discards.begin(), supervisor_.discards.end(), is_this);
                discard != supervisor_.discards.end()) {

@@ -38,7 +38,7 @@ void Handler::resume(ActiveTask& task, const RunHistory& history) {
                                                              ? StepKind::integrate
                                                              : StepKind::prepare) == StepKind::integrate;
     task.phase = Phase::ready;
-    if (finished && history.workspace_exists) {
+    if (finished && history.workspace_exists && supervisor_.settings.max_push_attempts != 0) {
         task.run = Run{StepKind::integrate, history.last_number, std::max(1U, history.work_attempts)};
         task.slot.reset();
         record->mark_integrating();

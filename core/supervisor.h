@@ -8,6 +8,10 @@
 // `active` from its selection, or recovery, to its terminal record. Prepare and work hold a slot, of which
 // there are as many as workers; integrate holds the lane, of which there is one; discard runs one at a time
 // beside them.
+//
+// One integrate run lands a batch: its own task and others that wait in the lane. It says in its outcome how
+// it ended for them. They have no run of their own meanwhile and stay ready, so a crash costs nothing: who
+// was not told of an end integrates again, and finds out that it has landed if it has.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +31,13 @@
 
 namespace ralph::core {
 
+// How many tasks are landed together, behind one run of the gate.
+struct BatchSettings {
+    std::uint32_t max = 1;
+    std::uint32_t min = 0;  // so many begin at once; 0: whoever is at work may come along, for as long as:
+    Milliseconds wait{0};   // how long the first one waits for company
+};
+
 struct SupervisorSettings {
     std::uint32_t workers = 2;    // slots
     std::uint32_t max_tasks = 0;  // tasks started in this session; 0 means no limit
@@ -35,6 +46,7 @@ struct SupervisorSettings {
     std::uint32_t max_restarts = 2;  // of one step whose outcome was lost
     std::uint32_t max_push_attempts = 50;
     std::vector<Milliseconds> push_backoff;
+    BatchSettings batch;
     std::string workspace_root;
     Milliseconds kept_work_retention{0};
     Milliseconds stop_timeout{0};  // how long a service that is stopped waits for what runs
@@ -52,7 +64,9 @@ struct RunHistory {
     std::uint32_t settled_integrations = 0;  // integrate runs that were dealt with
     std::uint32_t integrations = 0;  // unsettled integrate runs that ended, the newest run not counted
     std::uint32_t restarts = 0;      // unsettled runs of the newest step that were lost before the newest one
-    std::optional<StepKind> settled_step;  // the step of the newest settled run
+    // The step of the newest settled run; integrate, too, if that has finished the work: it was a batch's run
+    // that decided on it then.
+    std::optional<StepKind> settled_step;
     bool workspace_exists = false;
     struct Newest {  // the newest run that is not settled
         Run run;
@@ -102,6 +116,7 @@ struct Supervisor {
     bool queue_requested = false;                // a LoadQueue is under way
     bool queue_fresh = false;                    // nothing has landed since `queue` was read
     bool finished = false;
+    Instant lane_opens = Instant::min();  // nothing is landed before, since the target is red by itself
 };
 
 namespace event {
@@ -163,7 +178,8 @@ struct StartRun {
     std::string task_id;
     Run run;
     std::uint32_t slot = 0;
-    std::uint32_t integration = 0;  // which attempt to land this is, from 1; 0 for other steps
+    std::uint32_t integration = 0;        // which attempt to land this is, from 1; 0 for other steps
+    std::vector<std::string> batch = {};  // tasks that wait in the lane and are landed by the same run
 };
 // Look at the run directories of a task and answer with TaskRecovered. The text of a task that was just
 // selected is kept there; null for a terminal record whose retention has ended.

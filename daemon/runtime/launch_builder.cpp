@@ -171,6 +171,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     if (start.run.step == core::StepKind::integrate) {
         environment["RALPH_INTEGRATION"] = std::to_string(start.integration);
         environment["RALPH_MAX_INTEGRATIONS"] = std::to_string(limits.max_push_attempts);
+        environment["RALPH_BATCH"] = fmt::format("{}", fmt::join(start.batch, ","));
     }
     for (const auto& [name, value] : environment) {
         launch.environment.push_back(name + "=" + value);
@@ -182,7 +183,8 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     launch.spec.command = std::move(command.command);
     launch.spec.working_directory = std::move(command.directory);
     launch.spec.created_at = core::format_rfc3339(now);
-    launch.timeout = command.timeout;
+    launch.spec.batch = start.batch;
+    launch.timeout = command.timeout * static_cast<int>(1 + start.batch.size());
     launch.kill_grace = settings.supervisor.worker.kill_grace;
     launch.log_limit_bytes = static_cast<long long>(settings.supervisor.worker.log_limit_mib) << 20U;
     launch.shim = executables.shim;

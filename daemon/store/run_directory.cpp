@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "core/queue_validation.h"
 #include "core/task_codec.h"
+#include "core/transition.h"
 #include "daemon/process/cgroup.h"
 #include "daemon/process/identity.h"
 #include "daemon/store/file_calls.h"
@@ -265,9 +266,11 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
         const bool lost = view->exit ? core::counts_as_lost(name.step, *view->exit) : view->worker_started;
         // The decision maker does not count an integration that it stopped itself.
         const bool integrated =
-            name.step == core::StepKind::integrate && view->exit && !lost && !view->exit->stopped;
+            name.step == core::StepKind::integrate && view->exit && !lost && !view->exit->stopped &&
+            !(view->outcome.target_is_red && view->exit->exited_with(core::exit_try_again));
+        const bool finished = view->exit && core::leaves_finished_work(name.step, *view->exit);
         if (name.number <= *settled) {
-            history.settled_step = name.step;
+            history.settled_step = finished ? core::StepKind::integrate : name.step;
             history.settled_integrations += integrated ? 1 : 0;
             continue;
         }

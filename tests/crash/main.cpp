@@ -224,8 +224,8 @@ std::size_t ralph::tests::processes_of(const Project& project) {
 int main(int argc, char** argv) {
     Options options;
     std::string name = "supervisor";
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const std::string option = argv[i];
+    for (int i = 1; i < argc; i += 2) {
+        const std::string option = i + 1 < argc ? argv[i] : "";
         if (option == "--role" && roles.count(argv[i + 1]) > 0) {
             name = argv[i + 1];
             options.role = roles.at(name);

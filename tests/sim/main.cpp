@@ -1,4 +1,5 @@
-// ralph-sim --seeds A..B [--trace]: simulates the seeds A to B, and stops at the first that goes wrong.
+// ralph-sim --seeds A..B [--single] [--trace]: simulates the seeds A to B, and stops at the first that goes
+// wrong. With --single no two tasks are landed together.
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -35,6 +36,7 @@ extern "C" void on_abort(int) {
 struct Arguments {
     std::uint64_t first = 1;
     std::uint64_t last = 1000;
+    bool batches = true;
     bool trace = false;
 };
 
@@ -44,6 +46,8 @@ std::optional<Arguments> parse_arguments(int count, char** values) {
         const std::string_view value = values[i];
         if (value == "--trace") {
             arguments.trace = true;
+        } else if (value == "--single") {
+            arguments.batches = false;
         } else if (value == "--seeds" && i + 1 < count) {
             const std::string_view range = values[++i];
             const char* const end = range.data() + range.size();
@@ -68,7 +72,7 @@ std::optional<Arguments> parse_arguments(int count, char** values) {
 int main(int count, char** values) {
     const auto arguments = parse_arguments(count, values);
     if (!arguments) {
-        std::fprintf(stderr, "usage: ralph-sim [--seeds A..B] [--trace]\n");
+        std::fprintf(stderr, "usage: ralph-sim [--seeds A..B] [--single] [--trace]\n");
         return 2;
     }
     std::signal(SIGABRT, on_abort);
@@ -81,13 +85,16 @@ int main(int count, char** values) {
     std::uint64_t lives = 0;
     std::uint64_t crashes = 0;
     std::uint64_t file_calls = 0;
+    std::uint64_t batches = 0;
     for (std::uint64_t seed = arguments->first; seed <= arguments->last; ++seed) {
         seed_under_way = seed;
-        const ralph::sim::Report report = ralph::sim::Simulation(seed, arguments->trace).run();
+        const ralph::sim::Report report =
+            ralph::sim::Simulation(seed, arguments->trace, arguments->batches).run();
         turns += report.turns;
         lives += report.lives;
         crashes += report.crashes;
         file_calls += report.file_calls;
+        batches += report.batches;
         if (!report.violation.empty()) {
             fmt::print("seed {}: {}\n", seed, report.violation);
             return 1;
@@ -96,9 +103,9 @@ int main(int count, char** values) {
     const auto seeds = arguments->last - arguments->first + 1;
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begun;
     fmt::print(
-        "{} seeds, {} lives of supervisors, {} crashes, {} turns, {} file calls, {:.0f} seeds per second: "
-        "all "
-        "promises kept\n",
-        seeds, lives, crashes, turns, file_calls, static_cast<double>(seeds) / time.count());
+        "{} seeds, {} lives of supervisors, {} crashes, {} batches, {} turns, {} file calls, {:.0f} seeds "
+        "per "
+        "second: all promises kept\n",
+        seeds, lives, crashes, batches, turns, file_calls, static_cast<double>(seeds) / time.count());
     return 0;
 }

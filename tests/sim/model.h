@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/run_record.h"
@@ -25,6 +27,9 @@ struct FakeRun {
     bool will_be_lost = false;
     bool will_land = false;
     bool leaves_marker = false;
+    bool target_is_red = false;
+    // Of an integrate run: what it will say of the other tasks of its batch; nothing: it says nothing of it.
+    std::vector<std::pair<std::string, std::optional<std::uint32_t>>> batch;
     bool orphaned = false;  // the shim was killed, and the step goes on
 
     [[nodiscard]] bool executed() const { return status != Status::made; }
@@ -46,6 +51,11 @@ struct FakeTask {
     std::uint32_t landings = 0;
     bool done_in_queue = false;
     bool retry_requested = false;
+    // What the batches of others have said of it since its last run: how it ended for it, and how often it
+    // was put off.
+    std::optional<std::uint32_t> told;
+    std::uint32_t put_off = 0;
+    std::uint32_t told_after = 0;  // the number of its own newest run then
 
     [[nodiscard]] const FakeRun* last_executed() const;
     [[nodiscard]] const FakeRun* live() const;

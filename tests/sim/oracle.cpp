@@ -39,14 +39,15 @@ std::uint32_t integrations_ended(const FakeTask& task) {
     return static_cast<std::uint32_t>(
         std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
             return run.run.number > task.settled && run.run.step == StepKind::integrate &&
-                   run.status == FakeRun::Status::exited && !run.exit.stopped;
+                   run.status == FakeRun::Status::exited && !run.exit.stopped && !run.target_is_red;
         }));
 }
 
-std::uint32_t losses_in_a_row(const FakeTask& task) {
+std::uint32_t losses_in_a_row(const FakeTask& task, std::uint32_t after) {
     std::uint32_t losses = 0;
     for (auto run = task.runs.rbegin(); run != task.runs.rend(); ++run) {
-        if (run->executed() && run->run.number > task.settled && run->run.step != StepKind::discard) {
+        if (run->executed() && run->run.number > std::max(task.settled, after) &&
+            run->run.step != StepKind::discard) {
             if (run->status != FakeRun::Status::lost) {
                 break;
             }
@@ -63,6 +64,8 @@ void Oracle::on_start(const std::string& task_id, const FakeRun& start, const co
     const FakeTask& task = model_.task(task_id);
     const core::WorkerRecord* const record = record_of(durable, task_id);
     demand(task.live() == nullptr, task.id, "a run starts while another one of the task is alive");
+    demand(!in_living_batch(task_id, start), task.id,
+           "a run starts while a batch with the task is under way");
     for (const FakeRun& run : task.runs) {
         demand(&run == &start || !run.executed() || run.run.number < start.run.number, task.id,
                "a run number is used again");
@@ -84,6 +87,9 @@ void Oracle::on_start(const std::string& task_id, const FakeRun& start, const co
                        circumstances.state_was_lost,
                    task.id, "integrate starts without a durable integrating record");
             check_integration(task_id, circumstances);
+            for (const auto& [other, code] : start.batch) {
+                check_companion(other, durable, circumstances);
+            }
             break;
         case StepKind::discard:
             demand(
@@ -92,7 +98,9 @@ void Oracle::on_start(const std::string& task_id, const FakeRun& start, const co
                 task.id, "the workspace of an active task is discarded");
             break;
     }
-    demand(losses_in_a_row(task) <= circumstances.max_restarts, task.id, "restarted more often than allowed");
+    // What a batch has said of it in between is forgotten with the supervisor's memory, or not.
+    demand(losses_in_a_row(task, task.told_after) <= circumstances.max_restarts, task.id,
+           "restarted more often than allowed");
     if (start.run.step == StepKind::work) {
         demand(!task.landed, task.id, "a landed task is worked on again");
         demand(task.workspace, task.id, "work starts without a workspace");
@@ -137,8 +145,36 @@ void Oracle::check_integration(const std::string& task_id, const Circumstances& 
     }
 }
 
+// One that is landed by the run of another task.
+void Oracle::check_companion(const std::string& task_id, const core::ParallelState& durable,
+                             const Circumstances& circumstances) const {
+    const FakeTask& task = model_.task(task_id);
+    const core::WorkerRecord* const record = record_of(durable, task_id);
+    demand((record != nullptr && record->lifecycle == Lifecycle::integrating) || circumstances.state_was_lost,
+           task.id, "is in a batch without a durable integrating record");
+    demand(task.live() == nullptr, task.id, "is in a batch while a run of it is alive");
+    demand(task.workspace && task.finished, task.id, "unfinished work is in a batch");
+}
+
+bool Oracle::in_living_batch(const std::string& task_id, const FakeRun& start) const {
+    for (const FakeTask& task : model_.tasks()) {
+        for (const FakeRun& run : task.runs) {
+            const bool names_it = std::any_of(run.batch.begin(), run.batch.end(),
+                                              [&](const auto& each) { return each.first == task_id; });
+            if (&run != &start && run.alive() && names_it) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void Oracle::check_completed(const core::WorkerRecord& record) const {
     const FakeTask& task = model_.task(record.task_id);
+    if (task.told) {
+        demand(task.told == 0U && task.landed, task.id, "completed although its batch did not land it");
+        return;
+    }
     const FakeRun* const last = task.last_executed();
     demand(last != nullptr && last->status == FakeRun::Status::exited, task.id,
            "completed although the last run has no exit record");
@@ -158,9 +194,14 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
     if (circumstances.stop_requested) {
         return;
     }
+    if (task.told) {
+        demand(task.told != 0U && task.told != 65U && task.told != 75U, task.id,
+               "failed although its batch said otherwise");
+        return;
+    }
     demand(last != nullptr, task.id, "failed although nothing ran");
     if (last->status == FakeRun::Status::lost) {
-        demand(losses_in_a_row(task) > circumstances.max_restarts, task.id, "given up too early");
+        demand(losses_in_a_row(task, 0) > circumstances.max_restarts, task.id, "given up too early");
         return;
     }
     demand(last->status == FakeRun::Status::exited, task.id, "failed while its run is alive");
@@ -174,10 +215,17 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
 void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances& circumstances) const {
     const FakeTask& task = model_.task(record.task_id);
     const FakeRun* const last = task.last_executed();
-    demand(last != nullptr && last->status == FakeRun::Status::exited, task.id,
-           "blocked without an exit record");
     demand(record.completed_at && record.last_error && !record.last_error->empty(), task.id,
            "a blocked record that does not say why");
+    if (task.told) {
+        demand(task.told == 65U || task.told == 75U, task.id, "blocked although its batch did not say so");
+        demand(task.told == 65U || circumstances.state_was_lost ||
+                   integrations_ended(task) + task.put_off >= circumstances.max_push_attempts,
+               task.id, "integrations given up too early in a batch");
+        return;
+    }
+    demand(last != nullptr && last->status == FakeRun::Status::exited, task.id,
+           "blocked without an exit record");
     if (last->run.step == StepKind::work) {
         demand(last->leaves_marker || (last->exited_with(0) && circumstances.max_push_attempts == 0), task.id,
                "blocked by its work without a marker");
@@ -186,7 +234,7 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
     demand(last->run.step == StepKind::integrate && (last->exited_with(65) || last->exited_with(75)), task.id,
            "blocked without a reason");
     if (last->exited_with(75) && !circumstances.state_was_lost) {
-        demand(integrations_ended(task) >= circumstances.max_push_attempts, task.id,
+        demand(integrations_ended(task) + task.put_off >= circumstances.max_push_attempts, task.id,
                "integrations given up too early");
     }
 }

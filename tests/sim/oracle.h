@@ -43,6 +43,9 @@ class Oracle {
     void check_slot(const std::string& task_id, const FakeRun& start,
                     const Circumstances& circumstances) const;
     void check_integration(const std::string& task_id, const Circumstances& circumstances) const;
+    void check_companion(const std::string& task_id, const core::ParallelState& durable,
+                         const Circumstances& circumstances) const;
+    [[nodiscard]] bool in_living_batch(const std::string& task_id, const FakeRun& start) const;
     void check_completed(const core::WorkerRecord& record) const;
     void check_failed(const core::WorkerRecord& record, const Circumstances& circumstances) const;
     void check_blocked(const core::WorkerRecord& record, const Circumstances& circumstances) const;

@@ -31,6 +31,18 @@ std::string exit_text(const core::ExitRecord& exit) {
         exit.kind == Kind::exited ? "exited" : "signalled", exit.value, exit.timed_out, exit.stopped);
 }
 
+std::string outcome_of(const FakeRun& run) {
+    core::Outcome outcome;
+    outcome.summary = "a batch";
+    outcome.target_is_red = run.target_is_red;
+    for (const auto& [task_id, code] : run.batch) {
+        if (code) {
+            outcome.batch.push_back({task_id, *code, "as it would have ended alone", {}, {}});
+        }
+    }
+    return core::outcome_text(outcome);
+}
+
 }  // namespace
 
 void Shims::say(const Shim& shim, const std::string& what) const {
@@ -79,6 +91,9 @@ std::optional<int> Shims::start_shim(const daemon::ShimRequest& request) {
     FakeRun run;
     run.run = spec->run;
     run.slot = spec->slot;
+    for (const std::string& member : spec->batch) {
+        run.batch.emplace_back(member, std::nullopt);
+    }
     model_.task(spec->task_id).runs.push_back(std::move(run));
     say(shim, fmt::format("{} shim {} is started", core::to_string(spec->run.step), next_pid_));
     return next_pid_;
@@ -225,6 +240,8 @@ void Shims::execute(int pid, Shim& shim) {
     FakeTask& task = model_.task(shim.task_id);
     plan(run, task);
     about_to_execute(shim.task_id, run);
+    task.told.reset();
+    plan_batch(run);
     say(shim, "executes");
     run.status = FakeRun::Status::alive;
     if (run.run.step == StepKind::prepare || run.run.step == StepKind::discard) {
@@ -266,6 +283,45 @@ void Shims::plan(FakeRun& run, const FakeTask& task) {
     }
 }
 
+// The others of a batch: each as it would end alone, or not decided on.
+void Shims::plan_batch(FakeRun& run) {
+    if (run.batch.empty()) {
+        return;
+    }
+    run.target_is_red =
+        run.run.step == StepKind::integrate && run.exit.value == 75 && random_.chance(hazards.target_is_red);
+    for (auto& [task_id, code] : run.batch) {
+        if (run.target_is_red) {
+            code = 75;
+        } else if (random_.chance(hazards.fails)) {
+            code = random_.chance(50) ? 65 : 1;
+        } else if (random_.chance(hazards.try_again)) {
+            code = random_.chance(50) ? std::optional<std::uint32_t>(75) : std::nullopt;
+        } else {
+            code = 0;
+        }
+    }
+}
+
+void Shims::land_batch(const FakeRun& run) {
+    for (const auto& [task_id, code] : run.batch) {
+        if (code == 0U) {
+            landed(model_.task(task_id));
+        }
+    }
+}
+
+void Shims::tell_batch(const FakeRun& run) {
+    for (const auto& [task_id, code] : run.batch) {
+        FakeTask& task = model_.task(task_id);
+        if (code) {
+            task.told = code;
+            task.told_after = task.runs.empty() ? 0 : task.runs.back().run.number;
+            task.put_off += *code == 75 && !run.target_is_red ? 1 : 0;
+        }
+    }
+}
+
 // The shim obeys; what the step makes of its SIGTERM is the step's affair.
 void Shims::ask_to_end(Shim& shim) {
     FakeRun& run = run_of(shim);
@@ -275,6 +331,7 @@ void Shims::ask_to_end(Shim& shim) {
     shim.due = std::min(*shim.due, world_.now_ms + random_.below(2'000));
     if (random_.chance(70)) {
         run.exit.stopped = true;
+        run.target_is_red = false;
         run.exit.kind = random_.chance(50) ? Kind::signalled : Kind::exited;
         run.exit.value = run.exit.kind == Kind::signalled ? 15 : random_.below(2);
         run.will_land = run.run.step == StepKind::integrate && run.exit.value == 0;
@@ -290,6 +347,15 @@ void Shims::end_step(int pid, Shim& shim) {
     }
     run.status = FakeRun::Status::exited;
     take_effect(model_.task(shim.task_id), run);
+    if (!run.batch.empty()) {
+        land_batch(run);
+        // Of a step that was stopped, some have landed and nobody is told.
+        if (!run.exit.stopped || random_.chance(50)) {
+            tell_batch(run);
+            ++batches_told;
+            world_.disk.put(shim.directory + "/outcome.json", outcome_of(run));
+        }
+    }
     say(shim, fmt::format("ends: {}", core::describe(run.exit)));
     world_.disk.put(shim.directory + "/exit.json", exit_text(run.exit));
     go(pid);
@@ -303,6 +369,7 @@ void Shims::end_orphan(int pid, const Shim& shim) {
     if (run.will_land) {
         landed(model_.task(shim.task_id));
     }
+    land_batch(run);
     shims_.erase(pid);
 }
 

@@ -23,6 +23,7 @@ struct Hazards {
     std::uint32_t stubborn = 10;  // left-over trees that do not end in time
     std::uint32_t try_again = 25;
     std::uint32_t fails = 15;
+    std::uint32_t target_is_red = 5;  // of the batches
 };
 
 class Shims : public fake::ShimHost {
@@ -35,6 +36,7 @@ class Shims : public fake::ShimHost {
     std::function<void(FakeTask& task)> landed;
     std::function<void(const std::string& line)> trace;
     Hazards hazards;
+    std::uint32_t batches_told = 0;
 
     // The next time at which something happens by itself.
     [[nodiscard]] std::optional<std::int64_t> next_event() const;
@@ -80,6 +82,9 @@ class Shims : public fake::ShimHost {
     void take_effect(FakeTask& task, FakeRun& run);
     void leave_marker(const FakeRun& run, const std::string& task_id);
     void ask_to_end(Shim& shim);
+    void plan_batch(FakeRun& run);
+    void tell_batch(const FakeRun& run);
+    void land_batch(const FakeRun& run);
     [[nodiscard]] FakeRun& run_of(const Shim& shim);
     [[nodiscard]] std::string identity(int pid, const Shim& shim) const;
     void say(const Shim& shim, const std::string& what) const;

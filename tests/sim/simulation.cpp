@@ -30,7 +30,7 @@ std::optional<core::ParallelState> understand(const std::string& text) {
 
 }  // namespace
 
-Simulation::Simulation(std::uint64_t seed, bool keep_trace)
+Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
     : random_(seed),
       service_random_(~seed),
       keep_trace_(keep_trace),
@@ -45,6 +45,11 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace)
     limits_.max_push_attempts = random_.chance(5) ? 0 : 1 + random_.below(3);
     for (std::uint32_t i = random_.below(3); i > 0; --i) {
         limits_.push_backoff.emplace_back(random_.below(5'000));
+    }
+    if (batches) {
+        limits_.batch.max = 1 + service_random_.below(5);
+        limits_.batch.min = service_random_.below(3);
+        limits_.batch.wait = core::Milliseconds{service_random_.below(3) * 10'000LL};
     }
     limits_.workspace_root = "/workspaces";
     limits_.kept_work_retention = core::Milliseconds{random_.below(3) * 3'600'000LL};
@@ -123,6 +128,7 @@ Report Simulation::run() {
         }
         between_lives();
     }
+    report_.batches = shims_.batches_told;
     return std::move(report_);
 }
 
@@ -132,7 +138,7 @@ void Simulation::settle_down() {
     weather_ = Weather{};
     disk_full_until_ms_ = 0;
     read_only_until_ms_ = 0;
-    shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10};
+    shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5};
     limits_.continuous = false;
     queue_is_valid_ = true;
     write_queue();

@@ -23,11 +23,14 @@ struct Report {
     std::uint32_t lives = 0;    // of supervisors
     std::uint32_t crashes = 0;  // power losses included
     std::uint64_t file_calls = 0;
+    std::uint32_t batches = 0;  // that said how they ended
 };
 
 class Simulation {
   public:
-    Simulation(std::uint64_t seed, bool keep_trace);
+    // Without batches every task is landed by a run of its own, and the seeds mean what they meant before
+    // there were any.
+    Simulation(std::uint64_t seed, bool keep_trace, bool batches);
 
     [[nodiscard]] Report run();
 

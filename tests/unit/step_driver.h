@@ -28,8 +28,10 @@ struct ActionLine {
             start.integration == 0 ? "" : fmt::format(" integration={}", start.integration);
         const bool slotted =
             start.run.step == core::StepKind::prepare || start.run.step == core::StepKind::work;
-        return fmt::format("start {} attempt={}{}{}", name_of(start.task_id, start.run), start.run.attempt,
-                           slotted ? fmt::format(" slot={}", start.slot) : "", attempt);
+        const std::string batch =
+            start.batch.empty() ? "" : fmt::format(" with {}", fmt::join(start.batch, ","));
+        return fmt::format("start {} attempt={}{}{}{}", name_of(start.task_id, start.run), start.run.attempt,
+                           slotted ? fmt::format(" slot={}", start.slot) : "", attempt, batch);
     }
     std::string operator()(const core::action::ReadHistory& read) const {
         return "read " + read.task_id + (read.task ? " and keep " + read.task->title : "");
