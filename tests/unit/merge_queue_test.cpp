@@ -1,0 +1,184 @@
+#include "core/merge_queue.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string>
+
+#include "tests/sim/random.h"
+
+using ralph::core::MergeQueue;
+using ralph::sim::Random;
+
+namespace {
+
+using Tasks = std::vector<std::string>;
+
+Tasks numbered(std::size_t count) {
+    Tasks tasks;
+    for (std::size_t i = 1; i <= count; ++i) {
+        tasks.push_back("T" + std::to_string(i));
+    }
+    return tasks;
+}
+
+// A target, a gate and what they know. It judges by what it holds, not by how the queue decides.
+struct World {
+    std::set<std::string> bad;        // red wherever they are
+    std::set<std::string> unmergeable;  // conflict with the target
+    std::set<std::pair<std::string, std::string>> conflicts;
+    bool tip_is_red = false;
+
+    std::set<std::string> landed;
+    std::set<std::string> conflicted;
+    std::set<std::set<std::string>> known_red;
+    std::set<std::set<std::string>> known_green;
+    std::size_t runs = 0;
+    std::size_t pushes = 0;
+
+    bool gate(const std::set<std::string>& content) {
+        if (known_red.count(content) != 0 || known_green.count(content) != 0) {
+            return known_green.count(content) != 0;
+        }
+        ++runs;
+        const bool red = tip_is_red || std::any_of(content.begin(), content.end(),
+                                                   [&](const auto& task) { return bad.count(task) != 0; });
+        (red ? known_red : known_green).insert(content);
+        return !red;
+    }
+    bool collides(const std::string& task, const std::set<std::string>& with) const {
+        return std::any_of(with.begin(), with.end(), [&](const auto& other) {
+            return conflicts.count({task, other}) != 0 || conflicts.count({other, task}) != 0;
+        });
+    }
+    void attempt(MergeQueue& queue, const Tasks& tasks) {
+        Tasks candidate;
+        Tasks decided;
+        std::set<std::string> content = landed;
+        for (const std::string& task : tasks) {
+            if (unmergeable.count(task) != 0 || collides(task, landed)) {
+                decided.push_back(task);
+                conflicted.insert(task);
+            } else if (!collides(task, content)) {
+                candidate.push_back(task);
+                content.insert(task);
+            }
+        }
+        if (candidate.empty()) {
+            queue.tried({}, decided, MergeQueue::Result::empty);
+        } else if (gate(content)) {
+            landed = content;
+            ++pushes;
+            queue.tried(candidate, decided, MergeQueue::Result::landed);
+        } else {
+            queue.tried(candidate, decided, MergeQueue::Result::red);
+        }
+    }
+    void run(MergeQueue& queue) {
+        for (int i = 0; i < 10'000; ++i) {
+            const auto next = queue.next();
+            if (const auto* const set = std::get_if<MergeQueue::Try>(&next)) {
+                REQUIRE(!set->tasks.empty());
+                attempt(queue, set->tasks);
+            } else if (std::holds_alternative<MergeQueue::GateTip>(next)) {
+                queue.tip_gated(gate(landed));
+            } else {
+                return;
+            }
+        }
+        FAIL("the queue does not come to an end");
+    }
+};
+
+}  // namespace
+
+TEST_CASE("merge queue: what is green together is gated once and pushed once") {
+    World world;
+    MergeQueue queue(numbered(16), false);
+    world.run(queue);
+    CHECK(world.landed.size() == 16);
+    CHECK(world.runs == 1);
+    CHECK(world.pushes == 1);
+}
+
+TEST_CASE("merge queue: one bad task among 16 costs at most 6 runs of the gate, wherever it stands") {
+    for (std::size_t at = 1; at <= 16; ++at) {
+        World world;
+        world.bad.insert("T" + std::to_string(at));
+        MergeQueue queue(numbered(16), false);
+        world.run(queue);
+        CAPTURE(at);
+        CHECK(world.runs <= 6);
+        CHECK(world.landed.size() == 15);
+        CHECK(queue.blamed() == Tasks(world.bad.begin(), world.bad.end()));
+    }
+}
+
+TEST_CASE("merge queue: a task that is red alone is blamed only when the tip is green") {
+    World world;
+    world.bad = {"T1"};
+    MergeQueue queue(numbered(1), false);
+    world.run(queue);
+    CHECK(queue.blamed() == Tasks{"T1"});
+    CHECK(world.runs == 2);  // itself, and the tip
+    World known;
+    known.bad = {"T1"};
+    MergeQueue with_green_tip(numbered(1), true);
+    known.run(with_green_tip);
+    CHECK(with_green_tip.blamed() == Tasks{"T1"});
+    CHECK(known.runs == 1);
+}
+
+TEST_CASE("merge queue: nobody is blamed for a tip that is red by itself") {
+    for (const std::size_t count : {1U, 2U, 3U, 16U}) {
+        World world;
+        world.tip_is_red = true;
+        MergeQueue queue(numbered(count), false);
+        world.run(queue);
+        CHECK(queue.tip_is_red());
+        CHECK(queue.blamed().empty());
+        CHECK(world.landed.empty());
+        CHECK(world.runs <= 7);
+    }
+}
+
+TEST_CASE("merge queue: whatever is bad or in conflict, the others land within the bound") {
+    for (std::uint64_t seed = 1; seed <= 20'000; ++seed) {
+        Random random(seed);
+        const std::size_t count = 1 + random.below(40);
+        const Tasks tasks = numbered(count);
+        World world;
+        for (std::size_t i = random.below(5); i > 0; --i) {
+            world.bad.insert(tasks[random.below(count)]);
+        }
+        for (std::size_t i = random.below(3); i > 0; --i) {
+            world.unmergeable.insert(tasks[random.below(count)]);
+        }
+        for (std::size_t i = random.below(4); i > 0; --i) {
+            const std::string& one = tasks[random.below(count)];
+            const std::string& other = tasks[random.below(count)];
+            if (one != other) {
+                world.conflicts.insert({one, other});
+            }
+        }
+        const bool known = random.chance(50);
+        MergeQueue queue(tasks, known);
+        world.run(queue);
+        CAPTURE(seed);
+        const std::set<std::string> blamed(queue.blamed().begin(), queue.blamed().end());
+        for (const std::string& task : tasks) {
+            const bool is_bad = world.bad.count(task) != 0;
+            CHECK(static_cast<int>(world.landed.count(task)) + static_cast<int>(blamed.count(task)) +
+                      static_cast<int>(world.conflicted.count(task)) ==
+                  1);
+            CHECK((blamed.count(task) == 0 || is_bad));
+            CHECK((world.landed.count(task) == 0 || !is_bad));
+        }
+        const auto depth = static_cast<std::size_t>(std::ceil(std::log2(static_cast<double>(count)))) + 1;
+        const std::size_t k = world.bad.size() + world.conflicts.size();
+        CHECK(world.runs <= 2 + k * (depth + 3));
+        CHECK(world.pushes <= world.runs);
+    }
+}
