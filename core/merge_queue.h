@@ -8,8 +8,8 @@
 // One bad task among N costs 2 + log2(N) runs of the gate, k of them O(k log N).
 //
 // A task that was isolated is only suspected: its gate was red together with a tip of which nobody knows
-// whether it is green. At the end it is judged: alone, on a tip that is known to be green. Often that costs no
-// run, since the same files have been gated before. Is the tip red by itself, nobody is blamed.
+// whether it is green. At the end it is judged: alone, on a tip that is known to be green. Often that costs
+// no run, since the same files have been gated before. Is the tip red by itself, nobody is blamed.
 #pragma once
 
 #include <cstdint>
@@ -44,9 +44,9 @@ class MergeQueue {
         red,
         empty,  // there is no candidate: all of the tasks are among `decided`
     };
-    // `candidate`: who was in it. Who was to be tried and is in neither list conflicts with another one of the
-    // candidate, and is tried again later. `decided`: who ended otherwise and is to be tried no more. At least
-    // the first task of a try must be in one of the lists.
+    // `candidate`: who was in it. Who was to be tried and is in neither list conflicts with another one of
+    // the candidate, and is tried again later. `decided`: who ended otherwise and is to be tried no more. At
+    // least the first task of a try must be in one of the lists.
     void tried(const std::vector<std::string>& candidate, const std::vector<std::string>& decided,
                Result result);
     void tip_gated(bool green);

@@ -50,6 +50,9 @@ struct Paths {
         return runs_of(task_id) + "/" + core::run_directory_name(run);
     }
     [[nodiscard]] std::string logs() const { return ralph() + "/logs/parallel"; }
+    [[nodiscard]] std::string gate_logs() const { return logs() + "/gates"; }
+    // Which candidates have passed their gates lately.
+    [[nodiscard]] std::string green_gates() const { return parallel() + "/green_gates.json"; }
     [[nodiscard]] std::string log(std::string_view task_id) const {
         return logs() + "/" + std::string(task_id) + ".log";
     }

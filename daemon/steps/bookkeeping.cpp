@@ -55,13 +55,17 @@ void erase_task(core::TaskFile& file, std::string_view task_id) {
 
 Result<BookkeepingTexts> fetch_bookkeeping(const Settings& settings, const Git& git,
                                            const std::string& branch) {
-    const std::string ref = origin_ref(branch);
-    auto queue = git.file_at(ref, settings.queue_relative);
-    auto done = git.file_at(ref, settings.done_relative);
+    return bookkeeping_at(settings, git, origin_ref(branch), "origin/" + branch);
+}
+
+Result<BookkeepingTexts> bookkeeping_at(const Settings& settings, const Git& git, const std::string& commit,
+                                        std::string target) {
+    auto queue = git.file_at(commit, settings.queue_relative);
+    auto done = git.file_at(commit, settings.done_relative);
     if (!queue || !done) {
         return queue ? done.error() : queue.error();
     }
-    BookkeepingTexts texts{"origin/" + branch, std::move(*queue), std::move(*done), false};
+    BookkeepingTexts texts{std::move(target), std::move(*queue), std::move(*done), false};
     if (texts.queue && !texts.done) {
         // Not there yet, or never to be there: the repository's ignore rules tell.
         auto ignored = Git(settings.paths.root).is_ignored(settings.done_relative);

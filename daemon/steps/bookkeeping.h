@@ -24,13 +24,16 @@ struct Bookkeeping {
 // What git tells of the two files on a branch. Failing to be told is the world's fault; what they hold, or
 // lack, is an operator's.
 struct BookkeepingTexts {
-    std::string target;  // "origin/main"
+    std::string target;  // "origin/main", for messages
     std::optional<std::string> queue;
     std::optional<std::string> done;
     bool done_is_ignored = false;
 };
 [[nodiscard]] core::Result<BookkeepingTexts> fetch_bookkeeping(const Settings& settings, const Git& git,
                                                                const std::string& branch);
+// The same of any commit; `target` only names it.
+[[nodiscard]] core::Result<BookkeepingTexts> bookkeeping_at(const Settings& settings, const Git& git,
+                                                            const std::string& commit, std::string target);
 [[nodiscard]] core::Result<Bookkeeping> parse_bookkeeping(const Settings& settings, BookkeepingTexts texts);
 
 // Both: as origin/<branch>, known to `git`, has them; if it tracks neither, as the repository itself has

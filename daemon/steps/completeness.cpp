@@ -60,7 +60,8 @@ Result<std::string> loss_of_nested(const std::string& folder, const std::string&
 
 }  // namespace
 
-Result<Stop> check_completeness(const StepContext& context, const Git& workspace) {
+Result<Stop> check_completeness(const StepContext& context, const Git& workspace, const Git& integration,
+                                const std::string& work) {
     auto stray = stray_branches(workspace);
     if (!stray) {
         return stray.error();
@@ -71,8 +72,8 @@ Result<Stop> check_completeness(const StepContext& context, const Git& workspace
             named(*stray), context.workspace, retry_command(context)))};
     }
     // ":<old mode> <new mode> <old object> <new object> <status>" NUL path NUL
-    auto changes = workspace.output({"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev",
-                                     "--merge-base", origin_ref(context.target_branch), "HEAD"});
+    auto changes = integration.output({"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev",
+                                       "--merge-base", origin_ref(context.target_branch), work});
     if (!changes) {
         return changes.error();
     }

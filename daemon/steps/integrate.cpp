@@ -1,273 +1,313 @@
+// One run of the lane: the work of one or more tasks is put on the target, behind one run of the gate if all
+// goes well. Which of them are tried together is decided in core/merge_queue.h.
+//
+// Killed at any instant, it is simply run again. Nothing in a task's workspace is moved, candidates are built
+// anew from there, and what was pushed is recognised on the target.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <utility>
+#include <vector>
 
+#include "core/merge_queue.h"
 #include "core/transition.h"
-#include "daemon/clock.h"
+#include "daemon/steps/candidate.h"
 #include "daemon/steps/checkout.h"
-#include "daemon/steps/kept_refs.h"
-#include "daemon/steps/landing.h"
+#include "daemon/steps/gate.h"
+#include "daemon/steps/integration_workspace.h"
+#include "daemon/steps/landing_details.h"
+#include "daemon/steps/lane_member.h"
 #include "daemon/steps/steps.h"
-#include "daemon/steps/workspace.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
 namespace {
 
-// The stations of one attempt, in their order. Each returns how the step ends there, or nothing.
-class Integration {
-  public:
-    explicit Integration(const StepContext& context)
-        : context_(context),
-          repository_(context.settings.paths.root),
-          workspace_(context.workspace),
-          target_(origin_ref(context.target_branch)) {}
+using core::MergeQueue;
+using core::Result;
 
+std::string title_of(const StepContext& context, const std::string& task_id) {
+    const auto task = read_kept_task(context.settings.paths, task_id);
+    return task ? std::string(core::trimmed(task->title)) : std::string{};
+}
+
+class Lane {
+  public:
+    explicit Lane(const StepContext& context) : context_(context) {
+        members_.emplace_back(context);
+        for (const std::string& task_id : context.batch) {
+            StepContext other = context;
+            other.task_id = task_id;
+            other.task_title = title_of(context, task_id);
+            other.workspace = context.settings.workspace(task_id);
+            members_.emplace_back(std::move(other));
+        }
+    }
+
+    // How it ended for the run's own task, and in its outcome for the others.
     Ending run() {
-        Ending ending = attempt();
-        add_note(ending.outcome, outcome_.note);
-        return ending;
+        if (auto ran = land_all(); !ran) {
+            put_off(ran.error().line());
+        }
+        bring_forward();
+        Ending own = members_.front().finish();
+        own.outcome.target_is_red = target_is_red_;
+        for (std::size_t i = 1; i < members_.size(); ++i) {
+            Ending ending = members_[i].finish();
+            own.outcome.batch.push_back({members_[i].task_id(), static_cast<std::uint32_t>(ending.code),
+                                         ending.outcome.summary, ending.outcome.note,
+                                         ending.outcome.landed_sha});
+        }
+        return own;
     }
 
   private:
-    // The world may be better at the next attempt: a full disk, for one. When attempts run out, the workspace
-    // stays.
-    static Ending not_now(const Error& error) { return try_again(error.line()); }
+    // Everybody who has not ended yet.
+    void put_off(const std::string& why) {
+        for (LaneMember& member : members_) {
+            if (!member.has_ended()) {
+                member.put_off(why);
+            }
+        }
+    }
 
-    Ending attempt() {
-        if (!path_exists(context_.workspace)) {
-            return without_workspace();
+    void block(const std::vector<std::string>& tasks, const std::string& why) {
+        for (const std::string& task_id : tasks) {
+            LaneMember& member = member_of(task_id);
+            member.end(blocked(fmt::format("{}; {}", why, retry_command(member.context()))));
         }
-        auto usable = is_usable_workspace(workspace_);
-        if (!usable) {
-            return not_now(usable.error());
+    }
+
+    LaneMember& member_of(const std::string& task_id) {
+        return *std::find_if(members_.begin(), members_.end(),
+                             [&](const LaneMember& member) { return member.task_id() == task_id; });
+    }
+
+    [[nodiscard]] std::vector<std::string> waiting() const {
+        std::vector<std::string> tasks;
+        for (const LaneMember& member : members_) {
+            if (!member.has_ended()) {
+                tasks.push_back(member.task_id());
+            }
         }
-        if (!*usable) {
-            return blocked(fmt::format(
-                "{} is no usable git repository; repair it, or move it away and run the task again",
-                context_.workspace));
+        return tasks;
+    }
+
+    Result<void> land_all() {
+        auto opened = IntegrationWorkspace::open(context_);
+        if (!opened) {
+            return opened.error();
         }
-        if (auto removed = remove_marker(context_.workspace); !removed) {
-            return not_now(removed.error());
+        IntegrationWorkspace& integration = *opened;
+        if (integration.tip().empty()) {
+            block(waiting(),
+                  fmt::format("branch {} is not on origin any more; push it", context_.target_branch));
+            return {};
         }
-        if (auto recovered = recover_workspace(context_, workspace_, outcome_); !recovered) {
-            return not_now(recovered.error());
-        }
-        if (auto stop = commit_work(context_, workspace_); !stop || *stop) {
-            return stop ? std::move(**stop) : not_now(stop.error());
-        }
-        if (auto configured = configure_workspace(context_.settings, workspace_); !configured) {
-            return not_now(configured.error());
-        }
-        if (auto fetched = workspace_.fetch_origin(); !fetched) {
-            return not_now(fetched.error());
-        }
-        auto there = workspace_.ref_exists(target_);
-        if (!there || !*there) {
-            return there ? blocked(fmt::format("branch {} is not on origin any more; push it, then run "
-                                               "`ralph run parallel retry --task {}`",
-                                               context_.target_branch, context_.task_id))
-                         : not_now(there.error());
-        }
-        if (auto stop = check_completeness(context_, workspace_); !stop || *stop) {
-            return stop ? std::move(**stop) : not_now(stop.error());
-        }
-        auto texts = fetch_bookkeeping(context_.settings, workspace_, context_.target_branch);
+        auto texts = fetch_bookkeeping(context_.settings, integration.git(), context_.target_branch);
         if (!texts) {
-            return not_now(texts.error());
+            return texts.error();
         }
         auto bookkeeping = parse_bookkeeping(context_.settings, std::move(*texts));
         if (!bookkeeping) {
-            return blocked(bookkeeping.error().line());
+            block(waiting(), bookkeeping.error().line());
+            return {};
         }
-        auto contained = workspace_.is_ancestor("HEAD", target_);
-        if (!contained) {
-            return not_now(contained.error());
+        tracked_ = bookkeeping->tracked;
+        for (LaneMember& member : members_) {
+            member.get_ready(integration, *bookkeeping);
         }
-        const bool landed =
-            *contained && (!bookkeeping->tracked || is_done(bookkeeping->done, context_.task_id));
-        if (!landed) {
-            if (auto stop = land(*bookkeeping)) {
-                return std::move(*stop);
-            }
+        if (waiting().empty()) {
+            return {};
         }
-        return verify(bookkeeping->tracked);
+        if (auto gone = integration.go_to(integration.tip()); !gone) {
+            return gone;
+        }
+        if (auto seeded = integration.seed(tracked_); !seeded) {
+            return seeded;
+        }
+        Gates gates(context_, integration.git());
+        return try_all(integration, gates);
     }
 
-    // Rebase, bookkeeping, gate, push.
-    Stop land(const Bookkeeping& bookkeeping) {
-        auto base = workspace_.resolve(target_);
-        if (!base) {
-            return not_now(base.error());
+    Result<void> try_all(IntegrationWorkspace& integration, Gates& gates) {
+        auto green = gates.is_known_green(integration.tip());
+        if (!green) {
+            return green.error();
         }
-        auto stop = rebase_work(context_, workspace_);
-        if (stop && !*stop) {
-            stop = commit_bookkeeping(context_, workspace_, bookkeeping);
+        MergeQueue queue(waiting(), *green);
+        while (true) {
+            const MergeQueue::Next next = queue.next();
+            if (const auto* const each = std::get_if<MergeQueue::Try>(&next)) {
+                auto goes_on = attempt(integration, gates, queue, each->tasks);
+                if (!goes_on || !*goes_on) {
+                    return goes_on ? Result<void>{} : Result<void>{goes_on.error()};
+                }
+            } else if (std::holds_alternative<MergeQueue::GateTip>(next)) {
+                if (auto judged = judge_tip(integration, gates, queue); !judged) {
+                    return judged;
+                }
+            } else {
+                break;
+            }
         }
-        if (stop && !*stop) {
-            stop = pass_gate(context_, workspace_, base->value_or(""), outcome_);
+        for (const std::string& task_id : queue.blamed()) {
+            block({task_id}, reasons_[task_id]);
         }
-        if (!stop || *stop) {
-            return stop ? std::move(*stop) : Stop{not_now(stop.error())};
+        if (queue.tip_is_red()) {
+            target_is_red_ = true;
+            put_off(fmt::format("{} is red by itself, nobody is blamed: {}", context_.target(), tip_reason_));
         }
-        return push(base->value_or(""));
+        return {};
+    }
+
+    Result<void> judge_tip(IntegrationWorkspace& integration, Gates& gates, MergeQueue& queue) {
+        if (auto gone = integration.go_to(integration.tip()); !gone) {
+            return gone;
+        }
+        auto verdict = gates.judge(integration.tip(), integration.tip(), {});
+        if (!verdict) {
+            return verdict.error();
+        }
+        tip_reason_ = verdict->reason;
+        queue.tip_gated(verdict->green);
+        return {};
+    }
+
+    // False: nothing more can be done in this run, and everybody has ended or is to be put off.
+    Result<bool> attempt(IntegrationWorkspace& integration, Gates& gates, MergeQueue& queue,
+                         const std::vector<std::string>& tasks) {
+        std::vector<IntegrationWorkspace::Landing> candidate;
+        std::vector<std::string> names;
+        std::vector<std::string> decided;
+        if (auto gone = integration.go_to(integration.tip()); !gone) {
+            return gone.error();
+        }
+        for (const std::string& task_id : tasks) {
+            auto added = add_to_candidate(member_of(task_id).context(), integration);
+            if (!added) {
+                return added.error();
+            }
+            switch (added->kind) {
+                case Addition::Kind::added: {
+                    auto head = integration.git().head();
+                    if (!head) {
+                        return head.error();
+                    }
+                    candidate.push_back({task_id, std::move(*head)});
+                    names.push_back(task_id);
+                    break;
+                }
+                case Addition::Kind::conflict:
+                    break;
+                case Addition::Kind::stopped:
+                    member_of(task_id).end(std::move(*added->stop));
+                    decided.push_back(task_id);
+                    break;
+            }
+        }
+        if (candidate.empty()) {
+            queue.tried({}, decided, MergeQueue::Result::empty);
+            return true;
+        }
+        const std::string& commit = candidate.back().commit;
+        auto verdict = gates.judge(commit, integration.tip(), names);
+        if (!verdict) {
+            return verdict.error();
+        }
+        if (!verdict->ran) {
+            block(waiting(), verdict->reason);
+            return false;
+        }
+        if (!verdict->green) {
+            reasons_[names.front()] = verdict->reason;
+            queue.tried(names, decided, MergeQueue::Result::red);
+            return true;
+        }
+        member_of(names.front()).note(verdict->note);
+        auto landed = push(integration, candidate);
+        if (landed && *landed) {
+            queue.tried(names, decided, MergeQueue::Result::landed);
+        }
+        return landed;
     }
 
     // No error text is trusted before it is known whether the push arrived.
-    Stop push(const std::string& base) {
-        auto pushed = workspace_.run({"push", "--porcelain", "--no-follow-tags", "--no-recurse-submodules",
-                                      "origin", "HEAD:refs/heads/" + context_.target_branch},
-                                     Git::push_timeout);
-        if (pushed && pushed->status == 0) {
-            return std::nullopt;
+    Result<bool> push(IntegrationWorkspace& integration,
+                      const std::vector<IntegrationWorkspace::Landing>& candidate) {
+        const std::string base = integration.tip();
+        const std::string& commit = candidate.back().commit;
+        if (auto noted = integration.note_landings(candidate); !noted) {
+            return noted.error();
         }
+        auto pushed =
+            integration.git().run({"push", "--porcelain", "--no-follow-tags", "--no-recurse-submodules",
+                                   "origin", fmt::format("{}:refs/heads/{}", commit, context_.target_branch)},
+                                  Git::push_timeout);
+        const bool said_yes = pushed && pushed->status == 0;
         const std::string words =
-            pushed ? last_words(pushed->errors + "\n" + pushed->output) : pushed.error().line();
-        if (auto fetched = workspace_.fetch_origin(); !fetched) {
-            return try_again(fmt::format("the push to {} failed, and origin cannot be reached: {}",
-                                         context_.target(), words));
+            said_yes ? ""
+                     : (pushed ? last_words(pushed->errors + "\n" + pushed->output) : pushed.error().line());
+        if (auto fetched = integration.fetch(); !fetched) {
+            put_off(said_yes ? fetched.error().line()
+                             : fmt::format("the push to {} failed, and origin cannot be reached: {}",
+                                           context_.target(), words));
+            return false;
         }
-        auto arrived = workspace_.is_ancestor("HEAD", target_);
+        auto arrived = integration.tip().empty() ? Result<bool>{false}
+                                                 : integration.git().is_ancestor(commit, integration.tip());
         if (!arrived) {
-            return not_now(arrived.error());
+            return arrived.error();
         }
-        if (*arrived) {
-            add_note(outcome_, "the answer to the push was lost, but it has arrived");
-            return std::nullopt;
-        }
-        auto tip = workspace_.resolve(target_);
-        if (!tip || tip->value_or("") != base) {
-            return try_again(fmt::format("somebody else pushed to {} in the meantime", context_.target()));
-        }
-        if (!pushed || words.find("cannot lock ref") != std::string::npos || is_passing_fault(words)) {
-            return try_again(fmt::format("the push to {} failed: {}", context_.target(), words));
-        }
-        return blocked(
-            fmt::format("the push to {} was refused: {}; mend it, then run "
-                        "`ralph run parallel retry --task {}`",
-                        context_.target(), words, context_.task_id));
-    }
-
-    // Only what the remote answers now counts as landed.
-    Ending verify(bool bookkeeping_is_tracked) {
-        if (auto fetched = workspace_.fetch_origin(); !fetched) {
-            return not_now(fetched.error());
-        }
-        auto head = workspace_.head();
-        auto contained = workspace_.is_ancestor("HEAD", target_);
-        if (!head || !contained) {
-            return not_now(head ? contained.error() : head.error());
-        }
-        if (!*contained) {
-            return try_again(fmt::format("{} does not hold the work after the push", context_.target()));
-        }
-        return settle(*head, bookkeeping_is_tracked);
-    }
-
-    // The work has landed; from here on nothing can take that back.
-    Ending settle(const std::string& head, bool bookkeeping_is_tracked) {
-        bool is_settled = true;
-        if (auto reconciled = bookkeeping_is_tracked ? Result<void>{} : reconcile(); !reconciled) {
-            is_settled = false;
-            add_note(outcome_,
-                     fmt::format("{} has landed, but its entry was not moved to {}: {}", context_.task_id,
-                                 context_.settings.done_file, reconciled.error().line()));
-        }
-        mark_landed();
-        if (auto stop = bring_forward(head)) {
-            return std::move(*stop);
-        }
-        if (is_settled) {  // the proposal has been used
-            if (auto removed = remove_file(followups_path(context_.workspace, context_.task_id)); !removed) {
-                add_note(outcome_, removed.error().line());
+        if (*arrived) {  // only what the remote answers now counts as landed
+            for (const IntegrationWorkspace::Landing& landing : candidate) {
+                if (!said_yes) {
+                    member_of(landing.task_id).note("the answer to the push was lost, but it has arrived");
+                }
+                member_of(landing.task_id).settle(integration, landing.commit, tracked_);
             }
+            return true;
         }
-        const std::string known = head.substr(0, 12);
-        return {
-            0,
-            {fmt::format("{} landed on {} as {}", context_.task_id, context_.target(), known), {}, {}, head}};
+        if (said_yes) {
+            put_off(fmt::format("{} does not hold the work after the push", context_.target()));
+        } else if (integration.tip() != base) {
+            put_off(fmt::format("somebody else pushed to {} in the meantime", context_.target()));
+        } else if (!pushed || words.find("cannot lock ref") != std::string::npos || is_passing_fault(words)) {
+            put_off(fmt::format("the push to {} failed: {}", context_.target(), words));
+        } else {
+            block(waiting(),
+                  fmt::format("the push to {} was refused: {}; mend it", context_.target(), words));
+        }
+        return false;
     }
 
     // A checkout that a fault left half-way may keep new tasks from starting, and nobody else comes by who
-    // would mend it; so the step is done again, but what has landed is never blocked by it.
-    Stop bring_forward(const std::string& head) {
+    // would mend it; so the step is done again for one of those that have landed, but what has landed is
+    // never blocked by it.
+    void bring_forward() {
+        const auto has_landed = [](LaneMember& member) { return member.has_landed(); };
+        const auto landed = std::find_if(members_.begin(), members_.end(), has_landed);
+        if (landed == members_.end()) {
+            return;
+        }
         const CheckoutEnd end = bring_checkout_forward(context_.settings, context_.target_branch);
         if (end.try_again && context_.integration < context_.max_integrations) {
-            Ending ending = try_again(
-                fmt::format("{} has landed on {}, but {}", context_.task_id, context_.target(), end.note));
-            ending.outcome.landed_sha = head;
-            return ending;
+            landed->come_again(
+                fmt::format("{} has landed on {}, but {}", landed->task_id(), context_.target(), end.note));
+        } else {
+            landed->note(end.note);
         }
-        add_note(outcome_, end.note);
-        return std::nullopt;
-    }
-
-    // What was kept on the way is history from now on.
-    void mark_landed() {
-        if (auto marked = mark_kept_landed(repository_, context_.task_id); !marked) {
-            add_note(outcome_, marked.error().line());
-        }
-    }
-
-    Result<void> reconcile() {
-        const Paths& paths = context_.settings.paths;
-        if (auto made = make_directories(paths.parallel()); !made) {
-            return made;
-        }
-        auto lock = FileLock::acquire(paths.repository_lock(), FileLock::Wait::yes);
-        if (!lock) {
-            return lock.error();
-        }
-        return reconcile_repository(context_.settings, context_.workspace, context_.task_id);
-    }
-
-    // The workspace may have been removed after the landing; the remote knows.
-    Ending without_workspace() {
-        if (auto fetched = fetch_into_repository(context_.settings, context_.target_branch); !fetched) {
-            return not_now(fetched.error());
-        }
-        auto texts = fetch_bookkeeping(context_.settings, repository_, context_.target_branch);
-        if (!texts) {
-            return not_now(texts.error());
-        }
-        auto bookkeeping = parse_bookkeeping(context_.settings, std::move(*texts));
-        if (!bookkeeping) {
-            return blocked(bookkeeping.error().line());
-        }
-        if (!is_done(bookkeeping->done, context_.task_id)) {
-            return blocked(fmt::format(
-                "the workspace {} is gone and {} is not done on {}; see with `ralph kept list` what "
-                "is kept, then run `ralph run parallel retry --task {}`, which goes on from it",
-                context_.workspace, context_.task_id, context_.target(), context_.task_id));
-        }
-        mark_landed();
-        if (auto stop = bring_forward({})) {
-            return std::move(*stop);
-        }
-        return {0, {fmt::format("{} is done on {}", context_.task_id, context_.target()), {}, {}, {}}};
     }
 
     const StepContext& context_;
-    Git repository_;
-    Git workspace_;
-    std::string target_;
-    core::Outcome outcome_;
+    std::vector<LaneMember> members_;             // the run's own task first
+    std::map<std::string, std::string> reasons_;  // why a candidate that began with this task was red
+    std::string tip_reason_;
+    bool tracked_ = false;
+    bool target_is_red_ = false;
 };
-
-// For the Rust tools and for `retry`: the work is there but did not land.
-void leave_marker(const StepContext& context, Ending& ending) {
-    const bool is_wanted = ending.code == static_cast<int>(core::exit_blocked) ||
-                           ending.code == static_cast<int>(core::exit_try_again);
-    if (!is_wanted || !is_directory(context.workspace)) {
-        return;
-    }
-    const core::BlockMarker marker{context.task_id, ending.outcome.summary, context.integration,
-                                   context.max_integrations, core::format_rfc3339(wall_clock())};
-    if (const auto written = write_marker(context.workspace, marker); !written) {
-        add_note(ending.outcome, written.error().line());
-    }
-}
 
 Ending integrate(const StepContext& context) {
     const Paths& paths = context.settings.paths;
@@ -281,9 +321,7 @@ Ending integrate(const StepContext& context) {
     if (!lock) {
         return try_again(lock.error().line());
     }
-    Ending ending = Integration(context).run();
-    leave_marker(context, ending);
-    return ending;
+    return Lane(context).run();
 }
 
 }  // namespace

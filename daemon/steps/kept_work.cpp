@@ -150,7 +150,9 @@ class Keeper {
     }
 
     Result<bool> is_on_remote(const std::string& commit) const {
-        auto missing = workspace_.line({"rev-list", "--max-count=1", commit, "--not", "--remotes=origin"});
+        // What has landed in another shape is there, too.
+        auto missing = workspace_.line({"rev-list", "--max-count=1", commit, "--not", "--remotes=origin",
+                                        fmt::format("--glob={}*", landed_work_ref)});
         if (!missing) {
             return missing.error();
         }
@@ -175,8 +177,8 @@ class Keeper {
             if (tip.empty() || tip == head) {
                 continue;
             }
-            auto covered =
-                workspace_.line({"rev-list", "--max-count=1", tip, "--not", head, "--remotes=origin"});
+            auto covered = workspace_.line({"rev-list", "--max-count=1", tip, "--not", head,
+                                            "--remotes=origin", fmt::format("--glob={}*", landed_work_ref)});
             if (!covered) {
                 return covered.error();
             }

@@ -55,7 +55,7 @@ Result<Stop> commit(const StepContext& context, const Git& workspace, const std:
     if (end->status != 0) {  // a hook of the repository, most likely
         return Stop{blocked(fmt::format("the commit \"{}\" was refused: {}; mend it in {}, {}", subject,
                                         last_words(end->errors.empty() ? end->output : end->errors),
-                                        context.workspace, retry_command(context)))};
+                                        workspace.directory(), retry_command(context)))};
     }
     return Stop{};
 }
@@ -156,14 +156,14 @@ Result<Stop> commit_work(const StepContext& context, const Git& workspace) {
                     : Result<Stop>{Stop{}};
 }
 
-Result<Stop> commit_bookkeeping(const StepContext& context, const Git& workspace, Bookkeeping bookkeeping) {
+Result<Stop> commit_bookkeeping(const StepContext& context, const Git& git, Bookkeeping bookkeeping,
+                                const std::string& below) {
     const Settings& settings = context.settings;
     const auto stop = [&context](const Error& error) {
         return Stop{blocked(fmt::format("bookkeeping: {}; {}", error.line(), retry_command(context)))};
     };
     if (bookkeeping.tracked) {
-        if (auto restored = restore_bookkeeping_files(context, workspace, origin_ref(context.target_branch));
-            !restored) {
+        if (auto restored = restore_bookkeeping_files(context, git, below); !restored) {
             return restored.error();
         }
     }
@@ -185,8 +185,8 @@ Result<Stop> commit_bookkeeping(const StepContext& context, const Git& workspace
     const bool is_changed = core::task_file_text(bookkeeping.queue) != queue_before ||
                             core::task_file_text(bookkeeping.done) != done_before;
     if (bookkeeping.tracked && is_changed) {
-        auto queue_path = path_inside(context.workspace, settings.queue_relative);
-        auto done_path = path_inside(context.workspace, settings.done_relative);
+        auto queue_path = path_inside(git.directory(), settings.queue_relative);
+        auto done_path = path_inside(git.directory(), settings.done_relative);
         if (!queue_path || !done_path) {
             return stop(queue_path ? done_path.error() : queue_path.error());
         }
@@ -194,17 +194,17 @@ Result<Stop> commit_bookkeeping(const StepContext& context, const Git& workspace
             !saved) {
             return saved.error();
         }
-        auto added = workspace.expect(
+        auto added = git.expect(
             {"--literal-pathspecs", "add", "--force", "--", settings.queue_relative, settings.done_relative});
         if (!added) {
             return added.error();
         }
     }
-    auto staged = has_staged_changes(workspace);
+    auto staged = has_staged_changes(git);
     if (!staged) {
         return staged.error();
     }
-    return *staged ? commit(context, workspace, bookkeeping_subject(context)) : Result<Stop>{Stop{}};
+    return *staged ? commit(context, git, bookkeeping_subject(context)) : Result<Stop>{Stop{}};
 }
 
 }  // namespace ralph::daemon

@@ -1,5 +1,4 @@
-// The parts of the integrate step that change the workspace's commits. Each does nothing if it was done
-// before.
+// The parts of the integrate step that change commits. Each does nothing if it was done before.
 #pragma once
 
 #include <optional>
@@ -19,30 +18,23 @@ using Stop = std::optional<Ending>;
 [[nodiscard]] Ending blocked(std::string summary);
 [[nodiscard]] Ending try_again(std::string summary);
 
-// Ends what a killed git, rebase or gate of an earlier run left, and what the worker left unfinished; what
-// could be somebody's work is kept first.
+// Removes what a killed git left, and ends what the worker left unfinished; what could be somebody's work is
+// kept first.
 [[nodiscard]] core::Result<void> recover_workspace(const StepContext& context, const Git& workspace,
                                                    core::Outcome& outcome);
 
 // One commit of everything that the worker left uncommitted, except queue and done.
-// Whether HEAD is all that the worker made. Commits on another branch, and commits of a repository within the
-// workspace that exist nowhere else, would be left behind when the workspace is removed: an operator has to
-// decide.
-[[nodiscard]] core::Result<Stop> check_completeness(const StepContext& context, const Git& workspace);
-
 [[nodiscard]] core::Result<Stop> commit_work(const StepContext& context, const Git& workspace);
 
-// Takes back the bookkeeping commit of an earlier attempt, then puts the work on top of origin/<branch>.
-// After a conflict the workspace is as it was.
-[[nodiscard]] core::Result<Stop> rebase_work(const StepContext& context, const Git& workspace);
+// Whether HEAD is all that the worker made. Commits on another branch, and commits of a repository within the
+// workspace that exist nowhere else, would be left behind when the workspace is removed: an operator has to
+// decide. `integration` holds the work and the target as refs.
+[[nodiscard]] core::Result<Stop> check_completeness(const StepContext& context, const Git& workspace,
+                                                    const Git& integration, const std::string& work);
 
-// Archives the task, and commits that if queue and done are tracked.
-[[nodiscard]] core::Result<Stop> commit_bookkeeping(const StepContext& context, const Git& workspace,
-                                                    Bookkeeping bookkeeping);
-
-// Runs the gate in the workspace, on HEAD; a red one again as often as gate.retries says, before the task is
-// blamed. What it leaves in the working tree, and in the background, is removed again.
-[[nodiscard]] core::Result<Stop> pass_gate(const StepContext& context, const Git& workspace,
-                                           const std::string& base, core::Outcome& outcome);
+// Archives the task in the bookkeeping of the commit `below`, and commits that on top of HEAD if queue and
+// done are tracked; whatever the work has done to the two files is undone thereby.
+[[nodiscard]] core::Result<Stop> commit_bookkeeping(const StepContext& context, const Git& git,
+                                                    Bookkeeping bookkeeping, const std::string& below);
 
 }  // namespace ralph::daemon

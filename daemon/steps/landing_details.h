@@ -28,6 +28,16 @@ namespace ralph::daemon {
 [[nodiscard]] core::Result<void> restore_bookkeeping_files(const StepContext& context, const Git& workspace,
                                                            const std::string& commit);
 
+// Whether the commit is one of ours that touches nothing but queue and done.
+[[nodiscard]] core::Result<bool> is_our_bookkeeping(const StepContext& context, const Git& git,
+                                                    const std::string& commit);
+
+// After which commit the worker's own work begins: after the base that it was given, if the target has lost
+// that base meanwhile (somebody removed commits by force, and they must not come back with the work); else
+// after the target.
+[[nodiscard]] core::Result<std::string> begin_of_work(const StepContext& context, const Git& git,
+                                                      const std::string& work, const std::string& target);
+
 // Takes back commits of ours at HEAD that touch nothing but queue and done, as an earlier attempt left them.
 [[nodiscard]] core::Result<void> take_back_bookkeeping(const StepContext& context, const Git& workspace);
 

@@ -52,11 +52,10 @@ class Preparation {
     Result<int> create() {
         const std::string& root = context_.settings.workspace_root;
         const Git workspace(root + "/" + preparing_name_);
-        auto code = clone(workspace.directory());
-        if (code) {
-            auto kept = kept_to_go_on_from(repository_, context_.task_id);
-            code = kept ? make_ready(workspace, *kept) : Result<int>{kept.error()};
-        }
+        auto cloned = clone_repository(context_.settings, preparing_name_);
+        auto kept = cloned ? kept_to_go_on_from(repository_, context_.task_id)
+                           : Result<std::optional<KeptRef>>{cloned.error()};
+        auto code = kept ? make_ready(workspace, *kept) : Result<int>{kept.error()};
         if (!code || *code != 0) {
             auto removed = remove_tree(root, preparing_name_);
             return code && !removed ? Result<int>{removed.error()} : code;
@@ -64,43 +63,6 @@ class Preparation {
         // Nothing at the final path is ever half a workspace, not even after a power failure.
         if (auto renamed = rename_durably(workspace.directory(), context_.workspace); !renamed) {
             return renamed.error();
-        }
-        return 0;
-    }
-
-    Result<int> clone(const std::string& path) {
-        // A plain path is cloned with hard links, and with copies where those cannot be made (--local would
-        // fail there). If that fails, somebody may be packing the repository at this moment; --no-local asks
-        // git for the objects instead. Only one branch, since the repository's own branches are not origin's
-        // and go away again.
-        std::vector<std::string> arguments{"clone",    "--quiet", "--no-checkout",          "--single-branch",
-                                           "--origin", "origin",  "--no-recurse-submodules"};
-        const std::string& root = context_.settings.paths.root;
-        auto linked = arguments;
-        linked.insert(linked.end(), {root, path});
-        if (!repository_.expect(linked)) {
-            if (auto removed = remove_tree(context_.settings.workspace_root, preparing_name_); !removed) {
-                return removed.error();
-            }
-            arguments.insert(arguments.end(), {"--no-local", root, path});
-            if (auto cloned = repository_.expect(arguments); !cloned) {
-                return cloned.error();
-            }
-        }
-        const Git workspace(path);
-        auto refs =
-            workspace.output({"for-each-ref", "--format=%(refname)%00", "refs/heads", "refs/remotes"});
-        if (!refs) {
-            return refs.error();
-        }
-        for (std::string& ref : split_at_nul(*refs)) {
-            ref.erase(0, ref.find_first_not_of('\n'));
-            if (ref.empty()) {
-                continue;
-            }
-            if (auto deleted = workspace.expect({"update-ref", "--no-deref", "-d", ref}); !deleted) {
-                return deleted.error();
-            }
         }
         return 0;
     }

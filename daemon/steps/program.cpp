@@ -92,10 +92,10 @@ class Stream {
 
     [[nodiscard]] int fd() const { return ended_ ? -1 : fd_; }  // poll ignores -1
 
-    // Appends what can be read without waiting.
+    // Appends what can be read without waiting, but not much more than a mebibyte at once.
     void drain(std::string& out) {
         std::array<char, 65536> buffer{};
-        while (!ended_) {
+        for (int i = 0; i < 16 && !ended_; ++i) {
             const ssize_t got = ::read(fd_, buffer.data(), buffer.size());
             if (got > 0) {
                 out.append(buffer.data(), static_cast<std::size_t>(got));
@@ -144,6 +144,10 @@ class Watch {
             if (output != nullptr) {
                 out.drain(end.output);
                 err.drain(end.errors);
+            }
+            if (request_.on_output && !end.output.empty()) {
+                request_.on_output(end.output);
+                end.output.clear();
             }
             if (end.errors.size() > 2 * errors_limit) {
                 end.errors.erase(0, end.errors.size() - errors_limit);
@@ -263,6 +267,9 @@ Result<ProgramEnd> run_program(const ProgramRequest& request) {
             return start_and_wait(request, *path, nullptr, nullptr);
         }
         bp::pipe output;
+        if (request.on_output) {
+            return start_and_wait(request, *path, &output, nullptr, (bp::std_out & bp::std_err) > output);
+        }
         bp::pipe errors;
         return start_and_wait(request, *path, &output, &errors, bp::std_out > output, bp::std_err > errors);
     } catch (const std::system_error& problem) {  // no descriptors, no memory for a fork

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -18,6 +20,8 @@ struct ProgramRequest {
     std::string directory;
     std::vector<std::string> environment;  // "NAME=value", complete
     bool capture = true;                   // otherwise its output and errors go where ours go
+    // Gets output and errors as they come, in one stream, instead of their being captured.
+    std::function<void(std::string_view)> on_output = {};
     std::optional<core::Milliseconds>
         timeout;  // then SIGTERM to its process group, and SIGKILL after the grace
     core::Milliseconds grace = std::chrono::seconds{5};

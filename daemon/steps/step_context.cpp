@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -45,6 +46,7 @@ Result<StepContext> read_step_context() {
     if (!settings) {
         return settings.error();
     }
+    const std::string batch = variable("RALPH_BATCH");
     auto attempt = number("RALPH_ATTEMPT");
     auto integration = number("RALPH_INTEGRATION");
     auto most = number("RALPH_MAX_INTEGRATIONS");
@@ -72,6 +74,16 @@ Result<StepContext> read_step_context() {
         return Error{fmt::format("RALPH_WORKSPACE is {}, but the workspace of {} is {}", context.workspace,
                                  context.task_id, context.settings.workspace(context.task_id)),
                      "restart the supervisor if parallel.workspace_root was changed"};
+    }
+    for (std::string_view rest = batch; !rest.empty();) {
+        const std::size_t comma = std::min(rest.find(','), rest.size());
+        context.batch.emplace_back(rest.substr(0, comma));
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+        if (!core::is_safe_task_id(context.batch.back())) {
+            return Error{
+                fmt::format("RALPH_BATCH {} cannot be part of a path", core::printable(context.batch.back())),
+                remedy};
+        }
     }
     return context;
 }

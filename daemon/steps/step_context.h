@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "core/run_record.h"
@@ -20,13 +21,14 @@ struct StepContext {
     std::uint32_t attempt = 1;
     std::uint32_t integration = 1;  // which attempt to land
     std::uint32_t max_integrations = 1;
+    std::vector<std::string> batch = {};  // other tasks that an integrate step shall land
 
     // For messages: "origin/main".
     [[nodiscard]] std::string target() const { return "origin/" + target_branch; }
 };
 
 // From RALPH_ROOT, RALPH_TASK_ID, RALPH_WORKSPACE, RALPH_TARGET_BRANCH and RALPH_RUN_DIR, which must be
-// there, RALPH_TASK_TITLE, which may be empty, and RALPH_ATTEMPT, RALPH_INTEGRATION and
+// there, RALPH_TASK_TITLE and RALPH_BATCH, which may be empty, and RALPH_ATTEMPT, RALPH_INTEGRATION and
 // RALPH_MAX_INTEGRATIONS, which are 1 if they are missing.
 [[nodiscard]] core::Result<StepContext> read_step_context();
 

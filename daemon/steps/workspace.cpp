@@ -76,6 +76,47 @@ std::string exclude_pattern(const std::string& path) {
 
 }  // namespace
 
+// A plain path is cloned with hard links, and with copies where those cannot be made (--local would fail
+// there). If that fails, somebody may be packing the repository at this moment; --no-local asks git for the
+// objects instead. Only one branch, since the repository's own branches are not origin's and go away again.
+Result<void> clone_repository(const Settings& settings, const std::string& name) {
+    const std::string& root = settings.paths.root;
+    const Git workspace(settings.workspace_root + "/" + name);
+    const std::vector<std::string> arguments{
+        "clone",    "--quiet", "--no-checkout",          "--single-branch",
+        "--origin", "origin",  "--no-recurse-submodules"};
+    Result<void> cloned;
+    for (const bool local : {true, false}) {
+        if (auto removed = remove_tree(settings.workspace_root, name); !removed) {
+            return removed;
+        }
+        std::vector<std::string> each = arguments;
+        if (!local) {
+            each.emplace_back("--no-local");
+        }
+        each.insert(each.end(), {root, workspace.directory()});
+        if ((cloned = Git(root).expect(each))) {
+            break;
+        }
+    }
+    auto refs =
+        cloned ? workspace.output({"for-each-ref", "--format=%(refname)%00", "refs/heads", "refs/remotes"})
+               : Result<std::string>{cloned.error()};
+    if (!refs) {
+        return refs.error();
+    }
+    for (std::string& ref : split_at_nul(*refs)) {
+        ref.erase(0, ref.find_first_not_of('\n'));
+        if (ref.empty()) {
+            continue;
+        }
+        if (auto deleted = workspace.expect({"update-ref", "--no-deref", "-d", ref}); !deleted) {
+            return deleted;
+        }
+    }
+    return {};
+}
+
 Result<bool> is_usable_workspace(const Git& workspace) {
     // A .git file would point to a repository elsewhere, which is not ours to change.
     if (!is_directory(workspace.directory()) || !is_directory(git_folder(workspace))) {

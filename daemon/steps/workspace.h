@@ -12,6 +12,10 @@
 
 namespace ralph::daemon {
 
+// Clones the repository to <workspace_root>/<name>, without a checkout and without any ref, and removes first
+// what is there. `name` is one of our own, such as ".RQ-0001.preparing".
+[[nodiscard]] core::Result<void> clone_repository(const Settings& settings, const std::string& name);
+
 // Has a .git folder of its own, a commit, and a readable index. An error: that cannot be found out now.
 [[nodiscard]] core::Result<bool> is_usable_workspace(const Git& workspace);
 

@@ -26,7 +26,7 @@ Tasks numbered(std::size_t count) {
 
 // A target, a gate and what they know. It judges by what it holds, not by how the queue decides.
 struct World {
-    std::set<std::string> bad;        // red wherever they are
+    std::set<std::string> bad;          // red wherever they are
     std::set<std::string> unmergeable;  // conflict with the target
     std::set<std::pair<std::string, std::string>> conflicts;
     bool tip_is_red = false;

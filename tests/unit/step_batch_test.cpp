@@ -44,8 +44,9 @@ Outcome batch_of(std::vector<BatchEnd> ends, std::string summary = "") {
 
 // T1's run for T1, T2 and T3 is under way.
 StepDriver batch_of_three() {
-    StepDriver driver(in_batches(8), {record("T1", Lifecycle::integrating), record("T2", Lifecycle::integrating),
-                                      record("T3", Lifecycle::integrating)});
+    StepDriver driver(in_batches(8),
+                      {record("T1", Lifecycle::integrating), record("T2", Lifecycle::integrating),
+                       record("T3", Lifecycle::integrating)});
     driver.queue({"T1", "T2", "T3"});
     driver.recovered("T1", history({StepKind::work, 2, 1}, 0, exited(0)));
     driver.recovered("T2", history({StepKind::work, 2, 1}, 1, exited(0)));
@@ -111,8 +112,9 @@ TEST_CASE("batch: strangers in the outcome change nothing") {
 }
 
 TEST_CASE("batch: no more than the largest batch") {
-    StepDriver driver(in_batches(2), {record("T1", Lifecycle::integrating), record("T2", Lifecycle::integrating),
-                                      record("T3", Lifecycle::integrating)});
+    StepDriver driver(in_batches(2),
+                      {record("T1", Lifecycle::integrating), record("T2", Lifecycle::integrating),
+                       record("T3", Lifecycle::integrating)});
     driver.recovered("T1", history({StepKind::work, 2, 1}, 0, exited(0)));
     driver.recovered("T2", history({StepKind::work, 2, 1}, 1, exited(0)));
     CHECK(driver.recovered("T3", history({StepKind::work, 2, 1}, 2, exited(0))) ==

@@ -1,0 +1,159 @@
+#include "daemon/steps/candidate.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "daemon/steps/landing_details.h"
+#include "daemon/steps/workspace.h"
+
+namespace ralph::daemon {
+namespace {
+
+using core::Result;
+
+Ending conflict_with_target(const StepContext& task, const std::vector<std::string>& paths) {
+    return blocked(fmt::format("conflict with {} in {}; resolve it in {} (git rebase {}), {}", task.target(),
+                               named(paths), task.workspace, task.target(), retry_command(task)));
+}
+
+class Builder {
+  public:
+    Builder(const StepContext& task, const IntegrationWorkspace& integration)
+        : task_(task), integration_(integration), git_(integration.git()) {}
+
+    Result<Addition> run() {
+        auto head = git_.head();
+        if (!head) {
+            return head.error();
+        }
+        below_ = *head;
+        auto work = own_work();
+        auto addition = work ? put_on_top(*work) : Result<Addition>{work.error()};
+        if (addition && addition->kind == Addition::Kind::added) {
+            addition = archive();
+        }
+        if (addition && addition->kind == Addition::Kind::added) {
+            return addition;
+        }
+        // Also after a fault: whoever goes on finds the candidate as it was.
+        auto forgotten = forget_unfinished_operation(git_);
+        auto restored = forgotten ? integration_.go_to(below_) : forgotten;
+        return addition && !restored ? Result<Addition>{restored.error()} : addition;
+    }
+
+  private:
+    // Without bookkeeping commits that somebody has made on top of it.
+    Result<std::string> own_work() const {
+        auto work = git_.resolve(work_ref(task_.task_id));
+        while (work && *work) {
+            auto published = git_.is_ancestor(**work, integration_.tip());
+            auto ours = published && !*published ? is_our_bookkeeping(task_, git_, **work)
+                                                 : Result<bool>{published ? Result<bool>{false} : published};
+            if (!ours) {
+                return ours.error();
+            }
+            if (!*ours) {
+                return std::move(**work);
+            }
+            work = git_.resolve(**work + "^");
+        }
+        return work ? Error{fmt::format("the work of {} is not in {}", task_.task_id, git_.directory())}
+                    : work.error();
+    }
+
+    Result<Addition> put_on_top(const std::string& work) {
+        const std::string& tip = integration_.tip();
+        auto on_top = git_.is_ancestor(tip, work);
+        auto begin = begin_of_work(task_, git_, work, tip);
+        if (!on_top || !begin) {
+            return on_top ? begin.error() : on_top.error();
+        }
+        // A worker that has merged the target keeps its merge; a rebase would lose how it resolved the
+        // conflicts.
+        if (*on_top && *begin == tip) {
+            if (below_ == tip) {
+                auto moved = integration_.go_to(work);
+                return moved ? Result<Addition>{Addition{}} : Result<Addition>{moved.error()};
+            }
+            auto merges = git_.line({"rev-list", "--merges", "--max-count=1", tip + ".." + work});
+            if (!merges) {
+                return merges.error();
+            }
+            if (!merges->empty()) {
+                return judge(merge(work));
+            }
+        }
+        if (auto moved = git_.expect({"checkout", "--quiet", "--force", "--detach", work}); !moved) {
+            return moved.error();
+        }
+        return judge(rebase_onto(task_, git_, below_, *begin));
+    }
+
+    Result<ProgramEnd> merge(const std::string& work) {
+        auto end = git_.run({"merge", "--quiet", "--no-ff", "--no-edit", "-m",
+                             fmt::format("Merge the work of {}", task_.task_id), work});
+        auto conflicts = end && end->status != 0 ? git_.unmerged_paths()
+                                                 : Result<std::vector<std::string>>{std::vector<std::string>{}};
+        if (!conflicts) {
+            return conflicts.error();
+        }
+        if (conflicts->empty() || !are_bookkeeping_files(task_, *conflicts)) {
+            return end;
+        }
+        auto restored = restore_bookkeeping_files(task_, git_, below_);
+        return restored ? git_.run({"commit", "--quiet", "--no-edit"}) : Result<ProgramEnd>{restored.error()};
+    }
+
+    Result<Addition> judge(Result<ProgramEnd> end) {
+        if (!end) {
+            return end.error();
+        }
+        if (end->status == 0) {
+            return Addition{};
+        }
+        auto conflicts = git_.unmerged_paths();
+        if (!conflicts) {
+            return conflicts.error();
+        }
+        if (conflicts->empty()) {
+            // No conflict: a full disk, for one, at which the next attempt may find room.
+            return Addition{Addition::Kind::stopped,
+                            try_again(fmt::format("the rebase on {} failed: {}", task_.target(),
+                                                  last_words(end->errors)))};
+        }
+        return below_ == integration_.tip()
+                   ? Addition{Addition::Kind::stopped, conflict_with_target(task_, *conflicts)}
+                   : Addition{Addition::Kind::conflict, {}};
+    }
+
+    Result<Addition> archive() {
+        auto texts = bookkeeping_at(task_.settings, git_, below_, task_.target());
+        if (!texts) {
+            return texts.error();
+        }
+        auto bookkeeping = parse_bookkeeping(task_.settings, std::move(*texts));
+        if (!bookkeeping) {
+            return Addition{Addition::Kind::stopped, blocked(bookkeeping.error().line())};
+        }
+        auto stop = commit_bookkeeping(task_, git_, std::move(*bookkeeping), below_);
+        if (!stop) {
+            return stop.error();
+        }
+        return *stop ? Addition{Addition::Kind::stopped, std::move(*stop)} : Addition{};
+    }
+
+    const StepContext& task_;
+    const IntegrationWorkspace& integration_;
+    const Git& git_;
+    std::string below_;  // HEAD before
+};
+
+}  // namespace
+
+Result<Addition> add_to_candidate(const StepContext& task, const IntegrationWorkspace& integration) {
+    return Builder(task, integration).run();
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,29 @@
+// Building a candidate in the integration workspace: one task's work on top of HEAD, and its bookkeeping.
+#pragma once
+
+#include <string>
+
+#include "core/error.h"
+#include "daemon/steps/integration_workspace.h"
+#include "daemon/steps/landing.h"
+#include "daemon/steps/step_context.h"
+
+namespace ralph::daemon {
+
+struct Addition {
+    enum class Kind {
+        added,     // HEAD is the candidate with the task
+        conflict,  // with what others have put on top of the tip: HEAD is as it was
+        stopped,   // the task ends, for a reason of its own: HEAD is as it was
+    };
+    Kind kind = Kind::added;
+    Stop stop;  // of a stopped one
+};
+
+// Puts the work that was taken over last on top of HEAD, archives the task in a commit of its own, and follows
+// the worker's proposals for new tasks. A conflict in nothing but queue and done is none. A conflict with the
+// tip itself stops the task.
+[[nodiscard]] core::Result<Addition> add_to_candidate(const StepContext& task,
+                                                      const IntegrationWorkspace& integration);
+
+}  // namespace ralph::daemon

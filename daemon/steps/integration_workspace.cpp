@@ -1,0 +1,196 @@
+#include "daemon/steps/integration_workspace.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "daemon/steps/seeding.h"
+#include "daemon/steps/workspace.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view work_prefix = "refs/ralph/work/";
+constexpr std::string_view landing_prefix = "refs/ralph/landing/";
+
+// Large files that are not in git itself: a smudge filter here shall find those that only the worker has.
+void link_large_files(const std::string& from, const std::string& to) {
+    std::error_code problem;
+    const fs::path source = from + "/.git/lfs/objects";
+    if (!is_directory(source.string())) {
+        return;
+    }
+    for (auto entry = fs::recursive_directory_iterator(source, problem);
+         !problem && entry != fs::recursive_directory_iterator(); entry.increment(problem)) {
+        if (entry->symlink_status().type() != fs::file_type::regular) {
+            continue;
+        }
+        const fs::path target = fs::path(to) / ".git/lfs/objects" / entry->path().lexically_relative(source);
+        std::error_code refused;
+        fs::create_directories(target.parent_path(), refused);
+        fs::create_hard_link(entry->path(), target, refused);
+        if (refused && refused != std::errc::file_exists) {
+            fs::copy_file(entry->path(), target, fs::copy_options::skip_existing, refused);
+        }
+    }
+}
+
+}  // namespace
+
+std::string work_ref(std::string_view task_id) {
+    return std::string(work_prefix) + std::string(task_id);
+}
+
+std::string landing_ref(std::string_view task_id) {
+    return std::string(landing_prefix) + std::string(task_id);
+}
+
+IntegrationWorkspace::IntegrationWorkspace(const StepContext& context)
+    : context_(&context),
+      git_(context.settings.workspace_root + "/" + std::string(integration_workspace_name)) {}
+
+core::Result<IntegrationWorkspace> IntegrationWorkspace::open(const StepContext& context) {
+    IntegrationWorkspace made(context);
+    if (auto sound = made.make_sound(); !sound) {
+        return sound.error();
+    }
+    if (auto configured = configure_workspace(context.settings, made.git_); !configured) {
+        return configured.error();
+    }
+    if (auto fetched = made.fetch(); !fetched) {
+        return fetched.error();
+    }
+    if (auto forgotten = made.forget_the_gone(); !forgotten) {
+        return forgotten.error();
+    }
+    return made;
+}
+
+Result<void> IntegrationWorkspace::make_sound() const {
+    const std::string& root = context_->settings.workspace_root;
+    const std::string name(integration_workspace_name);
+    if (auto made = make_directories(root); !made) {
+        return made;
+    }
+    remove_left_overs(context_->settings, git_);
+    auto usable = is_usable_workspace(git_);
+    if (!usable) {
+        return usable.error();
+    }
+    if (*usable) {
+        return forget_unfinished_operation(git_);
+    }
+    const std::string beginning = name + ".new";
+    if (auto cloned = clone_repository(context_->settings, beginning); !cloned) {
+        return cloned;
+    }
+    if (auto removed = remove_tree(root, name); !removed) {
+        return removed;
+    }
+    return rename_durably(root + "/" + beginning, git_.directory());
+}
+
+Result<void> IntegrationWorkspace::fetch() {
+    if (auto fetched = git_.fetch_origin(); !fetched) {
+        return fetched;
+    }
+    auto tip = git_.resolve(origin_ref(context_->target_branch) + "^{commit}");
+    if (!tip) {
+        return tip.error();
+    }
+    tip_ = tip->value_or(std::string{});
+    return {};
+}
+
+// Tasks whose workspace was removed.
+Result<void> IntegrationWorkspace::forget_the_gone() const {
+    auto refs = git_.output({"for-each-ref", "--format=%(refname)%00", std::string(work_prefix)});
+    if (!refs) {
+        return refs.error();
+    }
+    for (std::string& ref : split_at_nul(*refs)) {
+        ref.erase(0, ref.find_first_not_of('\n') == std::string::npos ? ref.size() : ref.find_first_not_of('\n'));
+        const std::string task_id = ref.size() > work_prefix.size() ? ref.substr(work_prefix.size()) : "";
+        if (task_id.empty() || is_directory(context_->settings.workspace(task_id))) {
+            continue;
+        }
+        if (auto forgotten = forget(task_id); !forgotten) {
+            return forgotten;
+        }
+    }
+    return {};
+}
+
+Result<void> IntegrationWorkspace::go_to(const std::string& commit) const {
+    auto moved = git_.expect({"checkout", "--quiet", "--force", "--detach", commit});
+    return moved ? git_.expect({"clean", "-fdq"}) : moved;
+}
+
+Result<void> IntegrationWorkspace::seed(bool tracked) const {
+    auto left_out = seed_workspace(context_->settings, git_, tip_, tracked);
+    return left_out ? Result<void>{} : Result<void>{left_out.error()};
+}
+
+Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const std::string& workspace,
+                                                                   std::string_view task_id) const {
+    auto before = git_.resolve(work_ref(task_id));
+    if (!before) {
+        return before.error();
+    }
+    auto fetched = git_.expect({"fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
+                                "--no-write-fetch-head", "--force", workspace, "HEAD:" + work_ref(task_id)},
+                               Git::fetch_timeout);
+    auto work = fetched ? git_.resolve(work_ref(task_id)) : Result<std::optional<std::string>>{fetched.error()};
+    if (!work) {
+        return work.error();
+    }
+    link_large_files(workspace, git_.directory());
+    Work found{work->value_or(std::string{}), false, {}};
+    auto contained = git_.is_ancestor(found.head, tip_);
+    if (!contained) {
+        return contained.error();
+    }
+    found.has_landed = *contained;
+    found.landed_as = found.head;
+    if (!found.has_landed && *before == *work) {
+        auto landing = git_.resolve(landing_ref(task_id));
+        auto landed = landing && *landing ? git_.is_ancestor(**landing, tip_) : Result<bool>{false};
+        if (!landing || !landed) {
+            return landing ? landed.error() : landing.error();
+        }
+        found.has_landed = *landed;
+        found.landed_as = landing->value_or(found.head);
+    }
+    if (!found.has_landed && *before != *work) {  // what was noted is of other work
+        auto deleted = git_.expect({"update-ref", "-d", landing_ref(task_id)});
+        if (!deleted) {
+            return deleted.error();
+        }
+    }
+    return found;
+}
+
+Result<void> IntegrationWorkspace::note_landings(const std::vector<Landing>& landings) const {
+    for (const Landing& landing : landings) {
+        auto set = git_.expect({"update-ref", landing_ref(landing.task_id), landing.commit});
+        if (!set) {
+            return set;
+        }
+    }
+    return sync_workspace(git_.directory());
+}
+
+Result<void> IntegrationWorkspace::forget(std::string_view task_id) const {
+    for (const std::string& ref : {landing_ref(task_id), work_ref(task_id)}) {
+        if (auto deleted = git_.expect({"update-ref", "-d", ref}); !deleted) {
+            return deleted;
+        }
+    }
+    return {};
+}
+
+}  // namespace ralph::daemon

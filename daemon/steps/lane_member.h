@@ -1,0 +1,57 @@
+// One task in a run of the lane: what is done in its own workspace before its work is tried, and after it has
+// landed. The workspace's commits and files are only added to: uncommitted work is committed, nothing is moved.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/error.h"
+#include "daemon/steps/bookkeeping.h"
+#include "daemon/steps/git.h"
+#include "daemon/steps/integration_workspace.h"
+#include "daemon/steps/landing.h"
+#include "daemon/steps/step_context.h"
+
+namespace ralph::daemon {
+
+class LaneMember {
+  public:
+    explicit LaneMember(StepContext context);
+
+    [[nodiscard]] const StepContext& context() const { return context_; }
+    [[nodiscard]] const std::string& task_id() const { return context_.task_id; }
+
+    // Commits what the worker has left, and brings it to the integration workspace. `bookkeeping` is that of
+    // the target's tip. Ends the member if its work cannot be tried, or has landed already.
+    void get_ready(const IntegrationWorkspace& integration, const Bookkeeping& bookkeeping);
+
+    // The target holds the work as `commit`, which nothing can take back: from here on there are notes, no
+    // failures.
+    void settle(const IntegrationWorkspace& integration, const std::string& commit, bool tracked);
+
+    void end(Ending ending);
+    void put_off(const std::string& why) { end(try_again(why)); }
+    void note(const std::string& sentence) { add_note(notes_, sentence); }
+    [[nodiscard]] bool has_ended() const { return ending_.has_value(); }
+    [[nodiscard]] bool has_landed() const { return ending_ && ending_->code == 0; }
+    // It has landed, and the run is to be done again for what comes after that.
+    void come_again(const std::string& why);
+    // The ending, with all notes; it must have ended. What people and the Rust tools look for in a workspace
+    // whose work did not land is left there.
+    [[nodiscard]] Ending finish();
+
+  private:
+    [[nodiscard]] core::Result<Stop> commit_all();
+    [[nodiscard]] core::Result<Stop> take_over(const IntegrationWorkspace& integration,
+                                               const Bookkeeping& bookkeeping);
+    [[nodiscard]] Ending without_workspace(const Bookkeeping& bookkeeping);
+    void mark_kept();
+    void leave_marker();
+
+    StepContext context_;
+    Git workspace_;
+    std::optional<Ending> ending_;
+    core::Outcome notes_;
+};
+
+}  // namespace ralph::daemon
