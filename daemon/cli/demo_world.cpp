@@ -40,8 +40,9 @@ constexpr std::array<DemoTask, 8> tasks{{
      "RQ-0001", core::Lifecycle::completed, 1},
     {"Land although somebody else pushes first",
      "echo 'a recipe' > recipe.txt; git add -A; git commit -qm 'Add a recipe'; "
-     "printf '#!/bin/sh\\nrm -f \"$0\"\\nexec sh \"%s\"\\n' \"$DEMO_FOREIGN_PUSH\" > .git/hooks/pre-push; "
-     "chmod +x .git/hooks/pre-push",
+     "hook=$(git remote get-url origin)/hooks/pre-receive; "
+     "printf '#!/bin/sh\\nread old new ref\\ngit log --format=%%s $old..$new | grep -q recipe || exit 0\\n"
+     "rm -f \"$0\"\\nexec sh \"%s\"\\n' \"$DEMO_FOREIGN_PUSH\" > \"$hook\"; chmod +x \"$hook\"",
      "", core::Lifecycle::completed, 2},
     {"Leave the work uncommitted", "sleep 1; echo 'notes of an agent that forgot to commit' > notes.txt", "",
      core::Lifecycle::completed, 1},
@@ -165,7 +166,8 @@ Result<void> build_demo_world(const DemoPlaces& places) {
         done = clone(places, places.stranger(), "somebody-else");
     }
     const std::string script = fmt::format(
-        "cd \"{}\" && unset GIT_DIR GIT_INDEX_FILE && git pull -q --rebase && date > elsewhere.txt && git "
+        "cd \"{}\" && unset GIT_DIR GIT_INDEX_FILE GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY "
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES && git pull -q --rebase && date > elsewhere.txt && git "
         "add -A && "
         "git commit -qm 'Somebody else was faster' && git push -q\n",
         places.stranger());

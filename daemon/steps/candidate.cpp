@@ -94,8 +94,9 @@ class Builder {
     Result<ProgramEnd> merge(const std::string& work) {
         auto end = git_.run({"merge", "--quiet", "--no-ff", "--no-edit", "-m",
                              fmt::format("Merge the work of {}", task_.task_id), work});
-        auto conflicts = end && end->status != 0 ? git_.unmerged_paths()
-                                                 : Result<std::vector<std::string>>{std::vector<std::string>{}};
+        auto conflicts = end && end->status != 0
+                             ? git_.unmerged_paths()
+                             : Result<std::vector<std::string>>{std::vector<std::string>{}};
         if (!conflicts) {
             return conflicts.error();
         }

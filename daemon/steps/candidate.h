@@ -20,9 +20,9 @@ struct Addition {
     Stop stop;  // of a stopped one
 };
 
-// Puts the work that was taken over last on top of HEAD, archives the task in a commit of its own, and follows
-// the worker's proposals for new tasks. A conflict in nothing but queue and done is none. A conflict with the
-// tip itself stops the task.
+// Puts the work that was taken over last on top of HEAD, archives the task in a commit of its own, and
+// follows the worker's proposals for new tasks. A conflict in nothing but queue and done is none. A conflict
+// with the tip itself stops the task.
 [[nodiscard]] core::Result<Addition> add_to_candidate(const StepContext& task,
                                                       const IntegrationWorkspace& integration);
 

@@ -160,11 +160,11 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
     request.arguments.assign(gate.command.begin() + 1, gate.command.end());
     request.directory = git_.directory();
     request.environment = environment_without_git();
-    request.environment.insert(request.environment.end(),
-                               {"RALPH_GATE=" + gate.name, "RALPH_BASE_SHA=" + base,
-                                "RALPH_CANDIDATE_SHA=" + commit,
-                                fmt::format("RALPH_BATCH={}", fmt::join(tasks, ",")),
-                                "RALPH_WORKSPACE=" + git_.directory(), "PWD=" + git_.directory()});
+    request.environment.insert(
+        request.environment.end(),
+        {"RALPH_GATE=" + gate.name, "RALPH_BASE_SHA=" + base, "RALPH_CANDIDATE_SHA=" + commit,
+         fmt::format("RALPH_BATCH={}", fmt::join(tasks, ",")), "RALPH_WORKSPACE=" + git_.directory(),
+         "PWD=" + git_.directory()});
     request.whole_tree = true;
     request.timeout = gate.timeout;
     const std::string shown = core::printable(fmt::format("{}", fmt::join(gate.command, " ")));
@@ -172,11 +172,11 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
     for (std::uint32_t number = 1;; ++number) {
         GateLog log(paths.gate_logs(), fmt::format("{}-{}", gate.name, commit.substr(0, 12)));
         request.on_output = [&log](std::string_view text) { log.write(text); };
-        static_cast<void>(std::fprintf(stderr, "ralph: gate `%s` on %s of %s, its log is %s\n", shown.c_str(),
-                                       commit.substr(0, 12).c_str(),
-                                       tasks.empty() ? context_.target().c_str()
-                                                     : fmt::format("{}", fmt::join(tasks, ", ")).c_str(),
-                                       log.path().c_str()));
+        static_cast<void>(std::fprintf(
+            stderr, "ralph: gate `%s` on %s of %s, its log is %s\n", shown.c_str(),
+            commit.substr(0, 12).c_str(),
+            tasks.empty() ? context_.target().c_str() : fmt::format("{}", fmt::join(tasks, ", ")).c_str(),
+            log.path().c_str()));
         if (about_to_run) {
             about_to_run(gate.name);
         }

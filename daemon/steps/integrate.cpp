@@ -266,7 +266,7 @@ class Lane {
                 if (!said_yes) {
                     member_of(landing.task_id).note("the answer to the push was lost, but it has arrived");
                 }
-                member_of(landing.task_id).settle(integration, landing.commit, tracked_);
+                member_of(landing.task_id).settle(landing.commit, tracked_);
             }
             return true;
         }

@@ -113,7 +113,8 @@ Result<void> IntegrationWorkspace::forget_the_gone() const {
         return refs.error();
     }
     for (std::string& ref : split_at_nul(*refs)) {
-        ref.erase(0, ref.find_first_not_of('\n') == std::string::npos ? ref.size() : ref.find_first_not_of('\n'));
+        ref.erase(
+            0, ref.find_first_not_of('\n') == std::string::npos ? ref.size() : ref.find_first_not_of('\n'));
         const std::string task_id = ref.size() > work_prefix.size() ? ref.substr(work_prefix.size()) : "";
         if (task_id.empty() || is_directory(context_->settings.workspace(task_id))) {
             continue;
@@ -144,7 +145,8 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const std::st
     auto fetched = git_.expect({"fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
                                 "--no-write-fetch-head", "--force", workspace, "HEAD:" + work_ref(task_id)},
                                Git::fetch_timeout);
-    auto work = fetched ? git_.resolve(work_ref(task_id)) : Result<std::optional<std::string>>{fetched.error()};
+    auto work =
+        fetched ? git_.resolve(work_ref(task_id)) : Result<std::optional<std::string>>{fetched.error()};
     if (!work) {
         return work.error();
     }

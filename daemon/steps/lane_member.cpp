@@ -16,8 +16,7 @@ namespace ralph::daemon {
 
 using core::Result;
 
-LaneMember::LaneMember(StepContext context)
-    : context_(std::move(context)), workspace_(context_.workspace) {}
+LaneMember::LaneMember(StepContext context) : context_(std::move(context)), workspace_(context_.workspace) {}
 
 void LaneMember::end(Ending ending) {
     ending_ = std::move(ending);
@@ -75,7 +74,7 @@ Result<Stop> LaneMember::take_over(const IntegrationWorkspace& integration, cons
         return stop;
     }
     if (work->has_landed && (!bookkeeping.tracked || is_done(bookkeeping.done, context_.task_id))) {
-        settle(integration, work->landed_as, bookkeeping.tracked);
+        settle(work->landed_as, bookkeeping.tracked);
     }
     return Stop{};
 }
@@ -83,10 +82,11 @@ Result<Stop> LaneMember::take_over(const IntegrationWorkspace& integration, cons
 // The workspace may have been removed after the landing; the remote knows.
 Ending LaneMember::without_workspace(const Bookkeeping& bookkeeping) {
     if (!is_done(bookkeeping.done, context_.task_id)) {
-        return blocked(fmt::format(
-            "the workspace {} is gone and {} is not done on {}; see with `ralph kept list` what is kept, then "
-            "run `ralph run parallel retry --task {}`, which goes on from it",
-            context_.workspace, context_.task_id, context_.target(), context_.task_id));
+        return blocked(
+            fmt::format("the workspace {} is gone and {} is not done on {}; see with `ralph kept list` what "
+                        "is kept, then "
+                        "run `ralph run parallel retry --task {}`, which goes on from it",
+                        context_.workspace, context_.task_id, context_.target(), context_.task_id));
     }
     mark_kept();
     return {0, {fmt::format("{} is done on {}", context_.task_id, context_.target()), {}, {}, {}}};
@@ -99,14 +99,13 @@ void LaneMember::mark_kept() {
     }
 }
 
-void LaneMember::settle(const IntegrationWorkspace& integration, const std::string& commit, bool tracked) {
+void LaneMember::settle(const std::string& commit, bool tracked) {
     bool is_settled = true;
     if (!tracked) {
         const Paths& paths = context_.settings.paths;
         auto lock = FileLock::acquire(paths.repository_lock(), FileLock::Wait::yes);
-        auto reconciled =
-            lock ? reconcile_repository(context_.settings, context_.workspace, context_.task_id)
-                 : Result<void>{lock.error()};
+        auto reconciled = lock ? reconcile_repository(context_.settings, context_.workspace, context_.task_id)
+                               : Result<void>{lock.error()};
         if (!reconciled) {
             is_settled = false;
             note(fmt::format("{} has landed, but its entry was not moved to {}: {}", context_.task_id,
@@ -119,11 +118,9 @@ void LaneMember::settle(const IntegrationWorkspace& integration, const std::stri
             note(removed.error().line());
         }
     }
-    // In this order: while it is in the way of nothing, the lane knows what has landed.
-    auto marked = workspace_.expect({"update-ref", landed_work_ref, "HEAD"});
-    auto forgotten = marked && is_settled ? integration.forget(context_.task_id) : marked;
-    if (!forgotten) {
-        note(forgotten.error().line());
+    // The integration workspace remembers the landing for as long as there is this workspace.
+    if (auto marked = workspace_.expect({"update-ref", landed_work_ref, "HEAD"}); !marked) {
+        note(marked.error().line());
     }
     end({0,
          {fmt::format("{} landed on {} as {}", context_.task_id, context_.target(), commit.substr(0, 12)),
@@ -148,6 +145,11 @@ void LaneMember::leave_marker() {
 
 Ending LaneMember::finish() {
     leave_marker();
+    if (ending_->code == static_cast<int>(core::exit_blocked) && is_directory(context_.workspace)) {
+        // Whoever resolves it there shall see the target as it is; if that cannot be had, he can fetch
+        // himself.
+        static_cast<void>(workspace_.fetch_origin());
+    }
     add_note(ending_->outcome, notes_.note);
     return std::move(*ending_);
 }

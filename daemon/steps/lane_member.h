@@ -1,5 +1,6 @@
 // One task in a run of the lane: what is done in its own workspace before its work is tried, and after it has
-// landed. The workspace's commits and files are only added to: uncommitted work is committed, nothing is moved.
+// landed. The workspace's commits and files are only added to: uncommitted work is committed, nothing is
+// moved.
 #pragma once
 
 #include <optional>
@@ -27,7 +28,7 @@ class LaneMember {
 
     // The target holds the work as `commit`, which nothing can take back: from here on there are notes, no
     // failures.
-    void settle(const IntegrationWorkspace& integration, const std::string& commit, bool tracked);
+    void settle(const std::string& commit, bool tracked);
 
     void end(Ending ending);
     void put_off(const std::string& why) { end(try_again(why)); }

@@ -86,9 +86,13 @@ TEST_CASE(
     fs::permissions(hook, fs::perms::owner_all);
     const std::string colleague = project.outside("colleague");
     project.git(project.root(), {"clone", "-q", project.remote(), colleague});
+    project.add("zero", "true");
+    project.commit_and_push();
+    REQUIRE(project.ralph({"run", "--parallel"}).status == 0);
+    project.git(project.root(), {"pull", "-q"});
     project.add("one",
                 "for i in 1 2 3; do echo $i > $i.txt; git add -A; git commit -q -m \"part $i\"; done; cp '" +
-                    hook + "' .git/hooks/reference-transaction; cd '" + colleague +
+                    hook + "' ../.integration/.git/hooks/reference-transaction; cd '" + colleague +
                     "' && git pull -q && git -c user.name=C -c user.email=c@example.org commit -q "
                     "--allow-empty -m faster && git push -q origin HEAD:main");
     project.commit_and_push();
@@ -96,9 +100,10 @@ TEST_CASE(
     CHECK(end.status == 0);
     CHECK(fs::exists(killed));
     CHECK(contains(end.errors, "the outcome of integrate is lost"));
-    expect_landed(project, "part 2");
-    CHECK(project.remote_subjects() ==
-          Lines{archived, "part 3", "part 2", "part 1", "faster", "change", "begin"});
+    const Lines subjects = project.remote_subjects();
+    CHECK(Lines(subjects.begin(), subjects.begin() + 5) ==
+          Lines{"ralph: archive RQ-0002 queue bookkeeping", "part 3", "part 2", "part 1", "faster"});
+    CHECK(std::count(subjects.begin(), subjects.end(), "part 2") == 1);
 }
 
 TEST_CASE("an object that is missing in a workspace keeps its work from landing, and says so") {

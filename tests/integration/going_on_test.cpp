@@ -269,10 +269,12 @@ TEST_CASE("the bookkeeping of an attempt to land does not come back with the wor
     const GitFixture fixture;
     REQUIRE(run_prepare_step(fixture.context()) == 0);
     work(fixture);
-    auto context = fixture.context();
-    context.settings.project.ci_gate.enabled = true;
-    context.settings.project.ci_gate.argv = {"false"};
-    REQUIRE(run_integrate_step(context) == 65);
+    // As a worker may make it that lands by itself.
+    GitFixture::write(fixture.workspace() + "/.ralph/queue.jsonc", "{\"version\": 1, \"tasks\": []}");
+    fixture.git(fixture.workspace(), {"add", "--all", "--", ":!.ralph"});
+    fixture.git(fixture.workspace(), {"commit", "--quiet", "-m", "RQ-0001: Do the work"});
+    fixture.git(fixture.workspace(),
+                {"commit", "--quiet", "-am", "ralph: archive RQ-0001 queue bookkeeping"});
     REQUIRE(contains(subjects(fixture), "archive"));
     REQUIRE(run_discard_step(fixture.context()) == 0);
     REQUIRE(run_prepare_step(fixture.context()) == 0);

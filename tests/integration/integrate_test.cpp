@@ -58,7 +58,11 @@ void expect_landed(const GitFixture& fixture, const Lines& subjects) {
     REQUIRE(ids(done) == Lines{"RQ-0001"});
     CHECK(done.tasks.front().status == core::TaskStatus::done);
     CHECK(marker(fixture) == "(none)");
-    CHECK(fixture.outcome().landed_sha == fixture.git(fixture.workspace(), {"rev-parse", "HEAD"}));
+    CHECK(*daemon::Git(fixture.remote()).is_ancestor(fixture.outcome().landed_sha, "main"));
+    // Nothing of it is worth keeping any more.
+    CHECK(fixture.git(fixture.workspace(), {"rev-parse", "refs/ralph/landed-work"}) ==
+          fixture.git(fixture.workspace(), {"rev-parse", "HEAD"}));
+    CHECK(fixture.git(fixture.workspace(), {"status", "--porcelain"}).empty());
 }
 
 const Lines plainly{archived, "RQ-0001: Do the work", "By the worker", "Begin"};
@@ -85,10 +89,19 @@ TEST_CASE("integrate lands the work with one bookkeeping commit, once") {
         subjects.insert(subjects.begin(), "By a colleague: b.txt");
         CHECK(run_integrate_step(fixture.context()) == 0);
     }
+    // Its commits are on the target in another shape, and what they changed is different now.
+    SUBCASE("run again after others have changed what it did") {
+        fixture.push_by_colleague("work.txt", "improved\n");
+        subjects.insert(subjects.begin(), "By a colleague: work.txt");
+        CHECK(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.remote_file("work.txt") == "improved\n");
+    }
     SUBCASE("run again without a workspace") {
+        CHECK(!fixture.git(fixture.integration(), {"for-each-ref", "refs/ralph"}).empty());
         CHECK(run_discard_step(fixture.context()) == 0);
         CHECK(fixture.kept_refs().empty());
         CHECK(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.git(fixture.integration(), {"for-each-ref", "refs/ralph"}).empty());
     }
     SUBCASE("prepared again") {
         CHECK(run_prepare_step(fixture.context()) == 10);
@@ -134,11 +147,30 @@ TEST_CASE("integrate goes on where it was killed") {
         GitFixture::write(workspace + "/.ralph/done.jsonc.new", "half");
         GitFixture::write(workspace + "/.ralph/queue.jsonc.new", "half");
     }
+    SUBCASE("while git held locks where candidates are built") {
+        GitFixture::write(fixture.integration() + "/.git/index.lock", "");
+        GitFixture::write(fixture.integration() + "/.git/HEAD.lock", "");
+        GitFixture::write(fixture.integration() + "/.git/ralph-gate-index.lock", "");
+        fs::create_directories(fixture.integration() + "/.git/refs/ralph/work");
+        GitFixture::write(fixture.integration() + "/.git/refs/ralph/work/RQ-0001.lock", "");
+    }
+    SUBCASE("while the place where candidates are built was made") {
+        fs::create_directories(fixture.workspaces() + "/.integration.new/.git");
+        fs::create_directories(fixture.workspaces() + "/.integration/.git");
+    }
+    SUBCASE("while it made a candidate's commit of somebody else's and wrote queue and done") {
+        GitFixture::write(fixture.integration() + "/.ralph/queue.jsonc.new", "half");
+        GitFixture::write(fixture.integration() + "/.ralph/queue.jsonc", "rubbish");
+        GitFixture::write(fixture.integration() + "/other.txt", "half of a candidate");
+        fixture.git(fixture.integration(), {"add", "--all"});
+        fixture.git(fixture.integration(), {"commit", "--quiet", "-m", "Half of a candidate"});
+        GitFixture::write(fixture.integration() + "/another.txt", "not even committed");
+    }
     SUBCASE("after the bookkeeping commit, and others have landed since") {
         const std::string refuse = fixture.remote() + "/hooks/pre-receive";
         GitFixture::write_script(refuse, "exit 1");
         REQUIRE(run_integrate_step(fixture.context()) == 65);
-        CHECK(fixture.git(workspace, {"log", "-1", "--format=%s"}) == archived);
+        CHECK(fixture.git(fixture.integration(), {"log", "-1", "--format=%s"}) == archived);
         fs::remove(refuse);
         fixture.push_by_colleague("b.txt", "b\n");
         REQUIRE(run_integrate_step(fixture.context()) == 0);
@@ -147,48 +179,42 @@ TEST_CASE("integrate goes on where it was killed") {
     SUBCASE("in the middle of the rebase") {
         fixture.git(workspace, {"add", "--all"});
         fixture.git(workspace, {"commit", "--quiet", "-m", "RQ-0001: Do the work"});
-        const std::string head = fixture.git(workspace, {"rev-parse", "HEAD"});
-        fixture.git(workspace, {"update-ref", "refs/ralph/before-rebase", "HEAD"});
-        SUBCASE("before it began") {}
-        SUBCASE("with only one commit done") {
-            REQUIRE(daemon::Git(workspace)
-                        .with_environment("GIT_SEQUENCE_EDITOR", "sed -i 's/^pick/edit/'")
-                        .run({"rebase", "-i", "HEAD~2"})
-                        ->status == 0);
-            REQUIRE(GitFixture::exists(workspace + "/.git/rebase-merge"));
-            SUBCASE("which git can abort") {}
-            SUBCASE("which git cannot abort") {
-                fs::remove(workspace + "/.git/rebase-merge/head-name");
-            }
-            SUBCASE("and only HEAD left of it") {
-                fs::remove_all(workspace + "/.git/rebase-merge");
-            }
+        const std::string place = fixture.integration();
+        fixture.git(place, {"fetch", "--quiet", workspace, "HEAD"});
+        fixture.git(place, {"checkout", "--quiet", "--detach", "FETCH_HEAD"});
+        REQUIRE(daemon::Git(place)
+                    .with_environment("GIT_SEQUENCE_EDITOR", "sed -i 's/^pick/edit/'")
+                    .run({"rebase", "-i", "HEAD~2"})
+                    ->status == 0);
+        REQUIRE(GitFixture::exists(place + "/.git/rebase-merge"));
+        SUBCASE("which git can abort") {}
+        SUBCASE("which git cannot abort") {
+            fs::remove(place + "/.git/rebase-merge/head-name");
+        }
+        SUBCASE("and only HEAD left of it") {
+            fs::remove_all(place + "/.git/rebase-merge");
         }
         REQUIRE(run_integrate_step(fixture.context()) == 0);
-        CHECK(fixture.git(workspace, {"rev-parse", "HEAD^"}) == head);
+        CHECK(!GitFixture::exists(place + "/.git/rebase-merge"));
         CHECK(fixture.kept_refs().empty());
     }
-    // Found by ralph-chaos, seed 23: the files were taken for the worker's, and conflicted with what landed
-    // later.
-    SUBCASE("while the rebase was checking out what others have landed") {
-        fixture.git(workspace, {"add", "--all"});
-        fixture.git(workspace, {"commit", "--quiet", "-m", "RQ-0001: Do the work"});
-        fixture.push_by_colleague("b.txt", "b\n");
-        fixture.git(workspace, {"update-ref", "refs/ralph/before-rebase", "HEAD"});
-        GitFixture::write(workspace + "/b.txt", "half of b");
-        REQUIRE(run_integrate_step(fixture.context()) == 0);
-        CHECK(fixture.remote_file("b.txt") == "b\n");
-        CHECK(fixture.git(fixture.root(), {"show", "refs/ralph/kept/RQ-0001/1:b.txt"}) == "half of b");
-        subjects.insert(subjects.end() - 1, "By a colleague: b.txt");
-    }
     SUBCASE("while the gate was building") {
-        fixture.git(workspace, {"add", "--all"});
-        fixture.git(workspace, {"commit", "--quiet", "-m", "RQ-0001: Do the work"});
-        fixture.git(workspace, {"update-ref", "refs/ralph/gate", "HEAD"});
-        GitFixture::write(workspace + "/coverage.xml", "not work\n");
+        GitFixture::write(fixture.integration() + "/coverage.xml", "not work\n");
         REQUIRE(run_integrate_step(fixture.context()) == 0);
         CHECK(fixture.remote_file("coverage.xml") == "(missing)");
-        CHECK(fixture.kept_refs().size() == 1);
+        CHECK(fixture.kept_refs().empty());
+    }
+    SUBCASE("after the push, before anything was noted of it") {
+        const std::string hook = fixture.remote() + "/hooks/post-receive";
+        // The remote is gone for the moment in which the answer is looked for.
+        GitFixture::write_script(hook, "mv '" + fixture.remote() + "' '" + fixture.remote() + ".away'");
+        CHECK(run_integrate_step(fixture.context()) == 75);
+        fs::rename(fixture.remote() + ".away", fixture.remote());
+        fs::remove(hook);
+        fixture.push_by_colleague("b.txt", "b\n");
+        subjects.insert(subjects.begin(), "By a colleague: b.txt");
+        REQUIRE(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.remote_subjects() == subjects);
     }
     REQUIRE(run_integrate_step(fixture.context()) == 0);
     expect_landed(fixture, subjects);
@@ -209,7 +235,6 @@ TEST_CASE("a conflict is reported and leaves the workspace as it was") {
     CHECK(fixture.git(workspace, {"symbolic-ref", "HEAD"}) == "refs/heads/main");
     CHECK(fixture.git(workspace, {"status", "--porcelain"}).empty());
     CHECK(fixture.git(workspace, {"log", "-1", "--format=%s"}) == "RQ-0001: Do the work");
-    CHECK(fixture.git(workspace, {"for-each-ref", "refs/ralph"}).empty());
 
     // An operator merges instead of rebasing; how he resolved it is not lost.
     REQUIRE(daemon::Git(workspace).run({"merge", "origin/main"})->status == 1);
@@ -233,7 +258,7 @@ TEST_CASE("a rebase that fails without a conflict is tried again, and leaves the
     work(fixture);
     fixture.push_by_colleague("b.txt", "b\n");
     const std::string workspace = fixture.workspace();
-    const std::string hook = workspace + "/.git/hooks/pre-rebase";
+    const std::string hook = fixture.integration() + "/.git/hooks/pre-rebase";
     GitFixture::write_script(hook, "echo half > b.txt; exit 1");
     CHECK(run_integrate_step(fixture.context()) == 75);
     CHECK(fixture.outcome().summary.find("the rebase on origin/main failed") != std::string::npos);
@@ -276,7 +301,7 @@ TEST_CASE("a worker that commits changes of the queue does not conflict with oth
 TEST_CASE("somebody else's push between fetch and push is tried again") {
     const GitFixture fixture;
     work(fixture);
-    const std::string hook = fixture.workspace() + "/.git/hooks/pre-push";
+    const std::string hook = fixture.integration() + "/.git/hooks/pre-push";
     fixture.git(fixture.colleague(), {"pull", "--quiet", "--ff-only", "origin", "main"});
     GitFixture::write(fixture.colleague() + "/b.txt", "b\n");
     fixture.git(fixture.colleague(), {"add", "b.txt"});
@@ -294,7 +319,7 @@ TEST_CASE("a push whose answer is lost has landed") {
     const GitFixture fixture;
     work(fixture);
     // The push arrives, and then the one that is waited for fails.
-    GitFixture::write_script(fixture.workspace() + "/.git/hooks/pre-push",
+    GitFixture::write_script(fixture.integration() + "/.git/hooks/pre-push",
                              "git push --quiet --no-verify origin HEAD:main; exit 1");
     REQUIRE(run_integrate_step(fixture.context()) == 0);
     expect_landed(fixture, plainly);
@@ -341,14 +366,15 @@ TEST_CASE("nothing is pushed unless the gate is green") {
     context.settings.project.ci_gate.enabled = true;
     auto& argv = context.settings.project.ci_gate.argv;
     SUBCASE("red") {
-        argv = {"sh", "-c", "exit 2"};
+        argv = {"sh", "-c", "test ! -e work.txt || { echo all is lost; exit 2; }"};
         CHECK(run_integrate_step(context) == 65);
-        CHECK(contains(fixture.outcome().summary, "gate `sh -c exit 2` exited with status 2; see " +
-                                                      fixture.root() + "/.ralph/logs/parallel/RQ-0001.log"));
+        CHECK(contains(fixture.outcome().summary, "exited with status 2: all is lost; see " + fixture.root() +
+                                                      "/.ralph/logs/parallel/gates/ci-"));
+        CHECK(contains(fixture.outcome().summary, "; then run `ralph run parallel retry --task RQ-0001`"));
     }
     SUBCASE("too slow, with its children") {
-        argv = {"sh", "-c", "trap '' TERM; sleep 100 & wait; sleep 100"};
-        context.settings.supervisor.gate.timeout = std::chrono::milliseconds{100};
+        argv = {"sh", "-c", "test -e work.txt || exit 0; trap '' TERM; sleep 100 & wait; sleep 100"};
+        context.settings.supervisor.gate.timeout = std::chrono::milliseconds{500};
         CHECK(run_integrate_step(context) == 65);
         CHECK(contains(fixture.outcome().summary, "ran out of its time"));
     }
@@ -368,10 +394,11 @@ TEST_CASE("a gate that is red by chance is run again on the same commit, as ofte
     auto context = fixture.context();
     context.settings.project.ci_gate.enabled = true;
     const std::string seen = fixture.folder() + "/seen";
-    // Red twice; says each time on which commit, and upon which.
+    // Red twice, and green without the work; says each time on which commit, and upon which.
     context.settings.project.ci_gate.argv = {
         "sh", "-c",
-        "echo $RALPH_CANDIDATE_SHA $RALPH_BASE_SHA >> '" + seen + "'; test $(wc -l < '" + seen + "') = 3"};
+        "test -e work.txt || exit 0; echo $RALPH_CANDIDATE_SHA $RALPH_BASE_SHA >> '" + seen +
+            "'; test $(wc -l < '" + seen + "') = 3"};
     SUBCASE("often enough") {
         context.settings.supervisor.gate.retries = 2;
         CHECK(run_integrate_step(context) == 0);

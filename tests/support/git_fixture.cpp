@@ -9,6 +9,8 @@
 
 #include "core/queue_edit.h"
 #include "core/task_codec.h"
+#include "daemon/steps/integration_workspace.h"
+#include "daemon/steps/workspace.h"
 
 namespace ralph::tests {
 
@@ -64,6 +66,17 @@ core::Outcome GitFixture::outcome() const {
     auto outcome = core::read_outcome(*document);
     REQUIRE(outcome.has_value());
     return *outcome;
+}
+
+std::string GitFixture::integration() const {
+    const std::string name(daemon::integration_workspace_name);
+    const std::string path = workspaces() + "/" + name;
+    if (!exists(path)) {
+        fs::create_directories(workspaces());
+        REQUIRE(daemon::clone_repository(context().settings, name).has_value());
+        git(path, {"checkout", "--quiet", "--detach", git(root(), {"rev-parse", "origin/main"})});
+    }
+    return path;
 }
 
 std::string GitFixture::git(const std::string& directory, const std::vector<std::string>& arguments) const {

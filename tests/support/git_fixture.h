@@ -30,6 +30,8 @@ class GitFixture {
     [[nodiscard]] std::string workspace(std::string_view task = "RQ-0001") const {
         return workspaces() + "/" + std::string(task);
     }
+    // Where candidates are built. Made here, as the lane makes it, if it is not there yet.
+    [[nodiscard]] std::string integration() const;
     [[nodiscard]] std::string workspaces() const { return folder_ + "/.workspaces/repo/parallel"; }
 
     // As the supervisor would hand it to a step of the task; without a gate.
