@@ -20,6 +20,7 @@ namespace {
 constexpr Milliseconds day = hours{24};
 constexpr Milliseconds longest_step = 7 * day;
 constexpr Milliseconds shortest{1};
+constexpr std::size_t most_gates = 32;
 
 void read_worker_timeout(ObjectReader& worker, std::string_view key, std::optional<Milliseconds>& out) {
     Milliseconds timeout = out.value_or(Milliseconds{0});
@@ -52,6 +53,52 @@ void read_environment(ObjectReader& worker, std::string_view key, std::map<std::
     });
 }
 
+bool is_gate_name(std::string_view name) {
+    const auto fits = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+               c == '-' || c == '.';
+    };
+    return !name.empty() && name.size() <= 50 && name.front() != '.' && name.front() != '-' &&
+           std::all_of(name.begin(), name.end(), fits);
+}
+
+void read_gates(ObjectReader& root, std::string_view key, std::vector<NamedGateSettings>& out) {
+    if (!is_set(root, key)) {
+        return;
+    }
+    out.clear();
+    root.read_object(key, [&out](ObjectReader& gates) {
+        for (const std::string& name : gates.keys()) {
+            NamedGateSettings gate;
+            gate.name = name;
+            if (!is_gate_name(name) || name == "ci") {
+                gates.fail(name,
+                           "must be 1 to 50 letters, digits, \".\", \"_\" or \"-\", and not \"ci\", which "
+                           "is agent.ci_gate of config.jsonc");
+            }
+            bool is_object = false;
+            gates.read_object(name, [&](ObjectReader& section) {
+                is_object = true;
+                read_list(section, "command", gate.command);
+                Milliseconds timeout{0};
+                read_duration(section, "timeout", shortest, longest_step, timeout);
+                if (timeout.count() != 0) {
+                    gate.timeout = timeout;
+                }
+                if (section.ok() && gate.command.empty()) {
+                    section.fail("command", "must name the program and its arguments");
+                }
+            });
+            if (is_object) {
+                out.push_back(std::move(gate));
+            }
+        }
+    });
+    if (out.size() > most_gates) {
+        root.fail(key, fmt::format("must be at most {} gates", most_gates));
+    }
+}
+
 struct Setting {
     std::string_view section;  // empty for the top level
     std::string_view key;
@@ -60,7 +107,7 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 18> settings{{
+constexpr std::array<Setting, 22> settings{{
     {"worker", "command", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_command(section, key, out.worker.command);
@@ -109,6 +156,22 @@ constexpr std::array<Setting, 18> settings{{
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_whole(section, key, 0, 10, out.gate.retries);
      }},
+    {"", "gates", true,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_gates(section, key, out.gates);
+     }},
+    {"integration.batch", "max", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 1, 256, out.batch.max);
+     }},
+    {"integration.batch", "min", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 256, out.batch.min);
+     }},
+    {"integration.batch", "wait", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_duration(section, key, Milliseconds{0}, hours{1}, out.batch.wait);
+     }},
     {"limits", "memory", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.limits.memory);
@@ -152,6 +215,12 @@ void read_root(ObjectReader& root, TrustGate& gate, SupervisorConfig& out) {
         root.read_object(
             name, [name, &gate, &out](ObjectReader& section) { read_section(name, section, gate, out); });
     }
+    root.read_object("integration", [&gate, &out](ObjectReader& integration) {
+        read_section("integration", integration, gate, out);
+        integration.read_object("batch", [&gate, &out](ObjectReader& section) {
+            read_section("integration.batch", section, gate, out);
+        });
+    });
 }
 
 }  // namespace

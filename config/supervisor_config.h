@@ -39,6 +39,23 @@ struct GateSettings {
     bool operator==(const GateSettings&) const = default;
 };
 
+// A gate beside agent.ci_gate.
+struct NamedGateSettings {
+    std::string name;                           // letters, digits, ".", "_" and "-"
+    std::vector<std::string> command;           // not empty
+    std::optional<core::Milliseconds> timeout;  // 1 ms to 7 d; nothing means gate.timeout
+
+    bool operator==(const NamedGateSettings&) const = default;
+};
+
+struct BatchSettings {
+    std::uint32_t max = 64;  // 1 to 256 tasks that are landed together
+    std::uint32_t min = 0;   // 0 to 256: so many wait for nobody; 0: for those at work
+    core::Milliseconds wait = std::chrono::seconds{1};  // 0 to 1 h: how long the first waits for others
+
+    bool operator==(const BatchSettings&) const = default;
+};
+
 // Of each worker's cgroup; 0 means no limit.
 struct LimitSettings {
     std::uint64_t memory = 0;       // bytes, 1 MiB to 1 PiB
@@ -55,6 +72,8 @@ struct SupervisorConfig {
     StepSettings prepare{{}, std::chrono::minutes{30}};
     StepSettings integrate{{}, std::chrono::hours{2}};
     GateSettings gate;
+    std::vector<NamedGateSettings> gates;  // after agent.ci_gate, in this order
+    BatchSettings batch;
     LimitSettings limits;
     core::Milliseconds kept_work_retention = std::chrono::hours{14 * 24};  // 1 s to 3650 d
     // 0 to 7 d: how long a service that is stopped waits for what runs, before it ends it.

@@ -256,6 +256,30 @@ Result<Outcome> read_outcome(const JsonDocument& document) {
     return finished(document, fault, std::move(outcome));
 }
 
+std::string lane_progress_text(const LaneProgress& progress) {
+    json::object root;
+    root["version"] = run_format_version;
+    root["doing"] = progress.doing;
+    root["gate"] = progress.gate;
+    root["candidate"] = progress.candidate;
+    root["tasks"] = strings(progress.tasks);
+    root["since"] = progress.since;
+    return canonical_json(root);
+}
+
+Result<LaneProgress> read_lane_progress(const JsonDocument& document) {
+    std::optional<JsonFault> fault;
+    LaneProgress progress;
+    ObjectReader reader(document.root(), "", fault);
+    read_version(reader);
+    reader.require("doing", progress.doing);
+    reader.read("gate", progress.gate);
+    reader.read("candidate", progress.candidate);
+    reader.read("tasks", progress.tasks);
+    reader.read("since", progress.since);
+    return finished(document, fault, std::move(progress));
+}
+
 std::string block_marker_text(const BlockMarker& marker) {
     json::object root;
     root["task_id"] = marker.task_id;

@@ -9,6 +9,7 @@
 //       worker.json    identity of the step's process, written before it executes anything
 //       exit.json      how the step ended, written by the shim when the whole tree is gone
 //       outcome.json   what the step itself has to say (optional)
+//       lane.json      what an integrate step does at this moment (optional)
 #pragma once
 
 #include <cstdint>
@@ -157,6 +158,20 @@ struct RunSpec {
 [[nodiscard]] Result<ExitRecord> read_exit_record(const JsonDocument& document);
 [[nodiscard]] std::string outcome_text(const Outcome& outcome);
 [[nodiscard]] Result<Outcome> read_outcome(const JsonDocument& document);
+
+// What an integrate run does at this moment: lane.json in its run directory, for people.
+struct LaneProgress {
+    std::string doing;               // "building", "gating" or "pushing"
+    std::string gate;                // its name, while one runs
+    std::string candidate;           // the commit that is gated or pushed
+    std::vector<std::string> tasks;  // who is in it; empty: the target by itself
+    std::string since;               // RFC 3339
+
+    bool operator==(const LaneProgress&) const = default;
+};
+
+[[nodiscard]] std::string lane_progress_text(const LaneProgress& progress);
+[[nodiscard]] Result<LaneProgress> read_lane_progress(const JsonDocument& document);
 
 // The worker's or integrate step's mark that the work is there but could not be landed (contract
 // section 8.4).

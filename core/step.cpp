@@ -221,7 +221,7 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         return;
     }
     if (step == StepKind::integrate && outcome.target_is_red && record.exited_with(exit_try_again)) {
-        close_lane(*task, outcome);
+        wait_for_target(*task, outcome, resumed);
         return;
     }
     if (step == StepKind::integrate && !record.stopped) {
@@ -241,11 +241,14 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     apply(task, what, succeeded ? outcome.summary : failure_text(end, step, marker, outcome), record);
 }
 
-// Nobody's fault, so that it counts as no attempt of anybody's.
-void Handler::close_lane(ActiveTask& task, const Outcome& outcome) {
+// Nobody's fault, so that it counts as no attempt of anybody's. A new start looks at once.
+void Handler::wait_for_target(ActiveTask& task, const Outcome& outcome, bool resumed) {
     task.phase = Phase::ready;
     task.not_before = now_;
     task.restarts = 0;
+    if (resumed) {
+        return;
+    }
     supervisor_.lane_opens = now_ + red_target_pause;
     note(true, task.task_id,
          fmt::format("nothing is landed for {} s: {}",

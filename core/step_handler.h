@@ -52,7 +52,7 @@ class Handler {
     void end_discard(Tasks::iterator task, const RunEnd& end, const Outcome& outcome);
     void end_lost(Tasks::iterator task, const LostRun& lost);
     void end_stopped(ActiveTask& task);
-    void close_lane(ActiveTask& task, const Outcome& outcome);
+    void wait_for_target(ActiveTask& task, const Outcome& outcome, bool resumed);
     void end_batch(const Outcome& outcome, Instant leader_waits_until);
     void end_unstarted(ActiveTask& task, const UnstartedRun& unstarted);
     [[nodiscard]] bool not_yet(ActiveTask& task, const Outcome& outcome);

@@ -165,6 +165,10 @@ core::SupervisorSettings supervisor_settings(const Settings& settings, const Run
     result.workspace_root = settings.workspace_root;
     result.kept_work_retention = settings.supervisor.kept_work_retention;
     result.stop_timeout = settings.supervisor.stop_timeout;
+    // A step of the user's own lands its task, and knows nothing of others.
+    result.batch.max = settings.supervisor.integrate.command.empty() ? settings.supervisor.batch.max : 1;
+    result.batch.min = settings.supervisor.batch.min;
+    result.batch.wait = settings.supervisor.batch.wait;
     return result;
 }
 

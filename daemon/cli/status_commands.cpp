@@ -30,6 +30,13 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
     if (!facts.state) {
         return facts;
     }
+    std::vector<std::string> integrating;
+    for (const core::WorkerRecord* const record : facts.state->by_lifecycle(core::Lifecycle::integrating)) {
+        if (core::is_safe_task_id(record->task_id)) {
+            integrating.push_back(record->task_id);
+        }
+    }
+    facts.lane = view_lane(settings.paths, integrating);
     for (const core::WorkerRecord& record : facts.state->workers) {
         if (!core::is_safe_task_id(record.task_id)) {
             continue;

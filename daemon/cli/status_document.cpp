@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 
 #include "core/error.h"
@@ -171,6 +172,67 @@ std::string group_line(const core::WorkerRecord& record, const std::string& bran
     return {};
 }
 
+std::vector<std::string> waiting_for_lane(const StatusFacts& facts) {
+    std::vector<std::string> waiting;
+    if (!facts.state) {
+        return waiting;
+    }
+    for (const core::WorkerRecord* const record : facts.state->by_lifecycle(Lifecycle::integrating)) {
+        const auto& batch = facts.lane ? facts.lane->batch : std::vector<std::string>{};
+        if (std::find(batch.begin(), batch.end(), record->task_id) == batch.end()) {
+            waiting.push_back(record->task_id);
+        }
+    }
+    return waiting;
+}
+
+std::string lane_text(const StatusFacts& facts) {
+    const auto waiting = waiting_for_lane(facts);
+    if (!facts.lane && waiting.empty()) {
+        return {};
+    }
+    std::string text = "\nLane:\n";
+    if (facts.lane) {
+        text += fmt::format("  batch: {}\n", fmt::join(facts.lane->batch, ", "));
+        if (const auto& progress = facts.lane->progress) {
+            const std::string what =
+                progress->gate.empty() ? progress->doing : fmt::format("gate {} runs", progress->gate);
+            const std::string on = progress->tasks.empty()
+                                       ? "the target by itself"
+                                       : fmt::format("{}", fmt::join(progress->tasks, ", "));
+            text += "  " + core::printable(fmt::format("{} since {}: {}", what, progress->since, on)) + "\n";
+        }
+    }
+    if (!waiting.empty()) {
+        text += fmt::format("  waiting: {}\n", fmt::join(waiting, ", "));
+    }
+    return text;
+}
+
+json::array names(const std::vector<std::string>& tasks) {
+    json::array array;
+    for (const std::string& task : tasks) {
+        array.emplace_back(task);
+    }
+    return array;
+}
+
+// Ours; the Rust tools have no lane.
+json::object lane_object(const StatusFacts& facts) {
+    json::object lane;
+    lane["batch"] = names(facts.lane ? facts.lane->batch : std::vector<std::string>{});
+    if (facts.lane && facts.lane->progress) {
+        const core::LaneProgress& progress = *facts.lane->progress;
+        lane["doing"] = progress.doing;
+        lane["gate"] = progress.gate;
+        lane["candidate"] = progress.candidate;
+        lane["tasks"] = names(progress.tasks);
+        lane["since"] = progress.since;
+    }
+    lane["waiting"] = names(waiting_for_lane(facts));
+    return lane;
+}
+
 std::string state_text_for_people(const core::ParallelState& state) {
     std::string text = fmt::format("Schema Version: {}\nStarted: {}\nTarget Branch: {}\n\n",
                                    state.schema_version, state.started_at, state.target_branch);
@@ -233,6 +295,9 @@ json::object status_document(const StatusFacts& facts) {
     continuation["next_steps"] = std::move(steps);
     document["continuation"] = std::move(continuation);
     document["status"] = state_object(facts.state);
+    if (facts.lane || count(facts, Lifecycle::integrating) > 0) {
+        document["lane"] = lane_object(facts);
+    }
     return document;
 }
 
@@ -245,6 +310,7 @@ std::string status_text(const StatusFacts& facts) {
     }
     text += "\nParallel Run Status\n===================\n";
     text += facts.state ? state_text_for_people(*facts.state) : "No parallel state.\n";
+    text += lane_text(facts);
     if (!facts.retained.empty()) {
         text += "\nRetained for Recovery:\n";
         for (const RetainedWorkspace& workspace : facts.retained) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/state.h"
+#include "daemon/steps/lane_progress.h"
 
 namespace ralph::daemon {
 
@@ -22,6 +23,7 @@ struct StatusFacts {
     std::optional<std::string> living_supervisor;  // "pid 123 since ..."
     std::vector<RetainedWorkspace> retained;       // of failed and blocked tasks
     std::vector<std::string> drift;                // what a next start will clean up
+    std::optional<LaneView> lane;                  // the integrate run that is under way
 };
 
 // Document version 3, the keys in the contract's order.

@@ -63,6 +63,9 @@ std::vector<NamedGate> gates_of(const Settings& settings) {
     if (ci.enabled && !ci.argv.empty()) {
         gates.push_back({"ci", ci.argv, settings.supervisor.gate.timeout});
     }
+    for (const config::NamedGateSettings& gate : settings.supervisor.gates) {
+        gates.push_back({gate.name, gate.command, gate.timeout.value_or(settings.supervisor.gate.timeout)});
+    }
     return gates;
 }
 

@@ -18,6 +18,7 @@
 #include "daemon/steps/integration_workspace.h"
 #include "daemon/steps/landing_details.h"
 #include "daemon/steps/lane_member.h"
+#include "daemon/steps/lane_progress.h"
 #include "daemon/steps/steps.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
@@ -163,10 +164,23 @@ class Lane {
         return {};
     }
 
+    void show(const char* doing, const std::string& candidate = {},
+              const std::vector<std::string>& tasks = {}, const std::string& gate = {}) const {
+        note_lane_progress(context_.run_directory, {doing, gate, candidate, tasks, {}});
+    }
+
+    // So that the gates tell when they begin.
+    void announce(Gates& gates, const std::string& candidate, const std::vector<std::string>& tasks) const {
+        gates.about_to_run = [this, candidate, tasks](const std::string& gate) {
+            show("gating", candidate, tasks, gate);
+        };
+    }
+
     Result<void> judge_tip(IntegrationWorkspace& integration, Gates& gates, MergeQueue& queue) {
         if (auto gone = integration.go_to(integration.tip()); !gone) {
             return gone;
         }
+        announce(gates, integration.tip(), {});
         auto verdict = gates.judge(integration.tip(), integration.tip(), {});
         if (!verdict) {
             return verdict.error();
@@ -182,6 +196,7 @@ class Lane {
         std::vector<IntegrationWorkspace::Landing> candidate;
         std::vector<std::string> names;
         std::vector<std::string> decided;
+        show("building", {}, tasks);
         if (auto gone = integration.go_to(integration.tip()); !gone) {
             return gone.error();
         }
@@ -213,6 +228,7 @@ class Lane {
             return true;
         }
         const std::string& commit = candidate.back().commit;
+        announce(gates, commit, names);
         auto verdict = gates.judge(commit, integration.tip(), names);
         if (!verdict) {
             return verdict.error();
@@ -227,6 +243,7 @@ class Lane {
             return true;
         }
         member_of(names.front()).note(verdict->note);
+        show("pushing", commit, names);
         auto landed = push(integration, candidate);
         if (landed && *landed) {
             queue.tried(names, decided, MergeQueue::Result::landed);

@@ -292,6 +292,17 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
     return history;
 }
 
+Result<std::optional<RunView>> view_newest_run(const Paths& paths, const std::string& task_id) {
+    const auto runs = runs_of(paths, task_id);
+    if (!runs || runs->empty()) {
+        return runs ? Result<std::optional<RunView>>{std::optional<RunView>{}} : runs.error();
+    }
+    const core::Run run{runs->back().step, runs->back().number, 1};
+    auto view = view_run(paths.run(task_id, run), run);
+    return view ? Result<std::optional<RunView>>{std::move(*view)}
+                : Result<std::optional<RunView>>{view.error()};
+}
+
 Result<std::vector<std::string>> tasks_with_runs(const Paths& paths) {
     auto names = list_directory(paths.runs());
     if (!names) {

@@ -42,6 +42,9 @@ enum class LeftOver { end, leave };
 [[nodiscard]] Result<core::RunHistory> read_history(const Paths& paths, const std::string& task_id,
                                                     const std::string& workspace, LeftOver left_over);
 
+// The task's last run; nothing if there is none.
+[[nodiscard]] Result<std::optional<RunView>> view_newest_run(const Paths& paths, const std::string& task_id);
+
 // The tasks that have run directories.
 [[nodiscard]] Result<std::vector<std::string>> tasks_with_runs(const Paths& paths);
 

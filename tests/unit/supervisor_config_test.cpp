@@ -242,18 +242,38 @@ TEST_CASE("the supervisor example gives every setting with its default") {
 
     const auto document = core::JsonDocument::parse(text, "example").value();
     const std::vector<std::string> paths = config::supervisor_setting_paths();
-    CHECK(paths.size() == 18);
+    CHECK(paths.size() == 22);
     for (const std::string& path : paths) {
         CAPTURE(path);
         const boost::json::object* object = &document.root().as_object();
         std::string key = path;
-        if (const std::size_t dot = path.find('.'); dot != std::string::npos) {
-            REQUIRE(object->contains(path.substr(0, dot)));
-            object = &object->at(path.substr(0, dot)).as_object();
-            key = path.substr(dot + 1);
+        for (std::size_t dot = key.find('.'); dot != std::string::npos; dot = key.find('.')) {
+            REQUIRE(object->contains(key.substr(0, dot)));
+            object = &object->at(key.substr(0, dot)).as_object();
+            key = key.substr(dot + 1);
         }
         REQUIRE(object->contains(key));
         CHECK_FALSE(object->at(key).is_null());
+    }
+}
+
+TEST_CASE("supervisor settings: batches and named gates") {
+    const auto config = load(R"({integration: {batch: {max: 8, min: 2, wait: "3s"}},
+                                 gates: {lint: {command: ["make", "lint"], timeout: "5m"}, "a-b.c_1": {command: ["x"]}}})")
+                            .value();
+    CHECK(config.batch == config::BatchSettings{8, 2, std::chrono::seconds{3}});
+    REQUIRE(config.gates.size() == 2);
+    CHECK(config.gates[0] == config::NamedGateSettings{"lint", {"make", "lint"}, std::chrono::minutes{5}});
+    CHECK(config.gates[1] == config::NamedGateSettings{"a-b.c_1", {"x"}, std::nullopt});
+    for (const char* wrong :
+         {"{integration: {batch: {max: 0}}}", "{integration: {batch: {max: 257}}}",
+          "{integration: {batch: {wait: \"2h\"}}}", "{integration: {batch: {most: 1}}}",
+          "{integration: {batches: {}}}", "{gates: {ci: {command: [\"x\"]}}}", "{gates: {lint: {}}}",
+          "{gates: {lint: {command: []}}}", "{gates: {lint: {command: [\"x\"], timeout: \"0\"}}}",
+          "{gates: {\"../lint\": {command: [\"x\"]}}}", "{gates: {\"\": {command: [\"x\"]}}}",
+          "{gates: [\"x\"]}"}) {
+        CAPTURE(wrong);
+        CHECK(load(wrong).has_error());
     }
 }
 

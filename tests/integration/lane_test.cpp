@@ -1,0 +1,313 @@
+// The lane with real git: many tasks that finish at once, red ones among them, others who push, and kills.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tests/support/project.h"
+
+using namespace ralph;
+using core::Lifecycle;
+using tests::Project;
+namespace fs = std::filesystem;
+
+namespace {
+
+using Lines = std::vector<std::string>;
+
+Lines lines_of(const std::string& text) {
+    Lines lines;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find('\n', begin), text.size());
+        lines.push_back(text.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    return lines;
+}
+
+bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+// A project whose workers finish together, and whose gate says each time what it judges. It is red if there is a
+// file that is called bad-something.
+class Crowd {
+  public:
+    Crowd() {
+        Project::write(gate_, "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA ${RALPH_BATCH:-tip}\" >> '" + judged_ +
+                                  "'\nif ls bad-* 2>/dev/null; then exit 1; fi\n");
+        fs::permissions(gate_, fs::perms::owner_all);
+        Project::write(project.root() + "/.ralph/config.jsonc",
+                       "{\"version\": 2, \"agent\": {\"ci_gate\": {\"enabled\": true, \"argv\": [\"" + gate_ +
+                           "\"]}}, \"parallel\": {\"push_backoff_ms\": [10]}}\n");
+        fs::create_directories(arrived_);
+    }
+
+    // Each of `count` tasks does `work(i)` and waits for all others, i from 1.
+    template <class Work>
+    void add(int count, Work work) {
+        for (int i = 1; i <= count; ++i) {
+            project.add(fmt::format("task {}", i),
+                        fmt::format("{}; touch '{}/{}'; until [ $(ls '{}' | wc -l) = {} ]; do sleep 0.05; done",
+                                    work(i), arrived_, i, arrived_, count));
+        }
+        project.commit_and_push("queue");
+    }
+    [[nodiscard]] int run(int workers) const {
+        const auto end = project.ralph({"run", "--parallel", std::to_string(workers)});
+        INFO(end.errors);
+        CHECK(fs::exists(judged_));
+        return end.status;
+    }
+    [[nodiscard]] Lines judged() const { return lines_of(Project::read(judged_)); }
+    [[nodiscard]] std::size_t count(Lifecycle lifecycle) const { return project.state().count(lifecycle); }
+
+    // Every commit that the branch has pointed to since `queue` was one that the gate was green for, or was
+    // somebody else's; and each task was archived once.
+    void check_history() const {
+        const Lines subjects = project.remote_subjects();
+        const core::ParallelState state = project.state();
+        for (const core::WorkerRecord& record : state.workers) {
+            const std::string archived = fmt::format("ralph: archive {} queue bookkeeping", record.task_id);
+            CHECK(std::count(subjects.begin(), subjects.end(), archived) ==
+                  (record.lifecycle == Lifecycle::completed ? 1 : 0));
+        }
+        const Lines judged_lines = judged();
+        for (const std::string& pushed : lines_of(Project::read(pushed_))) {
+            CHECK(std::any_of(judged_lines.begin(), judged_lines.end(),
+                              [&](const std::string& line) { return line.rfind(pushed, 0) == 0; }));
+        }
+    }
+    // Notes what ralph pushes, which must be a fast-forward.
+    void watch_pushes() const {
+        const std::string hook = project.remote() + "/hooks/post-receive";
+        Project::write(hook, "#!/bin/sh\nread old new ref\ngit merge-base --is-ancestor $old $new || echo forced >> '" +
+                                 pushed_ + "'\necho $new >> '" + pushed_ + "'\n");
+        fs::permissions(hook, fs::perms::owner_all);
+    }
+    [[nodiscard]] std::size_t pushes() const { return lines_of(Project::read(pushed_)).size(); }
+
+    Project project;
+
+  private:
+    std::string gate_ = project.outside("gate");
+    std::string judged_ = project.outside("judged");
+    std::string pushed_ = project.outside("pushed");
+    std::string arrived_ = project.outside("arrived");
+};
+
+std::string commit_file(const std::string& name, int i) {
+    return fmt::format("echo {} > {}; git add -A; git commit -qm 'work {}'", i, name, i);
+}
+
+}  // namespace
+
+TEST_CASE("sixteen tasks that finish at once land behind one run of the gate, with one push") {
+    Crowd crowd;
+    crowd.add(16, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
+    crowd.watch_pushes();
+    CHECK(crowd.run(16) == 0);
+    CHECK(crowd.count(Lifecycle::completed) == 16);
+    REQUIRE(crowd.judged().size() == 1);
+    CHECK(contains(crowd.judged()[0], "RQ-0001,RQ-0002,RQ-0003"));
+    CHECK(crowd.pushes() == 1);
+    crowd.check_history();
+    const core::ParallelState state = crowd.project.state();
+    for (const core::WorkerRecord& record : state.workers) {
+        CHECK(record.push_attempts == 1);
+    }
+    // Nothing of what has landed is kept.
+    CHECK(crowd.project.git(crowd.project.root(), {"for-each-ref", "refs/ralph/kept"}).empty());
+    CHECK(crowd.project.remote_done().size() == 16);
+}
+
+TEST_CASE("one bad task among sixteen: at most six runs of the gate, and the others land") {
+    Crowd crowd;
+    crowd.add(16, [](int i) { return commit_file(i == 6 ? "bad-6" : fmt::format("file-{}", i), i); });
+    crowd.watch_pushes();
+    CHECK(crowd.run(16) == 3);
+    CHECK(crowd.count(Lifecycle::completed) == 15);
+    CHECK(crowd.judged().size() <= 6);
+    REQUIRE(crowd.project.record("RQ-0006"));
+    CHECK(crowd.project.record("RQ-0006")->lifecycle == Lifecycle::blocked_push);
+    CHECK(contains(crowd.project.record("RQ-0006")->last_error.value_or(""), "exited with status 1: bad-6; see "));
+    crowd.check_history();
+}
+
+TEST_CASE("three bad tasks among sixteen are found, and nobody else is blamed") {
+    Crowd crowd;
+    crowd.add(16, [](int i) {
+        const bool is_bad = i == 1 || i == 8 || i == 9;
+        return commit_file(fmt::format("{}-{}", is_bad ? "bad" : "file", i), i);
+    });
+    crowd.watch_pushes();
+    CHECK(crowd.run(16) == 3);
+    CHECK(crowd.count(Lifecycle::completed) == 13);
+    for (const char* id : {"RQ-0001", "RQ-0008", "RQ-0009"}) {
+        REQUIRE(crowd.project.record(id));
+        CHECK(crowd.project.record(id)->lifecycle == Lifecycle::blocked_push);
+    }
+    CHECK(crowd.judged().size() <= 16);
+    crowd.check_history();
+}
+
+TEST_CASE("who conflicts with another one of the batch is in nobody's way") {
+    Crowd crowd;
+    crowd.add(6, [](int i) { return commit_file(i == 2 || i == 5 ? "same" : fmt::format("file-{}", i), i); });
+    crowd.watch_pushes();
+    CHECK(crowd.run(6) == 3);
+    CHECK(crowd.count(Lifecycle::completed) == 5);
+    REQUIRE(crowd.project.record("RQ-0005"));
+    CHECK(contains(crowd.project.record("RQ-0005")->last_error.value_or(""), "conflict with origin/main in same"));
+    CHECK(crowd.judged().size() == 1);
+    crowd.check_history();
+    // Where it is to be resolved, the target is known as it is.
+    const std::string workspace = crowd.project.workspaces() + "/RQ-0005";
+    CHECK(crowd.project.git(workspace, {"rev-parse", "origin/main"}) ==
+          crowd.project.git(crowd.project.remote(), {"rev-parse", "main"}));
+}
+
+TEST_CASE("a worker that has merged the target keeps its merge, first in a batch or not") {
+    Crowd crowd;
+    crowd.add(3, [&crowd](int i) {
+        return i == 2 ? "git checkout -q -b side; echo side > side.txt; git add -A; git commit -qm side; git checkout "
+                        "-q main; " +
+                            commit_file("main.txt", i) + "; git merge -q --no-edit side; git branch -qD side"
+                      : commit_file(fmt::format("file-{}", i), i);
+    });
+    CHECK(crowd.run(3) == 0);
+    CHECK(crowd.judged().size() == 1);
+    crowd.check_history();
+    const Lines subjects = crowd.project.remote_subjects();
+    CHECK(std::count(subjects.begin(), subjects.end(), "Merge branch 'side'") == 1);
+}
+
+TEST_CASE("somebody else's pushes put a batch off, and it lands all the same") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    const std::string colleague = project.outside("colleague");
+    project.git(project.root(), {"clone", "-q", project.remote(), colleague});
+    // The colleague is faster three times: while the gate runs, something is pushed.
+    Project::write(project.outside("gate"),
+                   "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA ${RALPH_BATCH:-tip}\" >> '" + project.outside("judged") +
+                       "'\n[ $(wc -l < '" + project.outside("judged") + "') -gt 3 ] || (cd '" + colleague +
+                       "' && git pull -q && git -c user.name=C -c user.email=c@example.org commit -q --allow-empty "
+                       "-m faster && git push -q origin HEAD:main)\n");
+    crowd.add(8, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
+    CHECK(crowd.run(8) == 0);
+    CHECK(crowd.count(Lifecycle::completed) == 8);
+    // An empty commit changes no file: what was green is green on top of it, too.
+    CHECK(crowd.judged().size() <= 4);
+    crowd.check_history();
+    CHECK(project.record("RQ-0001")->push_attempts == 2);
+    CHECK(project.record("RQ-0008")->push_attempts == 2);
+}
+
+TEST_CASE("a target that is red by itself is nobody's fault; the lane goes on when it is mended") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    Project::write(project.root() + "/bad-by-itself", "x");
+    crowd.add(2, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
+    project.start({"run", "--parallel", "2"});
+    REQUIRE(Project::eventually([&] { return contains(project.log(), "is red by itself"); }));
+    CHECK(contains(project.log(), "nothing is landed for 60 s"));
+    CHECK(crowd.count(Lifecycle::integrating) == 2);
+    CHECK(project.record("RQ-0001")->push_attempts == 0);
+    // A new start looks at once.
+    project.crash();
+    const std::string colleague = project.outside("colleague");
+    project.git(project.root(), {"clone", "-q", project.remote(), colleague});
+    project.git(colleague, {"rm", "-q", "bad-by-itself"});
+    project.git(colleague, {"-c", "user.name=C", "-c", "user.email=c@example.org", "commit", "-qm", "Mend it"});
+    project.git(colleague, {"push", "-q", "origin", "HEAD:main"});
+    CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
+    CHECK(crowd.count(Lifecycle::completed) == 2);
+    crowd.check_history();
+}
+
+TEST_CASE("several gates run in their order, each with a log of its own, until one is red") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    const std::string order = project.outside("order");
+    Project::write(project.root() + "/.ralph/supervisor.jsonc",
+                   "{\"gates\": {\"lint\": {\"command\": [\"sh\", \"-c\", \"echo $RALPH_GATE >> '" + order +
+                       "'; echo nothing to complain about\"]}, \"unit\": {\"command\": [\"sh\", \"-c\", "
+                       "\"echo $RALPH_GATE >> '" + order + "'; test ! -e late-2 || { echo red for a reason; exit 3; }\"]}, "
+                       "\"last\": {\"command\": [\"sh\", \"-c\", \"echo $RALPH_GATE >> '" + order + "'\"]}}}\n");
+    crowd.add(1, [](int i) { return commit_file("late-2", i); });
+    CHECK(crowd.run(2) == 3);
+    CHECK(Project::read(order) == "lint\nunit\nlint\nunit\nlast\n");  // the candidate, then the tip
+    const std::string error = project.record("RQ-0001")->last_error.value_or("");
+    CHECK(contains(error, "red for a reason; see " + project.paths().gate_logs() + "/unit-"));
+    std::size_t logs = 0;
+    for (const auto& entry : fs::directory_iterator(project.paths().gate_logs())) {
+        const std::string name = entry.path().filename().string();
+        logs += name.rfind("lint-", 0) == 0 && Project::read(entry.path()) == "nothing to complain about\n" ? 1 : 0;
+    }
+    CHECK(logs == 2);
+}
+
+TEST_CASE("status shows the lane: who is in the batch, which gate runs since when, and who waits") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    const std::string open = project.outside("open");
+    Project::write(project.outside("gate"), "#!/bin/sh\necho x >> '" + project.outside("judged") +
+                                                "'\nuntil [ -e '" + open + "' ]; do sleep 0.05; done\n");
+    Project::write(project.root() + "/.ralph/supervisor.jsonc", "{\"integration\": {\"batch\": {\"max\": 2}}}\n");
+    crowd.add(3, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
+    project.start({"run", "--parallel", "3"});
+    REQUIRE(Project::eventually([&] { return fs::exists(project.outside("judged")); }));
+    REQUIRE(Project::eventually([&] { return crowd.count(Lifecycle::integrating) == 3; }));
+    const auto text = project.ralph({"run", "parallel", "status"});
+    CHECK(contains(text.output, "\nLane:\n  batch: RQ-000"));
+    CHECK(contains(text.output, "\n  gate ci runs since 20"));
+    CHECK(contains(text.output, "\n  waiting: RQ-000"));
+    const auto json = project.ralph({"run", "parallel", "status", "--json"});
+    CHECK(contains(json.output, "\"doing\": \"gating\""));
+    CHECK(contains(json.output, "\"gate\": \"ci\""));
+    Project::write(open, "");
+    CHECK(project.wait() == 0);
+    CHECK(!contains(project.ralph({"run", "parallel", "status"}).output, "Lane:"));
+}
+
+// Wherever the run of a batch is killed, it is run again; and what has been found green is not judged again.
+TEST_CASE("a batch whose run is killed at any of its phases lands once") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    const std::string killed = project.outside("killed");
+    const std::string kill_step =
+        "step=$PPID; until tr '\\0' ' ' < /proc/$step/cmdline | grep -q 'ralph step integrate'; do step=$(cut -d ' ' -f 4 "
+        "/proc/$step/stat); done; kill -9 $step; sleep 5\n";
+    std::size_t most_runs = 0;
+    SUBCASE("while the gate runs") {
+        Project::write(project.outside("gate"), "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA $RALPH_BATCH\" >> '" +
+                                                    project.outside("judged") + "'\nmkdir '" + killed +
+                                                    "' 2>/dev/null || exit 0\n" + kill_step);
+        most_runs = 2;
+    }
+    SUBCASE("before the push") {
+        Project::write(project.outside("gate"),
+                       "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA $RALPH_BATCH\" >> '" + project.outside("judged") +
+                           "'\nprintf '#!/bin/sh\\nmkdir %s 2>/dev/null || exit 0\\n%s' '" + killed + "' \"$(cat '" +
+                           project.outside("kill") + "')\" > .git/hooks/pre-push; chmod +x .git/hooks/pre-push\n");
+        Project::write(project.outside("kill"), kill_step);
+        most_runs = 1;
+    }
+    SUBCASE("after the push, before its answer") {
+        const std::string hook = project.remote() + "/hooks/post-receive";
+        Project::write(hook, "#!/bin/sh\ngrep -q . '" + project.outside("judged") + "' || exit 0\nmkdir '" + killed +
+                                 "' 2>/dev/null || exit 0\n" + kill_step);
+        fs::permissions(hook, fs::perms::owner_all);
+        most_runs = 1;
+    }
+    crowd.add(5, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
+    CHECK(crowd.run(5) == 0);
+    CHECK(fs::exists(killed));
+    CHECK(crowd.count(Lifecycle::completed) == 5);
+    CHECK(crowd.judged().size() <= most_runs);
+    crowd.check_history();
+    CHECK(project.remote_done().size() == 5);
+}
