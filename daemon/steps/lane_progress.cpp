@@ -23,7 +23,8 @@ std::optional<core::LaneProgress> read_progress(const std::string& run_directory
         return std::nullopt;
     }
     const auto document = core::JsonDocument::parse(std::move(**text), path);
-    auto progress = document ? core::read_lane_progress(*document) : core::Result<core::LaneProgress>{core::Error{}};
+    auto progress =
+        document ? core::read_lane_progress(*document) : core::Result<core::LaneProgress>{core::Error{}};
     return progress ? std::optional(std::move(*progress)) : std::nullopt;
 }
 
@@ -40,7 +41,8 @@ void note_lane_progress(const std::string& run_directory, core::LaneProgress pro
 std::optional<LaneView> view_lane(const Paths& paths, const std::vector<std::string>& tasks) {
     for (const std::string& task_id : tasks) {
         const auto run = view_newest_run(paths, task_id);
-        if (!run || !*run || (*run)->run.step != core::StepKind::integrate || !(*run)->shim_alive || (*run)->exit) {
+        if (!run || !*run || (*run)->run.step != core::StepKind::integrate || !(*run)->shim_alive ||
+            (*run)->exit) {
             continue;
         }
         LaneView lane{task_id, {task_id}, read_progress((*run)->directory)};

@@ -1,4 +1,5 @@
-// What an integrate run does at this moment, in its run directory, so that `ralph run parallel status` can show it.
+// What an integrate run does at this moment, in its run directory, so that `ralph run parallel status` can
+// show it.
 #pragma once
 
 #include <optional>

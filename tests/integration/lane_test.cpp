@@ -32,8 +32,8 @@ bool contains(const std::string& text, std::string_view part) {
     return text.find(part) != std::string::npos;
 }
 
-// A project whose workers finish together, and whose gate says each time what it judges. It is red if there is a
-// file that is called bad-something.
+// A project whose workers finish together, and whose gate says each time what it judges. It is red if there
+// is a file that is called bad-something.
 class Crowd {
   public:
     Crowd() {
@@ -50,9 +50,10 @@ class Crowd {
     template <class Work>
     void add(int count, Work work) {
         for (int i = 1; i <= count; ++i) {
-            project.add(fmt::format("task {}", i),
-                        fmt::format("{}; touch '{}/{}'; until [ $(ls '{}' | wc -l) = {} ]; do sleep 0.05; done",
-                                    work(i), arrived_, i, arrived_, count));
+            project.add(
+                fmt::format("task {}", i),
+                fmt::format("{}; touch '{}/{}'; until [ $(ls '{}' | wc -l) = {} ]; do sleep 0.05; done",
+                            work(i), arrived_, i, arrived_, count));
         }
         project.commit_and_push("queue");
     }
@@ -84,8 +85,9 @@ class Crowd {
     // Notes what ralph pushes, which must be a fast-forward.
     void watch_pushes() const {
         const std::string hook = project.remote() + "/hooks/post-receive";
-        Project::write(hook, "#!/bin/sh\nread old new ref\ngit merge-base --is-ancestor $old $new || echo forced >> '" +
-                                 pushed_ + "'\necho $new >> '" + pushed_ + "'\n");
+        Project::write(
+            hook, "#!/bin/sh\nread old new ref\ngit merge-base --is-ancestor $old $new || echo forced >> '" +
+                      pushed_ + "'\necho $new >> '" + pushed_ + "'\n");
         fs::permissions(hook, fs::perms::owner_all);
     }
     [[nodiscard]] std::size_t pushes() const { return lines_of(Project::read(pushed_)).size(); }
@@ -133,7 +135,8 @@ TEST_CASE("one bad task among sixteen: at most six runs of the gate, and the oth
     CHECK(crowd.judged().size() <= 6);
     REQUIRE(crowd.project.record("RQ-0006"));
     CHECK(crowd.project.record("RQ-0006")->lifecycle == Lifecycle::blocked_push);
-    CHECK(contains(crowd.project.record("RQ-0006")->last_error.value_or(""), "exited with status 1: bad-6; see "));
+    CHECK(contains(crowd.project.record("RQ-0006")->last_error.value_or(""),
+                   "exited with status 1: bad-6; see "));
     crowd.check_history();
 }
 
@@ -161,7 +164,8 @@ TEST_CASE("who conflicts with another one of the batch is in nobody's way") {
     CHECK(crowd.run(6) == 3);
     CHECK(crowd.count(Lifecycle::completed) == 5);
     REQUIRE(crowd.project.record("RQ-0005"));
-    CHECK(contains(crowd.project.record("RQ-0005")->last_error.value_or(""), "conflict with origin/main in same"));
+    CHECK(contains(crowd.project.record("RQ-0005")->last_error.value_or(""),
+                   "conflict with origin/main in same"));
     CHECK(crowd.judged().size() == 1);
     crowd.check_history();
     // Where it is to be resolved, the target is known as it is.
@@ -173,7 +177,8 @@ TEST_CASE("who conflicts with another one of the batch is in nobody's way") {
 TEST_CASE("a worker that has merged the target keeps its merge, first in a batch or not") {
     Crowd crowd;
     crowd.add(3, [&crowd](int i) {
-        return i == 2 ? "git checkout -q -b side; echo side > side.txt; git add -A; git commit -qm side; git checkout "
+        return i == 2 ? "git checkout -q -b side; echo side > side.txt; git add -A; git commit -qm side; git "
+                        "checkout "
                         "-q main; " +
                             commit_file("main.txt", i) + "; git merge -q --no-edit side; git branch -qD side"
                       : commit_file(fmt::format("file-{}", i), i);
@@ -191,11 +196,12 @@ TEST_CASE("somebody else's pushes put a batch off, and it lands all the same") {
     const std::string colleague = project.outside("colleague");
     project.git(project.root(), {"clone", "-q", project.remote(), colleague});
     // The colleague is faster three times: while the gate runs, something is pushed.
-    Project::write(project.outside("gate"),
-                   "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA ${RALPH_BATCH:-tip}\" >> '" + project.outside("judged") +
-                       "'\n[ $(wc -l < '" + project.outside("judged") + "') -gt 3 ] || (cd '" + colleague +
-                       "' && git pull -q && git -c user.name=C -c user.email=c@example.org commit -q --allow-empty "
-                       "-m faster && git push -q origin HEAD:main)\n");
+    Project::write(
+        project.outside("gate"),
+        "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA ${RALPH_BATCH:-tip}\" >> '" + project.outside("judged") +
+            "'\n[ $(wc -l < '" + project.outside("judged") + "') -gt 3 ] || (cd '" + colleague +
+            "' && git pull -q && git -c user.name=C -c user.email=c@example.org commit -q --allow-empty "
+            "-m faster && git push -q origin HEAD:main)\n");
     crowd.add(8, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
     CHECK(crowd.run(8) == 0);
     CHECK(crowd.count(Lifecycle::completed) == 8);
@@ -221,7 +227,8 @@ TEST_CASE("a target that is red by itself is nobody's fault; the lane goes on wh
     const std::string colleague = project.outside("colleague");
     project.git(project.root(), {"clone", "-q", project.remote(), colleague});
     project.git(colleague, {"rm", "-q", "bad-by-itself"});
-    project.git(colleague, {"-c", "user.name=C", "-c", "user.email=c@example.org", "commit", "-qm", "Mend it"});
+    project.git(colleague,
+                {"-c", "user.name=C", "-c", "user.email=c@example.org", "commit", "-qm", "Mend it"});
     project.git(colleague, {"push", "-q", "origin", "HEAD:main"});
     CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
     CHECK(crowd.count(Lifecycle::completed) == 2);
@@ -235,8 +242,11 @@ TEST_CASE("several gates run in their order, each with a log of its own, until o
     Project::write(project.root() + "/.ralph/supervisor.jsonc",
                    "{\"gates\": {\"lint\": {\"command\": [\"sh\", \"-c\", \"echo $RALPH_GATE >> '" + order +
                        "'; echo nothing to complain about\"]}, \"unit\": {\"command\": [\"sh\", \"-c\", "
-                       "\"echo $RALPH_GATE >> '" + order + "'; test ! -e late-2 || { echo red for a reason; exit 3; }\"]}, "
-                       "\"last\": {\"command\": [\"sh\", \"-c\", \"echo $RALPH_GATE >> '" + order + "'\"]}}}\n");
+                       "\"echo $RALPH_GATE >> '" +
+                       order +
+                       "'; test ! -e late-2 || { echo red for a reason; exit 3; }\"]}, "
+                       "\"last\": {\"command\": [\"sh\", \"-c\", \"echo $RALPH_GATE >> '" +
+                       order + "'\"]}}}\n");
     crowd.add(1, [](int i) { return commit_file("late-2", i); });
     CHECK(crowd.run(2) == 3);
     CHECK(Project::read(order) == "lint\nunit\nlint\nunit\nlast\n");  // the candidate, then the tip
@@ -245,7 +255,9 @@ TEST_CASE("several gates run in their order, each with a log of its own, until o
     std::size_t logs = 0;
     for (const auto& entry : fs::directory_iterator(project.paths().gate_logs())) {
         const std::string name = entry.path().filename().string();
-        logs += name.rfind("lint-", 0) == 0 && Project::read(entry.path()) == "nothing to complain about\n" ? 1 : 0;
+        logs += name.rfind("lint-", 0) == 0 && Project::read(entry.path()) == "nothing to complain about\n"
+                    ? 1
+                    : 0;
     }
     CHECK(logs == 2);
 }
@@ -256,7 +268,8 @@ TEST_CASE("status shows the lane: who is in the batch, which gate runs since whe
     const std::string open = project.outside("open");
     Project::write(project.outside("gate"), "#!/bin/sh\necho x >> '" + project.outside("judged") +
                                                 "'\nuntil [ -e '" + open + "' ]; do sleep 0.05; done\n");
-    Project::write(project.root() + "/.ralph/supervisor.jsonc", "{\"integration\": {\"batch\": {\"max\": 2}}}\n");
+    Project::write(project.root() + "/.ralph/supervisor.jsonc",
+                   "{\"integration\": {\"batch\": {\"max\": 2}}}\n");
     crowd.add(3, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
     project.start({"run", "--parallel", "3"});
     REQUIRE(Project::eventually([&] { return fs::exists(project.outside("judged")); }));
@@ -279,7 +292,8 @@ TEST_CASE("a batch whose run is killed at any of its phases lands once") {
     Project& project = crowd.project;
     const std::string killed = project.outside("killed");
     const std::string kill_step =
-        "step=$PPID; until tr '\\0' ' ' < /proc/$step/cmdline | grep -q 'ralph step integrate'; do step=$(cut -d ' ' -f 4 "
+        "step=$PPID; until tr '\\0' ' ' < /proc/$step/cmdline | grep -q 'ralph step integrate'; do "
+        "step=$(cut -d ' ' -f 4 "
         "/proc/$step/stat); done; kill -9 $step; sleep 5\n";
     std::size_t most_runs = 0;
     SUBCASE("while the gate runs") {
@@ -289,17 +303,18 @@ TEST_CASE("a batch whose run is killed at any of its phases lands once") {
         most_runs = 2;
     }
     SUBCASE("before the push") {
-        Project::write(project.outside("gate"),
-                       "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA $RALPH_BATCH\" >> '" + project.outside("judged") +
-                           "'\nprintf '#!/bin/sh\\nmkdir %s 2>/dev/null || exit 0\\n%s' '" + killed + "' \"$(cat '" +
-                           project.outside("kill") + "')\" > .git/hooks/pre-push; chmod +x .git/hooks/pre-push\n");
+        Project::write(
+            project.outside("gate"),
+            "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA $RALPH_BATCH\" >> '" + project.outside("judged") +
+                "'\nprintf '#!/bin/sh\\nmkdir %s 2>/dev/null || exit 0\\n%s' '" + killed + "' \"$(cat '" +
+                project.outside("kill") + "')\" > .git/hooks/pre-push; chmod +x .git/hooks/pre-push\n");
         Project::write(project.outside("kill"), kill_step);
         most_runs = 1;
     }
     SUBCASE("after the push, before its answer") {
         const std::string hook = project.remote() + "/hooks/post-receive";
-        Project::write(hook, "#!/bin/sh\ngrep -q . '" + project.outside("judged") + "' || exit 0\nmkdir '" + killed +
-                                 "' 2>/dev/null || exit 0\n" + kill_step);
+        Project::write(hook, "#!/bin/sh\ngrep -q . '" + project.outside("judged") + "' || exit 0\nmkdir '" +
+                                 killed + "' 2>/dev/null || exit 0\n" + kill_step);
         fs::permissions(hook, fs::perms::owner_all);
         most_runs = 1;
     }
