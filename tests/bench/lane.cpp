@@ -1,5 +1,5 @@
-// ralph-bench-lane: sixteen tasks that are finished at the same moment are landed in three ways, behind a gate
-// that takes a fixed time, and what that cost is printed side by side.
+// ralph-bench-lane: sixteen tasks that are finished at the same moment are landed in three ways, behind a
+// gate that takes a fixed time, and what that cost is printed side by side.
 //
 //   ralph-bench-lane [--tasks N] [--gate SECONDS] [--only workers|serial|batches]
 //
@@ -8,9 +8,9 @@
 //   serial    the lane with integration.batch.max = 1
 //   batches   the lane as it is
 //
-// The time runs from the moment in which the last worker is finished to that in which the last task is recorded
-// as completed (or pushed, without a lane). It is no test: the figures are for people, as multiples of the
-// gate's time.
+// The time runs from the moment in which the last worker is finished to that in which the last task is
+// recorded as completed (or pushed, without a lane). It is no test: the figures are for people, as multiples
+// of the gate's time.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -58,8 +58,8 @@ std::string shell_file(const std::string& path, const std::string& text) {
 }
 
 std::string gate(const Project& project, const Options& options) {
-    return shell_file(project.outside("gate"), fmt::format("echo x >> '{}'; sleep {}\n", project.outside("gated"),
-                                                           options.gate_seconds));
+    return shell_file(project.outside("gate"), fmt::format("echo x >> '{}'; sleep {}\n",
+                                                           project.outside("gated"), options.gate_seconds));
 }
 
 // Those that reach the remote; the workers count their own, since most are given up before.
@@ -79,10 +79,12 @@ Figures by_the_lane(const Options& options, int most) {
     const std::string go = project.outside("go");
     fs::create_directories(arrived);
     for (int i = 1; i <= options.tasks; ++i) {
-        project.add(fmt::format("task {}", i),
-                    fmt::format("echo {0} > file-{0}; git add -A; git commit -qm 'work {0}'; touch '{1}/{0}'; until [ -e "
-                                "'{2}' ]; do sleep 0.02; done",
-                                i, arrived, go));
+        project.add(
+            fmt::format("task {}", i),
+            fmt::format(
+                "echo {0} > file-{0}; git add -A; git commit -qm 'work {0}'; touch '{1}/{0}'; until [ -e "
+                "'{2}' ]; do sleep 0.02; done",
+                i, arrived, go));
     }
     project.commit_and_push("queue");
     count_pushes(project);
@@ -107,18 +109,21 @@ Figures by_the_lane(const Options& options, int most) {
 Figures by_the_workers(const Options& options) {
     Project project;
     const std::string gate_program = gate(project, options);
+    Project::write(project.root() + "/queued", "");
     project.commit_and_push("queue");
     const std::string begin = shell_file(
         project.outside("begin"),
-        fmt::format("git clone -q '{}' \"$1\" && cd \"$1\" && git config user.name w && git config user.email "
-                    "w@example.org && echo $2 > file-$2 && git add -A && git "
-                    "commit -qm \"work $2\"\n",
-                    project.remote()));
-    const std::string land =
-        shell_file(project.outside("land"),
-                   fmt::format("cd \"$1\" || exit 1\nwhile :; do\n  git fetch -q && git rebase -q origin/main && '{}' && "
-                               "echo x >> '{}' && git push -q origin HEAD:main 2>/dev/null && exit 0\ndone\n",
-                               gate_program, project.outside("pushes")));
+        fmt::format(
+            "git clone -q '{}' \"$1\" && cd \"$1\" && git config user.name w && git config user.email "
+            "w@example.org && echo $2 > file-$2 && git add -A && git "
+            "commit -qm \"work $2\"\n",
+            project.remote()));
+    const std::string land = shell_file(
+        project.outside("land"),
+        fmt::format(
+            "cd \"$1\" || exit 1\nwhile :; do\n  git fetch -q && git rebase -q origin/main && '{}' && "
+            "echo x >> '{}' && git push -q origin HEAD:main 2>/dev/null && exit 0\ndone\n",
+            gate_program, project.outside("pushes")));
     std::vector<std::string> clones;
     for (int i = 1; i <= options.tasks; ++i) {
         clones.push_back(project.outside(fmt::format("clone-{}", i)));
@@ -139,15 +144,17 @@ Figures by_the_workers(const Options& options) {
     }
     const std::chrono::duration<double> time = Clock::now() - started;
     const auto subjects = project.remote_subjects();
-    const auto landed = std::count_if(subjects.begin(), subjects.end(),
-                                      [](const std::string& subject) { return subject.rfind("work ", 0) == 0; });
+    const auto landed = std::count_if(subjects.begin(), subjects.end(), [](const std::string& subject) {
+        return subject.rfind("work ", 0) == 0;
+    });
     return {time.count(), lines_in(project.outside("gated")), lines_in(project.outside("pushes")),
             static_cast<std::size_t>(landed)};
 }
 
 void print(const char* name, const Figures& figures, const Options& options) {
-    fmt::print("{:<10} {:>8.1f} s = {:>5.2f} gates {:>10} runs {:>8} pushes {:>8} landed\n", name, figures.seconds,
-               figures.seconds / options.gate_seconds, figures.gate_runs, figures.push_attempts, figures.landed);
+    fmt::print("{:<10} {:>8.1f} s = {:>5.2f} gates {:>10} runs {:>8} pushes {:>8} landed\n", name,
+               figures.seconds, figures.seconds / options.gate_seconds, figures.gate_runs,
+               figures.push_attempts, figures.landed);
     std::fflush(stdout);
 }
 
@@ -164,12 +171,14 @@ int main(int count, char** values) {
         } else if (option == "--only") {
             options.only = values[i + 1];
         } else {
-            fmt::print(stderr,
-                       "usage: ralph-bench-lane [--tasks N] [--gate SECONDS] [--only workers|serial|batches]\n");
+            fmt::print(
+                stderr,
+                "usage: ralph-bench-lane [--tasks N] [--gate SECONDS] [--only workers|serial|batches]\n");
             return 2;
         }
     }
-    fmt::print("{} tasks, finished at the same moment; a gate that takes {} s\n", options.tasks, options.gate_seconds);
+    fmt::print("{} tasks, finished at the same moment; a gate that takes {} s\n", options.tasks,
+               options.gate_seconds);
     const auto wanted = [&](std::string_view name) { return options.only.empty() || options.only == name; };
     if (wanted("workers")) {
         print("workers", by_the_workers(options), options);
