@@ -211,10 +211,13 @@ TEST_CASE("integrate goes on where it was killed") {
         CHECK(run_integrate_step(fixture.context()) == 75);
         fs::rename(fixture.remote() + ".away", fixture.remote());
         fs::remove(hook);
-        fixture.push_by_colleague("b.txt", "b\n");
-        subjects.insert(subjects.begin(), "By a colleague: b.txt");
-        REQUIRE(run_integrate_step(fixture.context()) == 0);
+        // Somebody goes on with it, so that it could not be put there again.
+        fixture.push_by_colleague("left.txt", "improved\n");
+        subjects.insert(subjects.begin(), "By a colleague: left.txt");
+        CHECK(run_integrate_step(fixture.context()) == 0);
         CHECK(fixture.remote_subjects() == subjects);
+        fixture.push_by_colleague("left.txt", "left\n");
+        subjects.insert(subjects.begin(), "By a colleague: left.txt");
     }
     REQUIRE(run_integrate_step(fixture.context()) == 0);
     expect_landed(fixture, subjects);

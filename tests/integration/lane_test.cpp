@@ -169,9 +169,22 @@ TEST_CASE("who conflicts with another one of the batch is in nobody's way") {
     CHECK(crowd.judged().size() == 1);
     crowd.check_history();
     // Where it is to be resolved, the target is known as it is.
-    const std::string workspace = crowd.project.workspaces() + "/RQ-0005";
-    CHECK(crowd.project.git(workspace, {"rev-parse", "origin/main"}) ==
-          crowd.project.git(crowd.project.remote(), {"rev-parse", "main"}));
+    Project& project = crowd.project;
+    const std::string workspace = project.workspaces() + "/RQ-0005";
+    CHECK(project.git(workspace, {"rev-parse", "origin/main"}) ==
+          project.git(project.remote(), {"rev-parse", "main"}));
+    // Resolved by hand and retried, it lands without being worked on again.
+    project.git(workspace, {"reset", "-q", "--hard", "origin/main"});
+    Project::write(workspace + "/same", "both\n");
+    project.git(workspace, {"commit", "-qam", "resolved"});
+    CHECK(project.ralph({"run", "parallel", "retry", "--task", "RQ-0005"}).status == 0);
+    CHECK(crowd.run(6) == 0);
+    CHECK(crowd.count(Lifecycle::completed) == 6);
+    std::size_t works = 0;
+    for (const auto& entry : fs::directory_iterator(project.paths().runs_of("RQ-0005"))) {
+        works += entry.path().filename().string().ends_with("-work") ? 1 : 0;
+    }
+    CHECK(works == 1);
 }
 
 TEST_CASE("a worker that has merged the target keeps its merge, first in a batch or not") {
@@ -232,6 +245,8 @@ TEST_CASE("a target that is red by itself is nobody's fault; the lane goes on wh
     project.git(colleague, {"push", "-q", "origin", "HEAD:main"});
     CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
     CHECK(crowd.count(Lifecycle::completed) == 2);
+    CHECK(project.record("RQ-0001")->push_attempts == 1);
+    CHECK(project.record("RQ-0002")->push_attempts == 1);
     crowd.check_history();
 }
 

@@ -99,8 +99,10 @@ void Oracle::on_start(const std::string& task_id, const FakeRun& start, const co
             break;
     }
     // What a batch has said of it in between is forgotten with the supervisor's memory, or not.
-    demand(losses_in_a_row(task, task.told_after) <= circumstances.max_restarts, task.id,
-           "restarted more often than allowed");
+    // A discard is nobody's restart.
+    demand(start.run.step == StepKind::discard ||
+               losses_in_a_row(task, task.told_after) <= circumstances.max_restarts,
+           task.id, "restarted more often than allowed");
     if (start.run.step == StepKind::work) {
         demand(!task.landed, task.id, "a landed task is worked on again");
         demand(task.workspace, task.id, "work starts without a workspace");
