@@ -39,7 +39,10 @@ Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
         if (!view) {
             return view.error();
         }
-        runs.integrations += run->step == StepKind::integrate && view->exit && !view->exit->stopped ? 1 : 0;
+        runs.integrations += run->step == StepKind::integrate && view->exit && !view->exit->stopped &&
+                                     !view->outcome.target_is_red
+                                 ? 1
+                                 : 0;
         runs.views.push_back(std::move(*view));
     }
     std::sort(runs.views.begin(), runs.views.end(),
@@ -48,10 +51,15 @@ Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
 }
 
 // How a task whose runs were all dealt with has ended: as the last one that is not the removal of its
-// workspace.
+// workspace. Work that was finished was dealt with by a run of another task, of its batch; how, the target
+// tells the next start.
 void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs) {
     const auto last = std::find_if(runs.views.rbegin(), runs.views.rend(),
                                    [](const RunView& view) { return view.run.step != StepKind::discard; });
+    if (last != runs.views.rend() && last->exit && core::leaves_finished_work(last->run.step, *last->exit)) {
+        record.lifecycle = Lifecycle::integrating;
+        return;
+    }
     record.lifecycle = Lifecycle::failed;
     if (last == runs.views.rend() || !last->exit) {
         record.last_error = "the outcome of its last run is lost";

@@ -341,3 +341,22 @@ TEST_CASE("a batch whose run is killed at any of its phases lands once") {
     crowd.check_history();
     CHECK(project.remote_done().size() == 5);
 }
+
+TEST_CASE("records that the doctor makes anew know of a batch: nothing lands or runs twice") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    crowd.add(4, [](int i) { return commit_file(i == 3 ? "bad-3" : fmt::format("file-{}", i), i); });
+    crowd.watch_pushes();
+    CHECK(crowd.run(4) == 3);
+    const Lines before = project.remote_subjects();
+    for (const std::string& state : {project.paths().state(), project.paths().previous_state()}) {
+        Project::write(state, "{ broken");
+    }
+    CHECK(project.ralph({"run", "--parallel", "4"}).status == 1);
+    CHECK(project.ralph({"doctor", "--fix"}).status != 1);
+    CHECK(crowd.run(4) == 3);
+    CHECK(crowd.count(Lifecycle::completed) == 3);
+    CHECK(project.record("RQ-0003")->lifecycle == Lifecycle::blocked_push);
+    CHECK(project.remote_subjects() == before);
+    CHECK(project.git(project.root(), {"status", "--porcelain"}).empty());
+}
