@@ -85,7 +85,7 @@ void read_gates(ObjectReader& root, std::string_view key, std::vector<NamedGateS
                 if (timeout.count() != 0) {
                     gate.timeout = timeout;
                 }
-                if (section.ok() && gate.command.empty()) {
+                if (section.ok() && (gate.command.empty() || gate.command.front().empty())) {
                     section.fail("command", "must name the program and its arguments");
                 }
             });
@@ -107,7 +107,7 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 22> settings{{
+constexpr std::array<Setting, 25> settings{{
     {"worker", "command", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_command(section, key, out.worker.command);
@@ -172,6 +172,18 @@ constexpr std::array<Setting, 22> settings{{
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_duration(section, key, Milliseconds{0}, hours{1}, out.batch.wait);
      }},
+    {"integration.remediate", "max", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 10, out.remediate.max);
+     }},
+    {"integration.remediate", "command", true,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_command(section, key, out.remediate.command);
+     }},
+    {"integration.remediate", "silence", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_duration(section, key, std::chrono::seconds{1}, longest_step, out.remediate.silence);
+     }},
     {"limits", "memory", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.limits.memory);
@@ -217,9 +229,11 @@ void read_root(ObjectReader& root, TrustGate& gate, SupervisorConfig& out) {
     }
     root.read_object("integration", [&gate, &out](ObjectReader& integration) {
         read_section("integration", integration, gate, out);
-        integration.read_object("batch", [&gate, &out](ObjectReader& section) {
-            read_section("integration.batch", section, gate, out);
-        });
+        for (const std::string_view name : {"batch", "remediate"}) {
+            integration.read_object(name, [name, &gate, &out](ObjectReader& section) {
+                read_section(fmt::format("integration.{}", name), section, gate, out);
+            });
+        }
     });
 }
 

@@ -56,6 +56,14 @@ struct BatchSettings {
     bool operator==(const BatchSettings&) const = default;
 };
 
+struct RemediateSettings {
+    std::uint32_t max = 1;                                  // 0 to 10: how often a task's work may be mended
+    std::vector<std::string> command;                       // with placeholders; empty means worker.command
+    core::Milliseconds silence = std::chrono::minutes{15};  // 1 s to 7 d without output; then it is ended
+
+    bool operator==(const RemediateSettings&) const = default;
+};
+
 // Of each worker's cgroup; 0 means no limit.
 struct LimitSettings {
     std::uint64_t memory = 0;       // bytes, 1 MiB to 1 PiB
@@ -74,6 +82,7 @@ struct SupervisorConfig {
     GateSettings gate;
     std::vector<NamedGateSettings> gates;  // after agent.ci_gate, in this order
     BatchSettings batch;
+    RemediateSettings remediate;
     LimitSettings limits;
     core::Milliseconds kept_work_retention = std::chrono::hours{14 * 24};  // 1 s to 3650 d
     // 0 to 7 d: how long a service that is stopped waits for what runs, before it ends it.

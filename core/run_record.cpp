@@ -14,7 +14,8 @@ namespace ralph::core {
 namespace json = boost::json;
 namespace {
 
-constexpr auto all_steps = {StepKind::prepare, StepKind::work, StepKind::integrate, StepKind::discard};
+constexpr auto all_steps = {StepKind::prepare, StepKind::work, StepKind::integrate, StepKind::remediate,
+                            StepKind::discard};
 
 // Reads the version first: a document of a newer format is refused rather than misread.
 void read_version(ObjectReader& reader) {
@@ -86,6 +87,8 @@ std::string_view to_string(StepKind step) {
             return "work";
         case StepKind::integrate:
             return "integrate";
+        case StepKind::remediate:
+            return "remediate";
         case StepKind::discard:
             return "discard";
     }
@@ -102,8 +105,8 @@ std::optional<StepKind> parse_step_kind(std::string_view text) {
 }
 
 bool counts_as_lost(StepKind step, const ExitRecord& record) {
-    return step != StepKind::work && record.kind == ExitRecord::Kind::signalled && !record.stopped &&
-           !record.timed_out;
+    return step != StepKind::work && step != StepKind::remediate &&
+           record.kind == ExitRecord::Kind::signalled && !record.stopped && !record.timed_out;
 }
 
 std::string run_directory_name(const Run& run) {
@@ -150,7 +153,7 @@ Result<RunSpec> read_run_spec(const JsonDocument& document) {
     read_version(reader);
     reader.require("task_id", spec.task_id);
     reader.require("step");
-    reader.read_as("step", spec.run.step, parse_step_kind, "prepare, work, integrate or discard");
+    reader.read_as("step", spec.run.step, parse_step_kind, "prepare, work, integrate, remediate or discard");
     reader.require("number", spec.run.number);
     reader.require("attempt", spec.run.attempt);
     reader.require("slot", spec.slot);

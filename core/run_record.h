@@ -28,9 +28,10 @@ namespace ralph::core {
 // missing, and that may be ignored, changes no version: unknown keys are ignored here.
 inline constexpr std::uint32_t run_format_version = 1;
 
-// prepare makes the workspace, work is the worker's command, integrate is one attempt to land it, discard
-// keeps what is not on the remote and removes the workspace.
-enum class StepKind { prepare, work, integrate, discard };
+// prepare makes the workspace, work is the worker's command, integrate is one attempt to land it, remediate
+// lets the worker mend what could not be landed, discard keeps what is not on the remote and removes the
+// workspace.
+enum class StepKind { prepare, work, integrate, remediate, discard };
 
 [[nodiscard]] std::string_view to_string(StepKind step);
 [[nodiscard]] std::optional<StepKind> parse_step_kind(std::string_view text);
@@ -99,7 +100,7 @@ using RunEnd = std::variant<ExitRecord, LostRun, UnstartedRun>;
 
 // Whether a run that ended so counts as lost. Prepare, integrate and discard are idempotent and decide
 // nothing before they end: one that was killed by a signal that is not of our sending runs again. A worker
-// that was killed has failed.
+// that was killed, at its work or at mending it, has failed.
 [[nodiscard]] bool counts_as_lost(StepKind step, const ExitRecord& record);
 
 // How an integrate run ended for another task of its batch: the exit code that a run of that task alone would
@@ -114,9 +115,11 @@ struct BatchEnd {
     bool operator==(const BatchEnd&) const = default;
 };
 
-// Whether the work is done and only waits to be landed.
-[[nodiscard]] inline bool leaves_finished_work(StepKind step, const ExitRecord& record) {
-    return step == StepKind::work && record.exited_with(0) && !record.stopped && !record.timed_out;
+// Whether the work is done and only waits to be landed, by the step and its end (null: lost). What the worker
+// makes of mending it changes nothing in that.
+[[nodiscard]] inline bool leaves_finished_work(StepKind step, const ExitRecord* record) {
+    return step == StepKind::remediate || (step == StepKind::work && record != nullptr &&
+                                           record->exited_with(0) && !record->stopped && !record->timed_out);
 }
 
 // What a step says of itself: an optional document beside its exit code, for people and for later steps.

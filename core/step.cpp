@@ -33,10 +33,11 @@ RunHistory dealt_with(RunHistory history) {
     if (history.newest && history.newest->end) {
         const StepKind step = history.newest->run.step;
         const auto* const record = std::get_if<ExitRecord>(&*history.newest->end);
-        const bool finished = record != nullptr && leaves_finished_work(step, *record);
+        const bool finished = leaves_finished_work(step, record);
         history.settled_step = finished ? StepKind::integrate : step;
         history.settled_integrations += history.integrations + (step == StepKind::integrate ? 1 : 0);
         history.integrations = 0;
+        history.remediations = 0;
         history.restarts = 0;
         history.newest.reset();
     }
@@ -56,9 +57,14 @@ void Handler::go_on(ActiveTask& task, TaskEvent what) {
             task.restarts = 0;
             return;
         case TaskEvent::work_succeeded:
+        case TaskEvent::remediate_succeeded:
             task.run.step = StepKind::integrate;
             task.restarts = 0;
             task.slot.reset();
+            return;
+        case TaskEvent::integrate_mendable:
+            task.run.step = StepKind::remediate;
+            task.restarts = 0;
             return;
         case TaskEvent::integrate_deferred:
             task.not_before = now_ + backoff_after(task.integrations, supervisor_.settings.push_backoff);
@@ -76,6 +82,7 @@ void Handler::go_on(ActiveTask& task, TaskEvent what) {
         case TaskEvent::integrate_exhausted:
         case TaskEvent::integrate_blocked:
         case TaskEvent::integrate_failed:
+        case TaskEvent::remediate_failed:
         case TaskEvent::restarts_exhausted:
         case TaskEvent::interrupted:
         case TaskEvent::retry_requested:
@@ -127,7 +134,10 @@ void Handler::apply(Tasks::iterator task, TaskEvent what, const std::string& det
             record->mark_blocked_push(now_, detail);
             break;
     }
-    if (*next != from || what == TaskEvent::integrate_deferred) {
+    if (what == TaskEvent::integrate_mendable) {
+        record->last_error = detail;  // why it is not landed, for as long as that is so
+    }
+    if (*next != from || what == TaskEvent::integrate_deferred || what == TaskEvent::integrate_mendable) {
         actions_.emplace_back(
             action::Announce{task->task_id, from, *next, task->run.attempt, detail, task->run.step, end});
     }
@@ -216,7 +226,8 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     if (step == StepKind::prepare && record.exited_with(exit_try_again) && not_yet(*task, outcome)) {
         return;
     }
-    if ((resumed || supervisor_.resumes) && classify(step, record, false, true) == TaskEvent::interrupted) {
+    if ((resumed || supervisor_.resumes) &&
+        classify(step, record, false, true, true) == TaskEvent::interrupted) {
         end_stopped(*task);
         return;
     }
@@ -234,11 +245,20 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     if (!outcome.note.empty()) {
         note(true, task->task_id, outcome.note);
     }
+    task->remediations += step == StepKind::remediate && !record.stopped ? 1 : 0;
     const bool attempts_left = task->integrations < supervisor_.settings.max_push_attempts;
-    const TaskEvent what = classify(step, record, marker.has_value(), attempts_left);
+    const bool remediations_left =
+        attempts_left && task->remediations < supervisor_.settings.max_remediations;
+    const TaskEvent what = classify(step, record, marker.has_value(), attempts_left, remediations_left);
     const bool succeeded = what == TaskEvent::prepare_succeeded || what == TaskEvent::prepare_found_landed ||
-                           what == TaskEvent::work_succeeded || what == TaskEvent::integrate_succeeded;
-    apply(task, what, succeeded ? outcome.summary : failure_text(end, step, marker, outcome), record);
+                           what == TaskEvent::work_succeeded || what == TaskEvent::integrate_succeeded ||
+                           what == TaskEvent::remediate_succeeded;
+    std::string detail = succeeded ? outcome.summary : failure_text(end, step, marker, outcome);
+    if (what == TaskEvent::remediate_failed) {
+        const WorkerRecord* const worker = supervisor_.state.find(task->task_id);
+        detail += "; before that: " + worker->last_error.value_or("it could not be landed");
+    }
+    apply(task, what, detail, record);
 }
 
 // Nobody's fault, so that it counts as no attempt of anybody's. A new start looks at once.

@@ -64,13 +64,15 @@ void Handler::operator()(const event::TaskRecovered& event) {
     task->restarts = history.restarts;
     task->integrations = history.integrations;
     task->settled_integrations = history.settled_integrations;
+    task->remediations = history.remediations;
     if (!history.newest || (history.newest->run.step == StepKind::discard && history.newest->end)) {
         resume(*task, history);
         return;
     }
     // The run directories are never behind the state, so the record follows them.
     task->run = history.newest->run;
-    if (task->run.step == StepKind::integrate) {
+    const bool is_landing = task->run.step == StepKind::integrate || task->run.step == StepKind::remediate;
+    if (is_landing) {
         record->mark_integrating();
         task->slot.reset();
     } else {
@@ -80,7 +82,7 @@ void Handler::operator()(const event::TaskRecovered& event) {
         adopt(*task, history);
     } else if (std::holds_alternative<UnstartedRun>(*history.newest->end)) {
         // The crash may have come before the number of the attempt was written.
-        const std::uint32_t begun = history.work_attempts + (task->run.step == StepKind::integrate ? 0 : 1);
+        const std::uint32_t begun = history.work_attempts + (is_landing ? 0 : 1);
         task->run.attempt = std::max(task->run.attempt, begun);
         task->phase = Phase::ready;
     } else {
@@ -93,6 +95,7 @@ void Handler::adopt(ActiveTask& task, const RunHistory& history) {
     switch (task.run.step) {
         case StepKind::prepare:
         case StepKind::work:
+        case StepKind::remediate:
             task.slot = history.newest->slot;
             break;
         case StepKind::integrate:

@@ -4,10 +4,11 @@
 // any action of the same step (decide, make durable, act). All the rest can be rebuilt from the run
 // directories, the queue and the settings, which is what a restart does.
 //
-// A task's way: selected -> prepare -> work -> integrate -> terminal -> (completed only) discard. A task is
-// `active` from its selection, or recovery, to its terminal record. Prepare and work hold a slot, of which
-// there are as many as workers; integrate holds the lane, of which there is one; discard runs one at a time
-// beside them.
+// A task's way: selected -> prepare -> work -> integrate -> terminal -> (completed only) discard. Between two
+// integrations there may be a remediate, by which the worker mends what could not be landed. A task is
+// `active` from its selection, or recovery, to its terminal record. Prepare, work and remediate hold a slot,
+// of which there are as many as workers; integrate holds the lane, of which there is one; discard runs one at
+// a time beside them.
 //
 // One integrate run lands a batch: its own task and others that wait in the lane. It says in its outcome how
 // it ended for them. They have no run of their own meanwhile and stay ready, so a crash costs nothing: who
@@ -47,6 +48,7 @@ struct SupervisorSettings {
     std::uint32_t max_push_attempts = 50;
     std::vector<Milliseconds> push_backoff;
     BatchSettings batch;
+    std::uint32_t max_remediations = 0;  // how often the worker may mend what could not be landed
     std::string workspace_root;
     Milliseconds kept_work_retention{0};
     Milliseconds stop_timeout{0};  // how long a service that is stopped waits for what runs
@@ -63,9 +65,10 @@ struct RunHistory {
     std::uint32_t work_attempts = 0;         // work runs whose worker has begun, settled ones included
     std::uint32_t settled_integrations = 0;  // integrate runs that were dealt with
     std::uint32_t integrations = 0;  // unsettled integrate runs that ended, the newest run not counted
+    std::uint32_t remediations = 0;  // unsettled remediate runs that ended, the newest run not counted
     std::uint32_t restarts = 0;      // unsettled runs of the newest step that were lost before the newest one
-    // The step of the newest settled run; integrate, too, if that has finished the work: it was a batch's run
-    // that decided on it then.
+    // The step of the newest settled run; integrate, too, if that left finished work: it was a batch's run
+    // that decided on it then, or it could not be mended.
     std::optional<StepKind> settled_step;
     bool workspace_exists = false;
     struct Newest {  // the newest run that is not settled
@@ -91,6 +94,7 @@ struct ActiveTask {
     std::uint32_t restarts = 0;              // of the present step
     std::uint32_t integrations = 0;          // that ended since the selection or the retry
     std::uint32_t settled_integrations = 0;  // before that
+    std::uint32_t remediations = 0;          // that ended since then
     std::uint32_t start_failures = 0;        // in a row
 };
 

@@ -28,6 +28,9 @@ std::optional<Lifecycle> from_running(TaskEvent event) {
         case TaskEvent::integrate_exhausted:
         case TaskEvent::integrate_blocked:
         case TaskEvent::integrate_failed:
+        case TaskEvent::integrate_mendable:
+        case TaskEvent::remediate_succeeded:
+        case TaskEvent::remediate_failed:
         case TaskEvent::retry_requested:
             return ignored;
     }
@@ -39,10 +42,13 @@ std::optional<Lifecycle> from_integrating(TaskEvent event) {
         case TaskEvent::integrate_succeeded:
             return Lifecycle::completed;
         case TaskEvent::integrate_deferred:
+        case TaskEvent::integrate_mendable:
+        case TaskEvent::remediate_succeeded:
         case TaskEvent::step_lost:
             return Lifecycle::integrating;
         case TaskEvent::integrate_exhausted:
         case TaskEvent::integrate_blocked:
+        case TaskEvent::remediate_failed:
             return Lifecycle::blocked_push;
         case TaskEvent::integrate_failed:
         case TaskEvent::restarts_exhausted:
@@ -78,6 +84,9 @@ std::optional<Lifecycle> from_retryable(TaskEvent event) {
         case TaskEvent::integrate_exhausted:
         case TaskEvent::integrate_blocked:
         case TaskEvent::integrate_failed:
+        case TaskEvent::integrate_mendable:
+        case TaskEvent::remediate_succeeded:
+        case TaskEvent::remediate_failed:
         case TaskEvent::step_lost:
         case TaskEvent::restarts_exhausted:
         case TaskEvent::interrupted:
@@ -112,6 +121,12 @@ std::string_view to_string(TaskEvent event) {
             return "integrate_blocked";
         case TaskEvent::integrate_failed:
             return "integrate_failed";
+        case TaskEvent::integrate_mendable:
+            return "integrate_mendable";
+        case TaskEvent::remediate_succeeded:
+            return "remediate_succeeded";
+        case TaskEvent::remediate_failed:
+            return "remediate_failed";
         case TaskEvent::step_lost:
             return "step_lost";
         case TaskEvent::restarts_exhausted:
@@ -139,7 +154,8 @@ std::optional<Lifecycle> transition(Lifecycle lifecycle, TaskEvent event) {
     return ignored;
 }
 
-TaskEvent classify(StepKind step, const ExitRecord& record, bool blocked, bool attempts_left) {
+TaskEvent classify(StepKind step, const ExitRecord& record, bool blocked, bool attempts_left,
+                   bool remediations_left) {
     // A worker that answers our SIGTERM with exit 0 has not finished its work; an integration that says 0 has
     // landed it, whatever we asked of it meanwhile.
     if (record.stopped && !(step == StepKind::integrate && record.exited_with(0))) {
@@ -166,10 +182,16 @@ TaskEvent classify(StepKind step, const ExitRecord& record, bool blocked, bool a
             if (record.exited_with(exit_blocked)) {
                 return TaskEvent::integrate_blocked;
             }
+            if (record.exited_with(exit_mendable)) {
+                return remediations_left ? TaskEvent::integrate_mendable : TaskEvent::integrate_blocked;
+            }
             if (record.exited_with(exit_try_again)) {
                 return attempts_left ? TaskEvent::integrate_deferred : TaskEvent::integrate_exhausted;
             }
             return TaskEvent::integrate_failed;
+        case StepKind::remediate:
+            return record.exited_with(0) && !record.timed_out ? TaskEvent::remediate_succeeded
+                                                              : TaskEvent::remediate_failed;
         case StepKind::discard:
             break;
     }

@@ -24,6 +24,9 @@ enum class TaskEvent {
     integrate_exhausted,   // exit 75, no attempts left
     integrate_blocked,     // exit 65: an operator must resolve it
     integrate_failed,      // any other end
+    integrate_mendable,    // exit 66, remediations left: the worker may mend it
+    remediate_succeeded,   // exit 0: back into the lane
+    remediate_failed,      // any other end
     step_lost,             // the outcome cannot be known, restarts left: the step runs again
     restarts_exhausted,    // the outcome cannot be known, none left
     interrupted,           // ended because the operator ended the supervisor
@@ -34,7 +37,8 @@ inline constexpr std::array all_task_events{
     TaskEvent::prepare_succeeded,   TaskEvent::prepare_found_landed, TaskEvent::prepare_failed,
     TaskEvent::work_succeeded,      TaskEvent::work_failed,          TaskEvent::work_blocked,
     TaskEvent::integrate_succeeded, TaskEvent::integrate_deferred,   TaskEvent::integrate_exhausted,
-    TaskEvent::integrate_blocked,   TaskEvent::integrate_failed,     TaskEvent::step_lost,
+    TaskEvent::integrate_blocked,   TaskEvent::integrate_failed,     TaskEvent::integrate_mendable,
+    TaskEvent::remediate_succeeded, TaskEvent::remediate_failed,     TaskEvent::step_lost,
     TaskEvent::restarts_exhausted,  TaskEvent::interrupted,          TaskEvent::retry_requested};
 
 [[nodiscard]] std::string_view to_string(TaskEvent event);
@@ -42,14 +46,17 @@ inline constexpr std::array all_task_events{
 // The lifecycle that follows, or nothing where the event is ignored.
 [[nodiscard]] std::optional<Lifecycle> transition(Lifecycle lifecycle, TaskEvent event);
 
-// Exit codes with which the steps speak to the table (EX_DATAERR and EX_TEMPFAIL of sysexits.h, and one of
-// ours).
+// Exit codes with which the steps speak to the table (EX_DATAERR and EX_TEMPFAIL of sysexits.h, and two of
+// ours). Mendable: as blocked, but whoever made the work may be able to mend it.
 inline constexpr std::uint32_t exit_already_landed = 10;
 inline constexpr std::uint32_t exit_blocked = 65;
+inline constexpr std::uint32_t exit_mendable = 66;
 inline constexpr std::uint32_t exit_try_again = 75;
 
-// What the end of a run of prepare, work or integrate means. `blocked` says whether the worker left a
-// readable marker, `attempts_left` whether another integration may follow this one.
-[[nodiscard]] TaskEvent classify(StepKind step, const ExitRecord& record, bool blocked, bool attempts_left);
+// What the end of a run means; not of discard. `blocked` says whether the worker left a readable marker,
+// `attempts_left` whether another integration may follow this one, `remediations_left` whether the worker may
+// be asked to mend its work.
+[[nodiscard]] TaskEvent classify(StepKind step, const ExitRecord& record, bool blocked, bool attempts_left,
+                                 bool remediations_left);
 
 }  // namespace ralph::core

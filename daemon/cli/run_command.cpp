@@ -169,6 +169,9 @@ core::SupervisorSettings supervisor_settings(const Settings& settings, const Run
     result.batch.max = settings.supervisor.integrate.command.empty() ? settings.supervisor.batch.max : 1;
     result.batch.min = settings.supervisor.batch.min;
     result.batch.wait = settings.supervisor.batch.wait;
+    const bool can_mend =
+        !settings.supervisor.remediate.command.empty() || !settings.supervisor.worker.command.empty();
+    result.max_remediations = can_mend ? settings.supervisor.remediate.max : 0;
     return result;
 }
 

@@ -43,9 +43,10 @@ int run_step(const std::string& step) {
         case core::StepKind::discard:
             return run_discard_step(*context);
         case core::StepKind::work:
+        case core::StepKind::remediate:
             break;
     }
-    return report_error(core::Error{"the work step is the worker's own command"});
+    return report_error(core::Error{"this step is the worker's own command"});
 }
 
 }  // namespace ralph::daemon

@@ -56,7 +56,8 @@ Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
 void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs) {
     const auto last = std::find_if(runs.views.rbegin(), runs.views.rend(),
                                    [](const RunView& view) { return view.run.step != StepKind::discard; });
-    if (last != runs.views.rend() && last->exit && core::leaves_finished_work(last->run.step, *last->exit)) {
+    if (last != runs.views.rend() &&
+        core::leaves_finished_work(last->run.step, last->exit ? &*last->exit : nullptr)) {
         record.lifecycle = Lifecycle::integrating;
         return;
     }
@@ -69,7 +70,7 @@ void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs) {
         last->run.step == StepKind::work && read_marker(record.workspace_path).has_value();
     const auto next =
         core::transition(last->run.step == StepKind::integrate ? Lifecycle::integrating : Lifecycle::running,
-                         core::classify(last->run.step, *last->exit, is_blocked, false));
+                         core::classify(last->run.step, *last->exit, is_blocked, false, false));
     if (next && core::is_terminal(*next)) {
         record.lifecycle = *next;
     }
@@ -97,7 +98,8 @@ std::optional<core::WorkerRecord> record_from(const Settings& settings, const st
                                                                                   : core::format_rfc3339(now);
     const RunView& last = runs.views.back();
     if (last.run.number > runs.settled && last.run.step != StepKind::discard) {
-        record.lifecycle = last.run.step == StepKind::integrate ? Lifecycle::integrating : Lifecycle::running;
+        const bool is_landing = last.run.step == StepKind::integrate || last.run.step == StepKind::remediate;
+        record.lifecycle = is_landing ? Lifecycle::integrating : Lifecycle::running;
     } else {
         end_as_last_run(record, runs);
     }

@@ -64,6 +64,8 @@ void StepRun::spawn_shim(const Launch& launch) {
         std::to_string(launch.kill_grace.count()),
         "--timeout",
         std::to_string(launch.timeout.count()),
+        "--silence",
+        std::to_string(launch.silence.count()),
         "--log",
         task_id_ + ".log",
         "--log-limit",

@@ -27,6 +27,7 @@ struct Launch {
     core::RunSpec spec;
     std::vector<std::string> environment;  // complete, RALPH_RUN_ID included
     core::Milliseconds timeout{0};         // 0: none
+    core::Milliseconds silence{0};         // how long it may write nothing; 0: as long as it likes
     core::Milliseconds kill_grace{0};
     long long log_limit_bytes = 0;
     std::vector<CgroupLimit> limits;

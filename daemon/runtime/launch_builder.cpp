@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "daemon/process/environment.h"
+#include "daemon/store/handoff.h"
 #include "daemon/store/run_directory.h"
 
 extern char**
@@ -60,6 +61,19 @@ struct StepCommand {
     core::Milliseconds timeout{0};
 };
 
+// The worker's command, unless there is one for this. Only silence ends it. Without any, which can only be
+// when the settings were changed meanwhile, it fails and says so.
+StepCommand remediation_command(const Settings& settings, const Executables& executables,
+                                const config::PlaceholderValues& values) {
+    const auto& supervisor = settings.supervisor;
+    const auto& command =
+        supervisor.remediate.command.empty() ? supervisor.worker.command : supervisor.remediate.command;
+    if (command.empty()) {
+        return {{executables.ralph, "step", "refuse"}, settings.paths.root, core::Milliseconds{0}};
+    }
+    return {config::expand_command(command, values), values.workspace, core::Milliseconds{0}};
+}
+
 StepCommand step_command(const Settings& settings, const Executables& executables, const core::Task& task,
                          core::StepKind step, const config::PlaceholderValues& values) {
     const auto& supervisor = settings.supervisor;
@@ -74,6 +88,8 @@ StepCommand step_command(const Settings& settings, const Executables& executable
         case core::StepKind::integrate:
             return {built_in(supervisor.integrate.command, "integrate"), settings.paths.root,
                     supervisor.integrate.timeout};
+        case core::StepKind::remediate:
+            return remediation_command(settings, executables, values);
         case core::StepKind::discard:
             return {built_in({}, "discard"), settings.paths.root, supervisor.integrate.timeout};
         case core::StepKind::work:
@@ -144,7 +160,8 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     Launch launch;
     launch.spec.run_id = random_id();
     Environment environment = inherited_environment();
-    if (start.run.step == core::StepKind::work) {
+    const bool remediates = start.run.step == core::StepKind::remediate;
+    if (start.run.step == core::StepKind::work || remediates) {
         for (const auto& [name, value] : settings.supervisor.worker.env) {
             environment[name] = value;
         }
@@ -154,8 +171,17 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         }
         environment["RALPH_BASE_SHA"] = prepared->base_sha;
         environment["RALPH_KEPT"] = prepared->kept;
-        environment["RALPH_REFUSAL"] = worker_refusal(settings, *task);
+        environment["RALPH_REFUSAL"] =
+            remediates ? "there is no command for it any more" : worker_refusal(settings, *task);
         launch.limits = cgroup_limits(settings.supervisor.limits);
+    }
+    if (remediates) {
+        auto handoff = newest_handoff(workspace, start.task_id);
+        if (!handoff) {
+            return handoff.error();
+        }
+        environment["RALPH_HANDOFF"] = *handoff;
+        launch.silence = settings.supervisor.remediate.silence;
     }
     environment["PWD"] = command.directory;
     environment["RALPH_TASK_ID"] = start.task_id;

@@ -15,6 +15,8 @@ bool parse(int argc, char** argv, Options& options) {
             options.grace_ms = strtol(value, nullptr, 10);
         } else if (name == "--timeout") {
             options.timeout_ms = strtol(value, nullptr, 10);
+        } else if (name == "--silence") {
+            options.silence_ms = strtol(value, nullptr, 10);
         } else if (name == "--log") {
             options.log_name = value;
         } else if (name == "--log-limit") {

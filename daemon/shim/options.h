@@ -10,6 +10,7 @@ namespace ralph::shim {
 struct Options {
     long grace_ms = 10'000;
     long timeout_ms = 0;  // 0: none
+    long silence_ms = 0;  // how long it may write nothing; 0: as long as it likes
     std::string log_name;
     long long log_limit = 64LL << 20;
     std::string directory;

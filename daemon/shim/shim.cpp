@@ -1,6 +1,6 @@
 // ralph-shim: starts one step, watches over it, and reports how it ended.
 //
-//   ralph-shim --grace MS --timeout MS --log NAME --log-limit BYTES --cwd DIR --banner TEXT
+//   ralph-shim --grace MS --timeout MS --silence MS --log NAME --log-limit BYTES --cwd DIR --banner TEXT
 //   [--limit FILE=VALUE]... -- COMMAND [ARGUMENT...]
 //
 // It is the reason why a crash of the supervisor costs nothing: it outlives the supervisor, reaps the whole
@@ -82,8 +82,9 @@ class Shim {
         }
         watch();
         end_tree();
-        // Of a step that was killed while it wrote its outcome.
+        // Of a step that was killed while it wrote them.
         unlinkat(run_directory, "outcome.json.new", 0);
+        unlinkat(run_directory, "lane.json.new", 0);
         drain_output();
         exit_record_.deliver(exit_document(ending_));
         return shim_done;
@@ -104,6 +105,8 @@ class Shim {
     void kill_descendants();
     void drain_output();
     void note_end(int status);
+    void note_output();
+    [[nodiscard]] long long end_of_patience() const;
     [[nodiscard]] int poll_timeout() const;
 
     Options options_;
@@ -118,8 +121,9 @@ class Shim {
     pid_t worker_ = -1;
     bool worker_gone_ = false;
     Ending ending_;
-    long long deadline_ = 0;       // when the time is up; 0: never
-    long long kill_deadline_ = 0;  // when the grace is over; 0: nothing has been asked to end
+    long long deadline_ = 0;          // when the time is up; 0: never
+    long long silence_deadline_ = 0;  // the same if nothing is written until then
+    long long kill_deadline_ = 0;     // when the grace is over; 0: nothing has been asked to end
 };
 
 bool Shim::get_ready() {
@@ -240,6 +244,7 @@ bool Shim::start_step() {
     if (options_.timeout_ms > 0) {
         deadline_ = now_ms() + options_.timeout_ms;
     }
+    note_output();
     const bool released = write_all(release[1], "g");
     close(release[1]);
     close(control_socket);
@@ -254,8 +259,22 @@ void Shim::write_limits() {
     }
 }
 
+void Shim::note_output() {
+    if (options_.silence_ms > 0) {
+        silence_deadline_ = now_ms() + options_.silence_ms;
+    }
+}
+
+// The earlier of the two, of which 0 means never.
+long long Shim::end_of_patience() const {
+    if (deadline_ == 0 || silence_deadline_ == 0) {
+        return deadline_ + silence_deadline_;
+    }
+    return deadline_ < silence_deadline_ ? deadline_ : silence_deadline_;
+}
+
 int Shim::poll_timeout() const {
-    const long long until = kill_deadline_ != 0 ? kill_deadline_ : deadline_;
+    const long long until = kill_deadline_ != 0 ? kill_deadline_ : end_of_patience();
     if (until == 0) {
         return -1;
     }
@@ -275,11 +294,12 @@ void Shim::watch() {
             const ssize_t got = read(output_, buffer.data(), buffer.size());
             if (got > 0) {
                 log_.write({buffer.data(), static_cast<std::size_t>(got)});
+                note_output();
             }
             output_open = got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
         }
         handle_signals();
-        if (kill_deadline_ == 0 && deadline_ != 0 && now_ms() >= deadline_) {
+        if (kill_deadline_ == 0 && end_of_patience() != 0 && now_ms() >= end_of_patience()) {
             ending_.timed_out = true;
             begin_ending();
         } else if (kill_deadline_ != 0 && now_ms() >= kill_deadline_) {

@@ -14,8 +14,8 @@ namespace {
 using core::Result;
 
 Ending conflict_with_target(const StepContext& task, const std::vector<std::string>& paths) {
-    return blocked(fmt::format("conflict with {} in {}; resolve it in {} (git rebase {}), {}", task.target(),
-                               named(paths), task.workspace, task.target(), retry_command(task)));
+    return mendable(fmt::format("conflict with {} in {}; resolve it in {} (git rebase {}), {}", task.target(),
+                                named(paths), task.workspace, task.target(), retry_command(task)));
 }
 
 class Builder {
@@ -125,7 +125,7 @@ class Builder {
                                                   last_words(end->errors)))};
         }
         return below_ == integration_.tip()
-                   ? Addition{Addition::Kind::stopped, conflict_with_target(task_, *conflicts)}
+                   ? Addition{Addition::Kind::stopped, conflict_with_target(task_, *conflicts), *conflicts}
                    : Addition{Addition::Kind::conflict, {}};
     }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "daemon/steps/integration_workspace.h"
@@ -18,6 +19,8 @@ struct Addition {
     };
     Kind kind = Kind::added;
     Stop stop;  // of a stopped one
+    std::vector<std::string> conflicts =
+        {};  // the files in which it conflicts with the tip, if that is the reason
 };
 
 // Puts the work that was taken over last on top of HEAD, archives the task in a commit of its own, and

@@ -74,7 +74,9 @@ Gates::Gates(const StepContext& context, const Git& git)
     for (const NamedGate& gate : gates_) {
         commands_ += fmt::format("{}: {}\n", gate.name, fmt::join(gate.command, " "));
     }
-    green_ = read_green(context.settings.paths.green_gates(), commands_);
+    const std::string memory = context.settings.paths.green_gates();
+    static_cast<void>(remove_file(memory + std::string(beginning_suffix)));  // of a run that was killed
+    green_ = read_green(memory, commands_);
 }
 
 // The tree without queue and done, which are ours and validated by us; made with an index of its own.
@@ -199,11 +201,14 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
         }
         if (number == tries) {
             const std::string words = last_words(log.tail());
-            return GateVerdict{false, true,
+            return GateVerdict{false,
+                               true,
                                fmt::format("gate `{}` {}{}{}; see {}", shown, end->describe(),
                                            tries > 1 ? fmt::format(", {} times", tries) : "",
                                            words.empty() ? "" : ": " + words, log.path()),
-                               ""};
+                               "",
+                               shown,
+                               log.tail()};
         }
     }
 }

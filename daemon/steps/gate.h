@@ -30,9 +30,11 @@ struct NamedGate {
 
 struct GateVerdict {
     bool green = true;
-    bool ran = true;     // false: it could not be run at all, which is nobody's work's fault
-    std::string reason;  // of a red one: "gate `ci` exited with status 1: its last words; see LOG"
-    std::string note;    // of a green one, if there is something to say
+    bool ran = true;           // false: it could not be run at all, which is nobody's work's fault
+    std::string reason;        // of a red one: "gate `ci` exited with status 1: its last words; see LOG"
+    std::string note;          // of a green one, if there is something to say
+    std::string command = {};  // of the red gate, for people
+    std::string output = {};   // the end of what it wrote
 };
 
 class Gates {

@@ -155,7 +155,11 @@ class Lane {
             }
         }
         for (const std::string& task_id : queue.blamed()) {
-            block({task_id}, reasons_[task_id]);
+            LaneMember& member = member_of(task_id);
+            const GateVerdict& verdict = red_[task_id];
+            member.end_mendable(
+                mendable(fmt::format("{}; {}", verdict.reason, retry_command(member.context()))), {},
+                Handoff::CiContext{verdict.command, verdict.output});
         }
         if (queue.tip_is_red()) {
             target_is_red_ = true;
@@ -218,7 +222,12 @@ class Lane {
                 case Addition::Kind::conflict:
                     break;
                 case Addition::Kind::stopped:
-                    member_of(task_id).end(std::move(*added->stop));
+                    if (added->conflicts.empty()) {
+                        member_of(task_id).end(std::move(*added->stop));
+                    } else {
+                        member_of(task_id).end_mendable(std::move(*added->stop), added->conflicts,
+                                                        std::nullopt);
+                    }
                     decided.push_back(task_id);
                     break;
             }
@@ -238,7 +247,7 @@ class Lane {
             return false;
         }
         if (!verdict->green) {
-            reasons_[names.front()] = verdict->reason;
+            red_[names.front()] = *verdict;
             queue.tried(names, decided, MergeQueue::Result::red);
             return true;
         }
@@ -319,8 +328,8 @@ class Lane {
     }
 
     const StepContext& context_;
-    std::vector<LaneMember> members_;             // the run's own task first
-    std::map<std::string, std::string> reasons_;  // why a candidate that began with this task was red
+    std::vector<LaneMember> members_;         // the run's own task first
+    std::map<std::string, GateVerdict> red_;  // of a candidate that began with this task
     std::string tip_reason_;
     bool tracked_ = false;
     bool target_is_red_ = false;

@@ -77,6 +77,10 @@ Ending blocked(std::string summary) {
     return {static_cast<int>(core::exit_blocked), {std::move(summary), {}, {}, {}}};
 }
 
+Ending mendable(std::string summary) {
+    return {static_cast<int>(core::exit_mendable), {std::move(summary), {}, {}, {}}};
+}
+
 Ending try_again(std::string summary) {
     return {static_cast<int>(core::exit_try_again), {std::move(summary), {}, {}, {}}};
 }

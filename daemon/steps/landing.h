@@ -14,8 +14,10 @@ namespace ralph::daemon {
 // How the step ends early; nothing means that it goes on.
 using Stop = std::optional<Ending>;
 
-// Exit 65: an operator must resolve it. Exit 75: the world was in the way, try again.
+// Exit 65: an operator must resolve it. Exit 66: the same, but the worker may be able to mend it. Exit 75:
+// the world was in the way, try again.
 [[nodiscard]] Ending blocked(std::string summary);
+[[nodiscard]] Ending mendable(std::string summary);
 [[nodiscard]] Ending try_again(std::string summary);
 
 // Removes what a killed git left, and ends what the worker left unfinished; what could be somebody's work is

@@ -22,6 +22,31 @@ void LaneMember::end(Ending ending) {
     ending_ = std::move(ending);
 }
 
+void LaneMember::end_mendable(Ending ending, const std::vector<std::string>& conflicts,
+                              const std::optional<Handoff::CiContext>& gate) {
+    Handoff handoff;
+    handoff.task_id = context_.task_id;
+    handoff.task_title = context_.task_title;
+    handoff.target_branch = context_.target_branch;
+    handoff.attempt = context_.integration;
+    handoff.max_attempts = context_.max_integrations;
+    handoff.conflict_files = conflicts;
+    handoff.phase_summary = ending.outcome.summary;
+    if (const auto task = read_kept_task(context_.settings.paths, context_.task_id)) {
+        handoff.task_intent = task->description.value_or(task->title);
+    }
+    handoff.ci_context = gate;
+    handoff.generated_at = core::format_rfc3339(wall_clock());
+    const auto status = workspace_.output({"--no-optional-locks", "status", "--porcelain", "-z"});
+    handoff.git_status = status ? *status : "";
+    // Whoever mends it there shall see the target as it is; if that cannot be had, he can fetch himself.
+    static_cast<void>(workspace_.fetch_origin());
+    if (const auto written = write_handoff(context_.workspace, handoff); !written) {
+        note(written.error().line());
+    }
+    end(std::move(ending));
+}
+
 void LaneMember::come_again(const std::string& why) {
     Ending again = try_again(why);
     again.outcome.landed_sha = ending_->outcome.landed_sha;
@@ -132,6 +157,7 @@ void LaneMember::settle(const std::string& commit, bool tracked) {
 // For the Rust tools and for `retry`: the work is there but did not land.
 void LaneMember::leave_marker() {
     const bool is_wanted = ending_->code == static_cast<int>(core::exit_blocked) ||
+                           ending_->code == static_cast<int>(core::exit_mendable) ||
                            ending_->code == static_cast<int>(core::exit_try_again);
     if (!is_wanted || !is_directory(context_.workspace)) {
         return;
@@ -145,11 +171,6 @@ void LaneMember::leave_marker() {
 
 Ending LaneMember::finish() {
     leave_marker();
-    if (ending_->code == static_cast<int>(core::exit_blocked) && is_directory(context_.workspace)) {
-        // Whoever resolves it there shall see the target as it is; if that cannot be had, he can fetch
-        // himself.
-        static_cast<void>(workspace_.fetch_origin());
-    }
     add_note(ending_->outcome, notes_.note);
     return std::move(*ending_);
 }

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "daemon/steps/bookkeeping.h"
@@ -12,6 +13,7 @@
 #include "daemon/steps/integration_workspace.h"
 #include "daemon/steps/landing.h"
 #include "daemon/steps/step_context.h"
+#include "daemon/store/handoff.h"
 
 namespace ralph::daemon {
 
@@ -31,6 +33,9 @@ class LaneMember {
     void settle(const std::string& commit, bool tracked);
 
     void end(Ending ending);
+    // It could be mended: leaves a handoff packet for whoever does.
+    void end_mendable(Ending ending, const std::vector<std::string>& conflicts,
+                      const std::optional<Handoff::CiContext>& gate);
     void put_off(const std::string& why) { end(try_again(why)); }
     void note(const std::string& sentence) { add_note(notes_, sentence); }
     [[nodiscard]] bool has_ended() const { return ending_.has_value(); }

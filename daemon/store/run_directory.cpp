@@ -80,7 +80,7 @@ Result<std::vector<core::RunName>> runs_of(const Paths& paths, const std::string
 // start, it finds its file gone and gives up.
 void clear_beginnings(const std::string& directory) {
     for (const char* name : {"spec.json.new", "shim.json.new", "worker.json.new", "exit.json.reserved",
-                             "exit.json.new", "outcome.json.new"}) {
+                             "exit.json.new", "outcome.json.new", "lane.json.new"}) {
         static_cast<void>(remove_file(directory + "/" + name));
     }
 }
@@ -268,7 +268,8 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
         const bool integrated =
             name.step == core::StepKind::integrate && view->exit && !lost && !view->exit->stopped &&
             !(view->outcome.target_is_red && view->exit->exited_with(core::exit_try_again));
-        const bool finished = view->exit && core::leaves_finished_work(name.step, *view->exit);
+        const bool remediated = name.step == core::StepKind::remediate && view->exit && !view->exit->stopped;
+        const bool finished = core::leaves_finished_work(name.step, view->exit ? &*view->exit : nullptr);
         if (name.number <= *settled) {
             history.settled_step = finished ? core::StepKind::integrate : name.step;
             history.settled_integrations += integrated ? 1 : 0;
@@ -287,6 +288,7 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
         } else {
             history.restarts += lost ? 1 : 0;
             history.integrations += integrated ? 1 : 0;
+            history.remediations += remediated ? 1 : 0;
         }
     }
     return history;

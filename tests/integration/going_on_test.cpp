@@ -102,7 +102,7 @@ TEST_CASE("work that conflicts with the target stays on the base that it had, an
     CHECK(subjects(fixture) == "Part one\nBegin");
     CHECK(fixture.outcome().base_sha == base);
     CHECK(contains(fixture.outcome().note, "on the base that it had, since it conflicts with origin/main"));
-    CHECK(run_integrate_step(fixture.context()) == 65);
+    CHECK(run_integrate_step(fixture.context()) == 66);
     CHECK(contains(fixture.outcome().summary, "conflict with origin/main"));
 }
 

@@ -228,7 +228,7 @@ TEST_CASE("a conflict is reported and leaves the workspace as it was") {
     work(fixture);
     GitFixture::write(fixture.workspace() + "/a.txt", "mine\n");
     fixture.push_by_colleague("a.txt", "theirs\n");
-    CHECK(run_integrate_step(fixture.context()) == 65);
+    CHECK(run_integrate_step(fixture.context()) == 66);
     const std::string workspace = fixture.workspace();
     CHECK(fixture.outcome().summary ==
           "conflict with origin/main in a.txt; resolve it in " + workspace +
@@ -248,7 +248,7 @@ TEST_CASE("a conflict is reported and leaves the workspace as it was") {
         CHECK(fixture.remote_file("a.txt") == "both\n");
     }
     SUBCASE("and has not ended it") {
-        CHECK(run_integrate_step(fixture.context()) == 65);
+        CHECK(run_integrate_step(fixture.context()) == 66);
         REQUIRE(fixture.kept_refs().size() == 1);
         CHECK(contains(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":a.txt"}), "<<<<<<<"));
         CHECK(contains(fixture.outcome().note, "refs/ralph/kept/RQ-0001/1"));
@@ -370,7 +370,7 @@ TEST_CASE("nothing is pushed unless the gate is green") {
     auto& argv = context.settings.project.ci_gate.argv;
     SUBCASE("red") {
         argv = {"sh", "-c", "test ! -e work.txt || { echo all is lost; exit 2; }"};
-        CHECK(run_integrate_step(context) == 65);
+        CHECK(run_integrate_step(context) == 66);
         CHECK(contains(fixture.outcome().summary, "exited with status 2: all is lost; see " + fixture.root() +
                                                       "/.ralph/logs/parallel/gates/ci-"));
         CHECK(contains(fixture.outcome().summary, "; then run `ralph run parallel retry --task RQ-0001`"));
@@ -378,7 +378,7 @@ TEST_CASE("nothing is pushed unless the gate is green") {
     SUBCASE("too slow, with its children") {
         argv = {"sh", "-c", "test -e work.txt || exit 0; trap '' TERM; sleep 100 & wait; sleep 100"};
         context.settings.supervisor.gate.timeout = std::chrono::milliseconds{500};
-        CHECK(run_integrate_step(context) == 65);
+        CHECK(run_integrate_step(context) == 66);
         CHECK(contains(fixture.outcome().summary, "ran out of its time"));
     }
     SUBCASE("missing") {
@@ -418,7 +418,7 @@ TEST_CASE("a gate that is red by chance is run again on the same commit, as ofte
     }
     SUBCASE("not often enough") {
         context.settings.supervisor.gate.retries = 1;
-        CHECK(run_integrate_step(context) == 65);
+        CHECK(run_integrate_step(context) == 66);
         CHECK(contains(fixture.outcome().summary, "exited with status 1, 2 times; see "));
         CHECK(fixture.remote_subjects() == Lines{"Begin"});
     }

@@ -225,7 +225,7 @@ TEST_CASE("somebody else's pushes put a batch off, and it lands all the same") {
     CHECK(project.record("RQ-0008")->push_attempts == 2);
 }
 
-TEST_CASE("a target that is red by itself is nobody's fault; the lane goes on when it is mended") {
+TEST_CASE("a target that is red by itself is nobody's fault, and the lane goes on when it is mended") {
     Crowd crowd;
     Project& project = crowd.project;
     Project::write(project.root() + "/bad-by-itself", "x");
@@ -359,4 +359,75 @@ TEST_CASE("records that the doctor makes anew know of a batch: nothing lands or 
     CHECK(project.record("RQ-0003")->lifecycle == Lifecycle::blocked_push);
     CHECK(project.remote_subjects() == before);
     CHECK(project.git(project.root(), {"status", "--porcelain"}).empty());
+}
+
+// A scripted agent, which does what the handoff packet is for.
+TEST_CASE("conflicting pairs are mended by an agent, which is told what is wrong") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    const std::string agent = project.outside("agent");
+    const std::string seen = project.outside("seen");
+    Project::write(
+        agent, "#!/bin/sh\ncat \"$RALPH_HANDOFF\" >> '" + seen +
+                   "'\ngit rebase -q origin/main >/dev/null 2>&1\ngit show origin/main:same > same\n"
+                   "echo \"$RALPH_TASK_ID\" >> same\ngit add -A\nGIT_EDITOR=true git rebase --continue\n");
+    fs::permissions(agent, fs::perms::owner_all);
+    Project::write(project.root() + "/.ralph/supervisor.jsonc",
+                   "{\"integration\": {\"remediate\": {\"command\": [\"" + agent + "\"], \"max\": 3}}}\n");
+    crowd.add(4, [](int i) { return commit_file(i % 2 == 0 ? "same" : fmt::format("file-{}", i), i); });
+    crowd.watch_pushes();
+    CHECK(crowd.run(4) == 0);
+    CHECK(crowd.count(Lifecycle::completed) == 4);
+    crowd.check_history();
+    CHECK(project.git(project.remote(), {"show", "main:same"}) == "2\nRQ-0004\n");
+    const std::string told = Project::read(seen);
+    CHECK(contains(told, "\"task_id\": \"RQ-0004\""));
+    CHECK(contains(told, "\"conflict_files\": [\n    \"same\"\n  ]"));
+    CHECK(contains(told, "\"target_branch\": \"main\""));
+    CHECK(contains(told, "\"queue_done_rules\""));
+    CHECK(!contains(told, "ci_context"));
+    const core::WorkerRecord record = *project.record("RQ-0004");
+    CHECK(record.push_attempts == 2);
+    CHECK(!record.last_error);
+}
+
+TEST_CASE("work that is red alone is mended by an agent, and one that cannot is blocked with its workspace") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    const std::string agent = project.outside("agent");
+    Project::write(
+        agent,
+        "#!/bin/sh\ngrep -q '\"last_output\": \"bad-' \"$RALPH_HANDOFF\" || exit 9\n[ $RALPH_TASK_ID = "
+        "RQ-0002 ] || exit 4\ngit rm -q bad-*\ngit commit -qm mended\n");
+    fs::permissions(agent, fs::perms::owner_all);
+    Project::write(project.root() + "/.ralph/supervisor.jsonc",
+                   "{\"integration\": {\"remediate\": {\"command\": [\"" + agent + "\"]}}}\n");
+    crowd.add(4, [](int i) {
+        return commit_file(i == 2 || i == 3 ? fmt::format("bad-{}", i) : fmt::format("file-{}", i), i);
+    });
+    crowd.watch_pushes();
+    CHECK(crowd.run(4) == 3);
+    CHECK(crowd.count(Lifecycle::completed) == 3);
+    const core::WorkerRecord blocked = *project.record("RQ-0003");
+    CHECK(blocked.lifecycle == Lifecycle::blocked_push);
+    CHECK(contains(blocked.last_error.value_or(""), "remediate exited with status 4; before that: gate `"));
+    CHECK(fs::exists(project.workspaces() + "/RQ-0003/bad-3"));
+    crowd.check_history();
+}
+
+TEST_CASE("an agent that leaves the conflict unresolved has mended nothing") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    const std::string agent = project.outside("agent");
+    Project::write(agent, "#!/bin/sh\ngit merge -q origin/main >/dev/null 2>&1\nexit 0\n");
+    fs::permissions(agent, fs::perms::owner_all);
+    Project::write(project.root() + "/.ralph/supervisor.jsonc",
+                   "{\"integration\": {\"remediate\": {\"command\": [\"" + agent + "\"], \"max\": 2}}}\n");
+    crowd.add(2, [](int i) { return commit_file("same", i); });
+    CHECK(crowd.run(2) == 3);
+    CHECK(crowd.count(Lifecycle::completed) == 1);
+    CHECK(crowd.count(Lifecycle::blocked_push) == 1);
+    const Lines subjects = project.remote_subjects();
+    CHECK(std::count_if(subjects.begin(), subjects.end(),
+                        [](const std::string& each) { return each.rfind("work ", 0) == 0; }) == 1);
 }

@@ -85,6 +85,20 @@ TEST_CASE("a step that runs out of time is asked first and killed then") {
     CHECK(killed.value == SIGKILL);
 }
 
+TEST_CASE(
+    "a step that is silent for too long is ended, however long it has run before, and one that talks is "
+    "not") {
+    Bench bench;
+    auto silent = bench.shell("for i in 1 2 3; do echo $i; sleep 0.1; done; exec sleep 1000");
+    silent.silence = core::Milliseconds{700};
+    CHECK(exit_of(bench.run(std::move(silent))).timed_out);
+    CHECK(bench.log().find("3\n") != std::string::npos);
+    Bench other;
+    auto talks = other.shell("for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.2; done");
+    talks.silence = core::Milliseconds{1500};
+    CHECK(exit_of(other.run(std::move(talks))).exited_with(0));
+}
+
 TEST_CASE("a step that is told to end") {
     Bench bench;
     const auto record = exit_of(bench.run(bench.shell("sleep 1000"), [&](StepRun& run) {

@@ -31,7 +31,8 @@ bool ended_by_us(const FakeRun& run) {
 }
 
 bool holds_slot(const FakeRun& run) {
-    return run.run.step == StepKind::prepare || run.run.step == StepKind::work;
+    return run.run.step == StepKind::prepare || run.run.step == StepKind::work ||
+           run.run.step == StepKind::remediate;
 }
 
 // Since the task was selected or retried: all before that is settled.
@@ -40,6 +41,14 @@ std::uint32_t integrations_ended(const FakeTask& task) {
         std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
             return run.run.number > task.settled && run.run.step == StepKind::integrate &&
                    run.status == FakeRun::Status::exited && !run.exit.stopped && !run.target_is_red;
+        }));
+}
+
+std::uint32_t remediations_ended(const FakeTask& task) {
+    return static_cast<std::uint32_t>(
+        std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
+            return run.run.number > task.settled && run.run.step == StepKind::remediate &&
+                   run.status == FakeRun::Status::exited && !run.exit.stopped;
         }));
 }
 
@@ -90,6 +99,13 @@ void Oracle::on_start(const std::string& task_id, const FakeRun& start, const co
             for (const auto& [other, code] : start.batch) {
                 check_companion(other, durable, circumstances);
             }
+            break;
+        case StepKind::remediate:
+            demand((record != nullptr && record->lifecycle == Lifecycle::integrating) ||
+                       circumstances.state_was_lost,
+                   task.id, "remediate starts without a durable integrating record");
+            check_slot(task_id, start, circumstances);
+            check_remediation(task_id, circumstances);
             break;
         case StepKind::discard:
             demand(
@@ -147,6 +163,18 @@ void Oracle::check_integration(const std::string& task_id, const Circumstances& 
     }
 }
 
+// Only after an integration that said so, and not more often than it may be.
+void Oracle::check_remediation(const std::string& task_id, const Circumstances& circumstances) const {
+    const FakeTask& task = model_.task(task_id);
+    demand(task.workspace && task.finished, task.id, "unfinished work is mended");
+    const FakeRun* const last = task.last_executed();
+    demand(task.told == 66U || (last != nullptr && last->exited_with(66)) ||
+               (last != nullptr && last->run.step == StepKind::remediate),
+           task.id, "mended although nobody said that it can be");
+    demand(remediations_ended(task) < circumstances.max_remediations || circumstances.state_was_lost, task.id,
+           "mended more often than allowed");
+}
+
 // One that is landed by the run of another task.
 void Oracle::check_companion(const std::string& task_id, const core::ParallelState& durable,
                              const Circumstances& circumstances) const {
@@ -197,7 +225,7 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
         return;
     }
     if (task.told) {
-        demand(task.told != 0U && task.told != 65U && task.told != 75U, task.id,
+        demand(task.told != 0U && task.told != 65U && task.told != 66U && task.told != 75U, task.id,
                "failed although its batch said otherwise");
         return;
     }
@@ -209,8 +237,10 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
     demand(last->status == FakeRun::Status::exited, task.id, "failed while its run is alive");
     demand(!last->exited_with(0) || last->exit.timed_out || ended_by_us(*last), task.id,
            "failed although the last run succeeded");
-    demand(last->run.step != StepKind::integrate || (!last->exited_with(65) && !last->exited_with(75)),
-           task.id, "failed where it should be blocked or tried again");
+    demand(last->run.step != StepKind::integrate ||
+               (!last->exited_with(65) && !last->exited_with(66) && !last->exited_with(75)),
+           task.id, "failed where it should be blocked, mended or tried again");
+    demand(last->run.step != StepKind::remediate, task.id, "failed where it should be blocked");
     demand(!last->leaves_marker || ended_by_us(*last), task.id, "failed in spite of the block marker");
 }
 
@@ -220,8 +250,10 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
     demand(record.completed_at && record.last_error && !record.last_error->empty(), task.id,
            "a blocked record that does not say why");
     if (task.told) {
-        demand(task.told == 65U || task.told == 75U, task.id, "blocked although its batch did not say so");
+        demand(task.told == 65U || task.told == 66U || task.told == 75U, task.id,
+               "blocked although its batch did not say so");
         demand(task.told == 65U || circumstances.state_was_lost ||
+                   (task.told == 66U && remediations_ended(task) >= circumstances.max_remediations) ||
                    integrations_ended(task) + task.put_off >= circumstances.max_push_attempts,
                task.id, "integrations given up too early in a batch");
         return;
@@ -233,8 +265,17 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
                "blocked by its work without a marker");
         return;
     }
-    demand(last->run.step == StepKind::integrate && (last->exited_with(65) || last->exited_with(75)), task.id,
-           "blocked without a reason");
+    if (last->run.step == StepKind::remediate) {
+        demand(!last->exited_with(0) || last->exit.timed_out, task.id, "blocked although it was mended");
+        return;
+    }
+    demand(last->run.step == StepKind::integrate &&
+               (last->exited_with(65) || last->exited_with(66) || last->exited_with(75)),
+           task.id, "blocked without a reason");
+    demand(!last->exited_with(66) || circumstances.state_was_lost ||
+               remediations_ended(task) >= circumstances.max_remediations ||
+               integrations_ended(task) + task.put_off >= circumstances.max_push_attempts,
+           task.id, "blocked although it could be mended");
     if (last->exited_with(75) && !circumstances.state_was_lost) {
         demand(integrations_ended(task) + task.put_off >= circumstances.max_push_attempts, task.id,
                "integrations given up too early");

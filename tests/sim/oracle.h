@@ -18,6 +18,7 @@ struct Circumstances {
     std::uint32_t workers = 1;
     std::uint32_t max_push_attempts = 1;
     std::uint32_t max_restarts = 0;
+    std::uint32_t max_remediations = 0;
     bool stop_requested = false;
     bool state_was_lost = false;  // an older state was put back: some countings do not hold
 };
@@ -43,6 +44,7 @@ class Oracle {
     void check_slot(const std::string& task_id, const FakeRun& start,
                     const Circumstances& circumstances) const;
     void check_integration(const std::string& task_id, const Circumstances& circumstances) const;
+    void check_remediation(const std::string& task_id, const Circumstances& circumstances) const;
     void check_companion(const std::string& task_id, const core::ParallelState& durable,
                          const Circumstances& circumstances) const;
     [[nodiscard]] bool in_living_batch(const std::string& task_id, const FakeRun& start) const;

@@ -273,10 +273,16 @@ void Shims::plan(FakeRun& run, const FakeTask& task) {
         case StepKind::integrate:
             if (fails) {
                 run.exit.value = random_.chance(50) ? 65 : 1;
+                if (hazards.mendable != 0 && random_.chance(hazards.mendable)) {
+                    run.exit.value = 66;
+                }
             } else if (random_.chance(hazards.try_again)) {
                 run.exit.value = 75;
             }
             run.will_land = run.exit.value == 0;
+            return;
+        case StepKind::remediate:
+            run.exit.timed_out = random_.chance(5);
             return;
         case StepKind::discard:
             return;
@@ -294,7 +300,7 @@ void Shims::plan_batch(FakeRun& run) {
         if (run.target_is_red) {
             code = 75;
         } else if (random_.chance(hazards.fails)) {
-            code = random_.chance(50) ? 65 : 1;
+            code = random_.chance(hazards.mendable) ? 66 : random_.chance(50) ? 65 : 1;
         } else if (random_.chance(hazards.try_again)) {
             code = random_.chance(50) ? std::optional<std::uint32_t>(75) : std::nullopt;
         } else {
@@ -317,7 +323,7 @@ void Shims::tell_batch(const FakeRun& run) {
         if (code) {
             task.told = code;
             task.told_after = task.runs.empty() ? 0 : task.runs.back().run.number;
-            task.put_off += *code == 75 && !run.target_is_red ? 1 : 0;
+            task.put_off += (*code == 75 && !run.target_is_red) || *code == 66 ? 1 : 0;
         }
     }
 }
@@ -399,6 +405,7 @@ void Shims::take_effect(FakeTask& task, FakeRun& run) {
             leave_marker(run, task.id);
             return;
         case StepKind::integrate:
+        case StepKind::remediate:
             return;
         case StepKind::discard:
             if (success) {

@@ -24,6 +24,7 @@ struct Hazards {
     std::uint32_t try_again = 25;
     std::uint32_t fails = 15;
     std::uint32_t target_is_red = 5;  // of the batches
+    std::uint32_t mendable = 0;       // of the failed integrations
 };
 
 class Shims : public fake::ShimHost {

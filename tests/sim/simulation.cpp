@@ -47,6 +47,8 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
         limits_.push_backoff.emplace_back(random_.below(5'000));
     }
     if (batches) {
+        limits_.max_remediations = service_random_.below(3);
+        shims_.hazards.mendable = 50;
         limits_.batch.max = 1 + service_random_.below(5);
         limits_.batch.min = service_random_.below(3);
         limits_.batch.wait = core::Milliseconds{service_random_.below(3) * 10'000LL};
@@ -138,7 +140,7 @@ void Simulation::settle_down() {
     weather_ = Weather{};
     disk_full_until_ms_ = 0;
     read_only_until_ms_ = 0;
-    shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5};
+    shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5, shims_.hazards.mendable};
     limits_.continuous = false;
     queue_is_valid_ = true;
     write_queue();
@@ -163,6 +165,7 @@ void Simulation::live() {
     circumstances_.workers = std::max(circumstances_.workers, limits_.workers);
     circumstances_.max_push_attempts = limits_.max_push_attempts;
     circumstances_.max_restarts = limits_.max_restarts;
+    circumstances_.max_remediations = limits_.max_remediations;
     circumstances_.stop_requested = false;
     world_.dead = false;
     world_.supervisor_pid = 2 + static_cast<int>(report_.lives % 90);

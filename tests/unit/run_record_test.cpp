@@ -142,7 +142,7 @@ TEST_CASE("run_record: a spec") {
         {"\"version\": 1,", "", "lacks the key \"version\""},
         {"\"task_id\": \"T1\",", "", "lacks the key \"task_id\""},
         {"\"step\": \"work\",", "", "lacks the key \"step\""},
-        {"\"work\"", "\"Work\"", "must be prepare, work, integrate or discard"},
+        {"\"work\"", "\"Work\"", "must be prepare, work, integrate, remediate or discard"},
         {"\"number\": 7,", "", "lacks the key \"number\""},
         {"\"number\": 7", "\"number\": -7", "must be a whole number"},
         {"\"attempt\": 2,", "", "lacks the key \"attempt\""},

@@ -242,7 +242,7 @@ TEST_CASE("the supervisor example gives every setting with its default") {
 
     const auto document = core::JsonDocument::parse(text, "example").value();
     const std::vector<std::string> paths = config::supervisor_setting_paths();
-    CHECK(paths.size() == 22);
+    CHECK(paths.size() == 25);
     for (const std::string& path : paths) {
         CAPTURE(path);
         const boost::json::object* object = &document.root().as_object();
@@ -268,10 +268,11 @@ TEST_CASE("supervisor settings: batches and named gates") {
     for (const char* wrong :
          {"{integration: {batch: {max: 0}}}", "{integration: {batch: {max: 257}}}",
           "{integration: {batch: {wait: \"2h\"}}}", "{integration: {batch: {most: 1}}}",
-          "{integration: {batches: {}}}", "{gates: {ci: {command: [\"x\"]}}}", "{gates: {lint: {}}}",
-          "{gates: {lint: {command: []}}}", "{gates: {lint: {command: [\"x\"], timeout: \"0\"}}}",
-          "{gates: {\"../lint\": {command: [\"x\"]}}}", "{gates: {\"\": {command: [\"x\"]}}}",
-          "{gates: [\"x\"]}"}) {
+          "{integration: {batches: {}}}", "{integration: {remediate: {max: 11}}}",
+          "{integration: {remediate: {silence: \"0\"}}}", "{integration: {remediate: {command: [\"\"]}}}",
+          "{gates: {ci: {command: [\"x\"]}}}", "{gates: {lint: {}}}", "{gates: {lint: {command: []}}}",
+          "{gates: {lint: {command: [\"x\"], timeout: \"0\"}}}", "{gates: {\"../lint\": {command: [\"x\"]}}}",
+          "{gates: {\"\": {command: [\"x\"]}}}", "{gates: [\"x\"]}"}) {
         CAPTURE(wrong);
         CHECK(load(wrong).has_error());
     }

@@ -31,6 +31,9 @@ constexpr Row table[] = {
     {integrate_exhausted, "integrate_exhausted", ".b..."},
     {integrate_blocked, "integrate_blocked", ".b..."},
     {integrate_failed, "integrate_failed", ".f..."},
+    {integrate_mendable, "integrate_mendable", ".i..."},
+    {remediate_succeeded, "remediate_succeeded", ".i..."},
+    {remediate_failed, "remediate_failed", ".b..."},
     {step_lost, "step_lost", "ri..."},
     {restarts_exhausted, "restarts_exhausted", "ff..."},
     {interrupted, "interrupted", "f...."},
@@ -78,7 +81,7 @@ TEST_CASE("transition: all pairs of lifecycle and event") {
         }
         CHECK(after == row.after);
     }
-    CHECK(pairs == 75);
+    CHECK(pairs == 90);
 }
 
 TEST_CASE("transition: every event has its name, and the list holds each once") {
@@ -88,7 +91,7 @@ TEST_CASE("transition: every event has its name, and the list holds each once") 
         CHECK(to_string(table[i].event) == table[i].name);
         names.emplace(to_string(all_task_events[i]));
     }
-    CHECK(names.size() == 15);
+    CHECK(names.size() == 18);
 }
 
 TEST_CASE("transition: lifecycles and steps read back what they write") {
@@ -104,6 +107,7 @@ TEST_CASE("transition: lifecycles and steps read back what they write") {
     const std::pair<StepKind, std::string> steps[] = {{StepKind::prepare, "prepare"},
                                                       {StepKind::work, "work"},
                                                       {StepKind::integrate, "integrate"},
+                                                      {StepKind::remediate, "remediate"},
                                                       {StepKind::discard, "discard"}};
     for (const auto& [step, name] : steps) {
         CHECK(to_string(step) == name);
@@ -140,7 +144,7 @@ TEST_CASE("transition: what the end of a run means") {
         {exited(10), prepare_found_landed, work_failed, work_blocked, integrate_failed, integrate_failed},
         {exited(64), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
         {exited(65), prepare_failed, work_failed, work_blocked, integrate_blocked, integrate_blocked},
-        {exited(66), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
+        {exited(66), prepare_failed, work_failed, work_blocked, integrate_blocked, integrate_blocked},
         {exited(74), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
         {exited(75), prepare_failed, work_failed, work_blocked, integrate_deferred, integrate_exhausted},
         {exited(127), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
@@ -154,11 +158,11 @@ TEST_CASE("transition: what the end of a run means") {
     for (const Case& each : cases) {
         CAPTURE(each.record.value);
         for (const bool flag : {false, true}) {
-            CHECK(classify(StepKind::prepare, each.record, flag, !flag) == each.prepare);
-            CHECK(classify(StepKind::work, each.record, false, flag) == each.work);
-            CHECK(classify(StepKind::work, each.record, true, flag) == each.work_with_marker);
-            CHECK(classify(StepKind::integrate, each.record, flag, true) == each.integrate);
-            CHECK(classify(StepKind::integrate, each.record, flag, false) == each.last_integrate);
+            CHECK(classify(StepKind::prepare, each.record, flag, !flag, false) == each.prepare);
+            CHECK(classify(StepKind::work, each.record, false, flag, false) == each.work);
+            CHECK(classify(StepKind::work, each.record, true, flag, false) == each.work_with_marker);
+            CHECK(classify(StepKind::integrate, each.record, flag, true, false) == each.integrate);
+            CHECK(classify(StepKind::integrate, each.record, flag, false, false) == each.last_integrate);
         }
     }
 }
@@ -167,9 +171,9 @@ TEST_CASE("transition: a run that was stopped is interrupted, but what has lande
     for (ExitRecord record : {exited(0), exited(1), exited(10), exited(65), exited(75), killed_by(15)}) {
         CAPTURE(record.value);
         record.stopped = true;
-        CHECK(classify(StepKind::prepare, record, true, true) == interrupted);
-        CHECK(classify(StepKind::work, record, true, true) == interrupted);
-        CHECK(classify(StepKind::integrate, record, true, true) ==
+        CHECK(classify(StepKind::prepare, record, true, true, false) == interrupted);
+        CHECK(classify(StepKind::work, record, true, true, false) == interrupted);
+        CHECK(classify(StepKind::integrate, record, true, true, false) ==
               (record.exited_with(0) ? integrate_succeeded : interrupted));
     }
 }
@@ -178,10 +182,26 @@ TEST_CASE("transition: a run whose time was up has not succeeded, but what has l
     for (ExitRecord record : {exited(0), exited(10), killed_by(9)}) {
         CAPTURE(record.value);
         record.timed_out = true;
-        CHECK(classify(StepKind::prepare, record, false, true) == prepare_failed);
-        CHECK(classify(StepKind::work, record, false, true) == work_failed);
-        CHECK(classify(StepKind::work, record, true, true) == work_blocked);
-        CHECK(classify(StepKind::integrate, record, false, true) ==
+        CHECK(classify(StepKind::prepare, record, false, true, false) == prepare_failed);
+        CHECK(classify(StepKind::work, record, false, true, false) == work_failed);
+        CHECK(classify(StepKind::work, record, true, true, false) == work_blocked);
+        CHECK(classify(StepKind::integrate, record, false, true, false) ==
               (record.exited_with(0) ? integrate_succeeded : integrate_failed));
     }
+}
+
+TEST_CASE("transition: what can be mended, and what comes of it") {
+    CHECK(classify(StepKind::integrate, exited(66), false, true, true) == integrate_mendable);
+    CHECK(classify(StepKind::integrate, exited(66), false, true, false) == integrate_blocked);
+    CHECK(classify(StepKind::integrate, exited(65), false, true, true) == integrate_blocked);
+    CHECK(classify(StepKind::remediate, exited(0), false, true, true) == remediate_succeeded);
+    CHECK(classify(StepKind::remediate, exited(1), true, true, true) == remediate_failed);
+    CHECK(classify(StepKind::remediate, killed_by(9), false, true, true) == remediate_failed);
+    ExitRecord silent = exited(0);
+    silent.timed_out = true;
+    CHECK(classify(StepKind::remediate, silent, false, true, true) == remediate_failed);
+    ExitRecord ended = exited(0);
+    ended.stopped = true;
+    CHECK(classify(StepKind::remediate, ended, false, true, true) == interrupted);
+    CHECK_FALSE(counts_as_lost(StepKind::remediate, killed_by(9)));
 }

@@ -1,0 +1,124 @@
+#include "daemon/store/handoff.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <charconv>
+
+#include "core/check.h"
+#include "core/jsonc.h"
+#include "core/queue_validation.h"
+
+namespace ralph::daemon {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view prefix = "attempt_";
+constexpr std::string_view suffix = ".json";
+constexpr const char* parts[] = {".ralph", "cache", "parallel", "handoffs"};
+
+// The folder of the task's packets, or nothing if a link or a file is in its way.
+std::optional<std::string> folder_of(const std::string& workspace, const std::string& task_id) {
+    CHECK(core::is_safe_task_id(task_id));
+    std::string folder = workspace;
+    for (const std::string& part : {std::string(parts[0]), std::string(parts[1]), std::string(parts[2]),
+                                    std::string(parts[3]), task_id}) {
+        folder += "/" + part;
+        if (path_exists(folder) && !is_directory(folder)) {
+            return std::nullopt;
+        }
+    }
+    return folder;
+}
+
+// 0 if it is no packet's name.
+std::uint32_t number_in(const std::string& name) {
+    if (name.size() <= prefix.size() + suffix.size() || name.rfind(prefix, 0) != 0 || !name.ends_with(suffix)) {
+        return 0;
+    }
+    std::uint32_t number = 0;
+    const char* const end = name.data() + name.size() - suffix.size();
+    const auto [rest, problem] = std::from_chars(name.data() + prefix.size(), end, number);
+    return problem == std::errc{} && rest == end ? number : 0;
+}
+
+Result<std::uint32_t> newest_number(const std::string& folder) {
+    const auto names = list_directory(folder);
+    if (!names) {
+        return names.error();
+    }
+    std::uint32_t newest = 0;
+    for (const std::string& name : *names) {
+        newest = std::max(newest, number_in(name));
+    }
+    return newest;
+}
+
+std::string path_of(const std::string& folder, std::uint32_t number) {
+    return fmt::format("{}/{}{}{}", folder, prefix, number, suffix);
+}
+
+std::string text_of(const Handoff& handoff) {
+    json::object root;
+    root["task_id"] = handoff.task_id;
+    root["task_title"] = handoff.task_title;
+    root["target_branch"] = handoff.target_branch;
+    root["attempt"] = handoff.attempt;
+    root["max_attempts"] = handoff.max_attempts;
+    json::array files;
+    for (const std::string& file : handoff.conflict_files) {
+        files.emplace_back(file);
+    }
+    root["conflict_files"] = std::move(files);
+    root["git_status"] = handoff.git_status;
+    root["phase_summary"] = handoff.phase_summary;
+    root["task_intent"] = handoff.task_intent;
+    if (handoff.ci_context) {
+        json::object context;
+        context["command"] = handoff.ci_context->command;
+        context["last_output"] = handoff.ci_context->last_output;
+        context["exit_code"] = 1;
+        root["ci_context"] = std::move(context);
+    }
+    root["generated_at"] = handoff.generated_at;
+    json::array rules;
+    rules.emplace_back("Leave the queue and done files alone: ralph archives the task itself, in a commit of its own.");
+    rules.emplace_back(fmt::format("Commit everything; end with 0 only when no conflict is left. Do not push: ralph "
+                                   "puts the work on {} itself.",
+                                   handoff.target_branch));
+    rules.emplace_back(fmt::format("To resolve a conflict, rebase on or merge origin/{}, which is up to date.",
+                                   handoff.target_branch));
+    json::object queue_rules;
+    queue_rules["rules"] = std::move(rules);
+    root["queue_done_rules"] = std::move(queue_rules);
+    return core::canonical_json(root);
+}
+
+}  // namespace
+
+Result<void> write_handoff(const std::string& workspace, const Handoff& handoff) {
+    const auto folder = folder_of(workspace, handoff.task_id);
+    if (!folder) {
+        return Error{fmt::format("{}: no folder for a handoff can be made there, and no link is followed", workspace)};
+    }
+    if (auto made = make_directories(*folder); !made) {
+        return made;
+    }
+    const auto newest = newest_number(*folder);
+    return newest ? write_file_durably(path_of(*folder, *newest + 1), text_of(handoff))
+                  : Result<void>{newest.error()};
+}
+
+Result<std::string> newest_handoff(const std::string& workspace, const std::string& task_id) {
+    const auto folder = folder_of(workspace, task_id);
+    const auto newest = folder ? newest_number(*folder) : Result<std::uint32_t>{0U};
+    if (!newest) {
+        return newest.error();
+    }
+    return *newest == 0 ? std::string{} : path_of(*folder, *newest);
+}
+
+}  // namespace ralph::daemon
