@@ -15,8 +15,7 @@ bool contains(const std::vector<std::string>& tasks, const std::string& task) {
 
 }  // namespace
 
-MergeQueue::MergeQueue(std::vector<std::string> tasks, bool tip_is_green)
-    : tip_(tip_is_green ? Tip::green : Tip::unknown), pending_(std::move(tasks)) {}
+MergeQueue::MergeQueue(std::vector<std::string> tasks) : pending_(std::move(tasks)) {}
 
 // Before anybody is judged; and when the rest is red, too, since then it may be the tip.
 bool MergeQueue::must_know_tip() const {
@@ -60,6 +59,10 @@ void MergeQueue::tried(const std::vector<std::string>& candidate, const std::vec
         case Result::landed:
             forget(candidate);
             tip_ = Tip::green;
+            break;
+        case Result::overtaken:
+            forget(candidate);
+            tip_ = Tip::unknown;
             break;
         case Result::red:
             if (judging) {

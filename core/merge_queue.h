@@ -21,8 +21,8 @@ namespace ralph::core {
 
 class MergeQueue {
   public:
-    // `tip_is_green`: the target as it stands is known to pass the gate.
-    MergeQueue(std::vector<std::string> tasks, bool tip_is_green);
+    // In the order of the queue.
+    explicit MergeQueue(std::vector<std::string> tasks);
 
     // Try these, in this order, and answer with tried().
     struct Try {
@@ -40,7 +40,8 @@ class MergeQueue {
     [[nodiscard]] Next next() const;
 
     enum class Result {
-        landed,  // the gate was green, and the target holds the candidate
+        landed,     // the gate was green, and the target is the candidate
+        overtaken,  // the same, but somebody has put more on top of it
         red,
         empty,  // there is no candidate: all of the tasks are among `decided`
     };
@@ -61,7 +62,7 @@ class MergeQueue {
     void forget(const std::vector<std::string>& tasks);
     [[nodiscard]] bool must_know_tip() const;
 
-    Tip tip_;
+    Tip tip_ = Tip::unknown;
     std::vector<std::string> pending_;   // neither landed nor suspected
     std::vector<std::string> red_;       // part of pending_ that holds a bad one; empty, or two and more
     std::vector<std::string> suspects_;  // isolated, and to be judged

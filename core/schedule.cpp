@@ -104,11 +104,14 @@ void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& action
         actions.emplace_back(action::WakeAt{begin});
         return;
     }
+    supervisor.lane_opens = Instant::min();
     start(*waiting.front(), actions);
     auto& batch = std::get<action::StartRun>(actions.back()).batch;
-    for (std::size_t i = 1; i < std::min<std::size_t>(waiting.size(), supervisor.settings.batch.max); ++i) {
+    const std::size_t most = supervisor.lands_alone ? 1 : supervisor.settings.batch.max;
+    for (std::size_t i = 1; i < std::min(waiting.size(), most); ++i) {
         batch.push_back(waiting[i]->task_id);
     }
+    waiting.front()->leads_batch = !batch.empty();
 }
 
 void start_slots(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
@@ -214,7 +217,13 @@ bool idle(const Supervisor& supervisor) {
         return std::none_of(supervisor.active.begin(), supervisor.active.end(), in_progress) &&
                std::none_of(supervisor.discards.begin(), supervisor.discards.end(), in_progress);
     }
-    return supervisor.active.empty() && supervisor.discards.empty();
+    // Nobody knows when a target that is red by itself is mended; a drain does not wait for that.
+    const bool may_leave = supervisor.mode == Mode::draining && supervisor.lane_opens != Instant::min();
+    const auto is_over = [&](const ActiveTask& task) {
+        return may_leave && integrates(task) && task.phase == Phase::ready;
+    };
+    return std::all_of(supervisor.active.begin(), supervisor.active.end(), is_over) &&
+           supervisor.discards.empty();
 }
 
 void finish(Supervisor& supervisor, int exit_code, std::string reason, std::vector<Action>& actions) {

@@ -28,6 +28,12 @@ std::string failure_text(const RunEnd& end, StepKind step, const std::optional<B
     return fmt::format("{} {}", to_string(step), describe(*record));
 }
 
+// Whether an integrate run said what has come of its own task.
+bool is_verdict(const ExitRecord& record) {
+    return !record.timed_out && (record.exited_with(0) || record.exited_with(exit_blocked) ||
+                                 record.exited_with(exit_mendable) || record.exited_with(exit_try_again));
+}
+
 // The history of a task whose record is terminal: what has ended was dealt with, marked as settled or not.
 RunHistory dealt_with(RunHistory history) {
     if (history.newest && history.newest->end) {
@@ -161,6 +167,12 @@ void Handler::end_lost(Tasks::iterator task, const LostRun& lost) {
     apply(task, again ? TaskEvent::step_lost : TaskEvent::restarts_exhausted, detail);
 }
 
+// The last try is the task's alone, lest one whose workspace is the reason takes others with it.
+void Handler::end_batch_lost(Tasks::iterator task, const LostRun& lost) {
+    supervisor_.lands_alone = task->leads_batch && task->restarts + 1 >= supervisor_.settings.max_restarts;
+    end_lost(task, lost);
+}
+
 // Nothing was executed, so trying again costs nothing and is never counted against the task.
 void Handler::end_unstarted(ActiveTask& task, const UnstartedRun& unstarted) {
     ++task.start_failures;
@@ -214,7 +226,7 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         return;
     }
     if (const auto* const lost = std::get_if<LostRun>(&end)) {
-        end_lost(task, *lost);
+        end_batch_lost(task, *lost);
         return;
     }
     if (const auto* const unstarted = std::get_if<UnstartedRun>(&end)) {
@@ -223,6 +235,12 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     }
     const auto& record = std::get<ExitRecord>(end);
     const StepKind step = task->run.step;
+    if (step == StepKind::integrate && task->leads_batch && !record.stopped && !is_verdict(record)) {
+        // Whose fault that is nobody knows: it may be the workspace of any of them.
+        end_batch_lost(task, LostRun{"a run for several tasks " + describe(record)});
+        return;
+    }
+    supervisor_.lands_alone = step != StepKind::integrate && supervisor_.lands_alone;
     if (step == StepKind::prepare && record.exited_with(exit_try_again) && not_yet(*task, outcome)) {
         return;
     }
@@ -249,7 +267,10 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     const bool attempts_left = task->integrations < supervisor_.settings.max_push_attempts;
     const bool remediations_left =
         attempts_left && task->remediations < supervisor_.settings.max_remediations;
-    const TaskEvent what = classify(step, record, marker.has_value(), attempts_left, remediations_left);
+    TaskEvent what = classify(step, record, marker.has_value(), attempts_left, remediations_left);
+    if (what == TaskEvent::integrate_exhausted && !outcome.landed_sha.empty()) {
+        what = TaskEvent::integrate_succeeded;  // only what comes after the landing was to be tried again
+    }
     const bool succeeded = what == TaskEvent::prepare_succeeded || what == TaskEvent::prepare_found_landed ||
                            what == TaskEvent::work_succeeded || what == TaskEvent::integrate_succeeded ||
                            what == TaskEvent::remediate_succeeded;

@@ -51,6 +51,7 @@ class Handler {
     void recover_discard(Tasks::iterator discard, const RunHistory& history);
     void end_discard(Tasks::iterator task, const RunEnd& end, const Outcome& outcome);
     void end_lost(Tasks::iterator task, const LostRun& lost);
+    void end_batch_lost(Tasks::iterator task, const LostRun& lost);
     void end_stopped(ActiveTask& task);
     void wait_for_target(ActiveTask& task, const Outcome& outcome, bool resumed);
     void end_batch(const Outcome& outcome, Instant leader_waits_until);

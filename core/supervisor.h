@@ -95,6 +95,7 @@ struct ActiveTask {
     std::uint32_t integrations = 0;          // that ended since the selection or the retry
     std::uint32_t settled_integrations = 0;  // before that
     std::uint32_t remediations = 0;          // that ended since then
+    bool leads_batch = false;                // the run under way lands others, too
     std::uint32_t start_failures = 0;        // in a row
 };
 
@@ -120,6 +121,7 @@ struct Supervisor {
     bool queue_requested = false;                // a LoadQueue is under way
     bool queue_fresh = false;                    // nothing has landed since `queue` was read
     bool finished = false;
+    bool lands_alone = false;  // the next integrate run takes no others: the last ones came to no end
     Instant lane_opens = Instant::min();  // nothing is landed before, since the target is red by itself
 };
 

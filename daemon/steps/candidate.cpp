@@ -40,7 +40,13 @@ class Builder {
         // Also after a fault: whoever goes on finds the candidate as it was.
         auto forgotten = forget_unfinished_operation(git_);
         auto restored = forgotten ? integration_.go_to(below_) : forgotten;
-        return addition && !restored ? Result<Addition>{restored.error()} : addition;
+        if (!restored) {
+            return restored.error();
+        }
+        // Whatever it was, the others are tried without this one.
+        return addition
+                   ? std::move(addition)
+                   : Result<Addition>{Addition{Addition::Kind::stopped, try_again(addition.error().line())}};
     }
 
   private:

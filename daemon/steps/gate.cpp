@@ -95,12 +95,11 @@ Result<std::string> Gates::files_of(const std::string& commit) const {
     return removed ? git.line({"write-tree"}) : Result<std::string>{removed.error()};
 }
 
-Result<bool> Gates::is_known_green(const std::string& commit) {
-    if (gates_.empty()) {
-        return false;
-    }
-    auto files = files_of(commit);
-    return files ? Result<bool>{green_.count(*files) != 0} : Result<bool>{files.error()};
+// Whatever a gate has done to the working tree, to HEAD or to locks of git.
+Result<void> Gates::restore(const std::string& commit) const {
+    remove_left_overs(context_.settings, git_);
+    auto moved = git_.expect({"checkout", "--quiet", "--force", "--detach", commit});
+    return moved ? git_.expect({"clean", "-ffdq"}) : moved;
 }
 
 void Gates::remember_green(const std::string& files) {
@@ -125,7 +124,7 @@ void Gates::remember_green(const std::string& files) {
 }
 
 Result<GateVerdict> Gates::judge(const std::string& commit, const std::string& base,
-                                 const std::vector<std::string>& tasks) {
+                                 const std::vector<std::string>& tasks, Memory memory) {
     if (gates_.empty()) {
         return GateVerdict{};
     }
@@ -133,10 +132,11 @@ Result<GateVerdict> Gates::judge(const std::string& commit, const std::string& b
     if (!files) {
         return files.error();
     }
-    if (const auto red = red_.find(*files); red != red_.end()) {
+    const auto red = red_.find(*files);
+    if (memory == Memory::use && red != red_.end()) {
         return red->second;
     }
-    if (green_.count(*files) != 0) {
+    if (memory == Memory::use && green_.count(*files) != 0) {
         return GateVerdict{};
     }
     GateVerdict all;
@@ -186,11 +186,19 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
             about_to_run(gate.name);
         }
         const auto end = run_program(request);
-        if (auto cleaned = clean_working_tree(git_); !cleaned) {
-            return cleaned.error();
+        if (auto restored = restore(commit); !restored) {
+            return restored.error();
+        }
+        if (!end && end.error().message.find("cannot be started") != std::string::npos) {
+            return end.error();  // no room for a process, for example
         }
         if (!end) {
-            return GateVerdict{false, false, fmt::format("gate `{}`: {}", shown, end.error().line()), ""};
+            // A program within the candidate is the candidate's affair, any other is the machine's.
+            const bool is_of_candidate =
+                gate.command.front().front() != '/' && gate.command.front().find('/') != std::string::npos;
+            return GateVerdict{
+                false, is_of_candidate, fmt::format("gate `{}`: {}", shown, end.error().line()),
+                "",    shown,           ""};
         }
         if (end->succeeded()) {
             return GateVerdict{true, true, "",

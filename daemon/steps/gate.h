@@ -46,18 +46,19 @@ class Gates {
     std::function<void(const std::string& name)> about_to_run;
 
     [[nodiscard]] bool empty() const { return gates_.empty(); }
-    // Whether the files of this commit are known to be green. Without gates nothing is.
-    [[nodiscard]] core::Result<bool> is_known_green(const std::string& commit);
     // Judges HEAD, which must be `commit`, and leaves the working tree as it was. A red gate runs again as
-    // often as gate.retries says. An error: that could not be found out now.
+    // often as gate.retries says. Memory::leave: runs even if it is known what comes of it. An error: that
+    // could not be found out now.
+    enum class Memory { use, leave };
     [[nodiscard]] core::Result<GateVerdict> judge(const std::string& commit, const std::string& base,
-                                                  const std::vector<std::string>& tasks);
+                                                  const std::vector<std::string>& tasks, Memory memory);
 
   private:
     [[nodiscard]] core::Result<std::string> files_of(const std::string& commit) const;
     [[nodiscard]] core::Result<GateVerdict> run(const NamedGate& gate, const std::string& commit,
                                                 const std::string& base,
                                                 const std::vector<std::string>& tasks);
+    [[nodiscard]] core::Result<void> restore(const std::string& commit) const;
     void remember_green(const std::string& files);
 
     const StepContext& context_;

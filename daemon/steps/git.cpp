@@ -118,6 +118,12 @@ Git Git::with_environment(std::string name, std::string_view value) const {
     return copy;
 }
 
+Git Git::within(core::Milliseconds time) const {
+    Git copy = *this;
+    copy.timeout_ = time;
+    return copy;
+}
+
 Git Git::holding(const FileLock& lock) const {
     Git copy = *this;
     copy.inherited_ = lock.descriptor();
@@ -128,8 +134,9 @@ Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
                             std::optional<core::Milliseconds> timeout) const {
     ProgramRequest request;
     request.program = "git";
-    request.arguments = {"-c", "core.fsmonitor=false",   "-c", "gc.auto=0",
-                         "-c", "maintenance.auto=false", "-C", directory_};
+    request.arguments = {
+        "-c", "core.fsmonitor=false",         "-c", "gc.auto=0", "-c", "maintenance.auto=false",
+        "-c", "fetch.writeCommitGraph=false", "-C", directory_};
     request.arguments.insert(request.arguments.end(), arguments.begin(), arguments.end());
     request.directory = "/";
     request.environment = environment_without_git();
@@ -137,7 +144,7 @@ Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
     request.environment.insert(request.environment.end(),
                                {"GIT_TERMINAL_PROMPT=0", "LC_ALL=C", "GIT_CEILING_DIRECTORIES=" + parent});
     request.environment.insert(request.environment.end(), added_.begin(), added_.end());
-    request.timeout = timeout;
+    request.timeout = timeout ? timeout : timeout_;
     request.inherited = inherited_;
     auto end = run_program(request);
     if (end && (end->signal != 0 || end->timed_out)) {

@@ -43,6 +43,8 @@ class Git {
 
     [[nodiscard]] const std::string& directory() const { return directory_; }
     [[nodiscard]] Git with_environment(std::string name, std::string_view value) const;
+    // Every command ends after this time, unless it is given another.
+    [[nodiscard]] Git within(core::Milliseconds time) const;
     // Holds the lock for as long as it runs, even if we are killed meanwhile.
     [[nodiscard]] Git holding(const FileLock& lock) const;
 
@@ -87,6 +89,7 @@ class Git {
     std::string directory_;
     std::vector<std::string> added_;  // "NAME=value"
     int inherited_ = -1;
+    std::optional<core::Milliseconds> timeout_;
 };
 
 }  // namespace ralph::daemon

@@ -49,7 +49,14 @@ class Lane {
 
     // How it ended for the run's own task, and in its outcome for the others.
     Ending run() {
-        if (auto ran = land_all(); !ran) {
+        auto ran = land_all();
+        if (!ran && is_fault_of_place()) {
+            // Once: what is wrong with the place where candidates are built is no reason to hold up anybody.
+            note_all(fmt::format("candidates are built in a new place, since {}", ran.error().line()));
+            ran = IntegrationWorkspace::renew(context_);
+            ran = ran ? land_all() : ran;
+        }
+        if (!ran) {
             put_off(ran.error().line());
         }
         bring_forward();
@@ -72,6 +79,21 @@ class Lane {
                 member.put_off(why);
             }
         }
+    }
+
+    void note_all(const std::string& what) {
+        for (LaneMember& member : members_) {
+            member.note(what);
+        }
+    }
+
+    // Whether the remote answers all the same.
+    [[nodiscard]] bool is_fault_of_place() const {
+        const auto answer = Git(context_.settings.paths.root)
+                                .run({"ls-remote", "--exit-code", "--quiet", "origin",
+                                      "refs/heads/" + context_.target_branch},
+                                     Git::fetch_timeout);
+        return answer && answer->status == 0;
     }
 
     void block(const std::vector<std::string>& tasks, const std::string& why) {
@@ -118,27 +140,19 @@ class Lane {
         }
         tracked_ = bookkeeping->tracked;
         for (LaneMember& member : members_) {
-            member.get_ready(integration, *bookkeeping);
+            if (!member.has_ended()) {
+                member.get_ready(integration, *bookkeeping);
+            }
         }
         if (waiting().empty()) {
             return {};
-        }
-        if (auto gone = integration.go_to(integration.tip()); !gone) {
-            return gone;
-        }
-        if (auto seeded = integration.seed(tracked_); !seeded) {
-            return seeded;
         }
         Gates gates(context_, integration.git());
         return try_all(integration, gates);
     }
 
     Result<void> try_all(IntegrationWorkspace& integration, Gates& gates) {
-        auto green = gates.is_known_green(integration.tip());
-        if (!green) {
-            return green.error();
-        }
-        MergeQueue queue(waiting(), *green);
+        MergeQueue queue(waiting());
         while (true) {
             const MergeQueue::Next next = queue.next();
             if (const auto* const each = std::get_if<MergeQueue::Try>(&next)) {
@@ -185,7 +199,12 @@ class Lane {
             return gone;
         }
         announce(gates, integration.tip(), {});
-        auto verdict = gates.judge(integration.tip(), integration.tip(), {});
+        if (auto seeded = integration.seed(tracked_); !seeded) {
+            return seeded;
+        }
+        // Really: what was green yesterday may be red today for reasons of the machine, and it is now that
+        // somebody may be blamed.
+        auto verdict = gates.judge(integration.tip(), integration.tip(), {}, Gates::Memory::leave);
         if (!verdict) {
             return verdict.error();
         }
@@ -238,7 +257,10 @@ class Lane {
         }
         const std::string& commit = candidate.back().commit;
         announce(gates, commit, names);
-        auto verdict = gates.judge(commit, integration.tip(), names);
+        if (auto seeded = integration.seed(tracked_); !seeded) {
+            return seeded.error();
+        }
+        auto verdict = gates.judge(commit, integration.tip(), names, Gates::Memory::use);
         if (!verdict) {
             return verdict.error();
         }
@@ -253,15 +275,35 @@ class Lane {
         }
         member_of(names.front()).note(verdict->note);
         show("pushing", commit, names);
-        auto landed = push(integration, candidate);
-        if (landed && *landed) {
-            queue.tried(names, decided, MergeQueue::Result::landed);
+        auto pushed = push(integration, candidate);
+        if (!pushed) {
+            return pushed.error();
         }
-        return landed;
+        switch (*pushed) {
+            case Push::landed:
+                queue.tried(
+                    names, decided,
+                    integration.tip() == commit ? MergeQueue::Result::landed : MergeQueue::Result::overtaken);
+                return true;
+            case Push::refused:
+                // One of them may be the reason: a file that is too large, a commit without a signature.
+                if (names.size() > 1) {
+                    queue.tried(names, decided, MergeQueue::Result::red);
+                    return true;
+                }
+                block(names, refusal_);
+                decided.push_back(names.front());
+                queue.tried({}, decided, MergeQueue::Result::empty);
+                return true;
+            case Push::failed:
+                break;
+        }
+        return false;
     }
 
     // No error text is trusted before it is known whether the push arrived.
-    Result<bool> push(IntegrationWorkspace& integration,
+    enum class Push { landed, refused, failed };  // failed: all are put off
+    Result<Push> push(IntegrationWorkspace& integration,
                       const std::vector<IntegrationWorkspace::Landing>& candidate) {
         const std::string base = integration.tip();
         const std::string& commit = candidate.back().commit;
@@ -280,7 +322,7 @@ class Lane {
             put_off(said_yes ? fetched.error().line()
                              : fmt::format("the push to {} failed, and origin cannot be reached: {}",
                                            context_.target(), words));
-            return false;
+            return Push::failed;
         }
         auto arrived = integration.tip().empty() ? Result<bool>{false}
                                                  : integration.git().is_ancestor(commit, integration.tip());
@@ -294,7 +336,7 @@ class Lane {
                 }
                 member_of(landing.task_id).settle(landing.commit, tracked_);
             }
-            return true;
+            return Push::landed;
         }
         if (said_yes) {
             put_off(fmt::format("{} does not hold the work after the push", context_.target()));
@@ -303,10 +345,10 @@ class Lane {
         } else if (!pushed || words.find("cannot lock ref") != std::string::npos || is_passing_fault(words)) {
             put_off(fmt::format("the push to {} failed: {}", context_.target(), words));
         } else {
-            block(waiting(),
-                  fmt::format("the push to {} was refused: {}; mend it", context_.target(), words));
+            refusal_ = fmt::format("the push to {} was refused: {}; mend it", context_.target(), words);
+            return Push::refused;
         }
-        return false;
+        return Push::failed;
     }
 
     // A checkout that a fault left half-way may keep new tasks from starting, and nobody else comes by who
@@ -331,6 +373,7 @@ class Lane {
     std::vector<LaneMember> members_;         // the run's own task first
     std::map<std::string, GateVerdict> red_;  // of a candidate that began with this task
     std::string tip_reason_;
+    std::string refusal_;  // of the last push
     bool tracked_ = false;
     bool target_is_red_ = false;
 };

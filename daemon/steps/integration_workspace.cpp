@@ -16,6 +16,9 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view work_prefix = "refs/ralph/work/";
 constexpr std::string_view landing_prefix = "refs/ralph/landing/";
+// Of git alone; the gates have their own.
+constexpr core::Milliseconds patience = std::chrono::minutes{30};
+constexpr const char* incoming_ref = "refs/ralph/incoming";
 
 // Large files that are not in git itself: a smudge filter here shall find those that only the worker has.
 void link_large_files(const std::string& from, const std::string& to) {
@@ -26,7 +29,8 @@ void link_large_files(const std::string& from, const std::string& to) {
     }
     for (auto entry = fs::recursive_directory_iterator(source, problem);
          !problem && entry != fs::recursive_directory_iterator(); entry.increment(problem)) {
-        if (entry->symlink_status().type() != fs::file_type::regular) {
+        std::error_code unknown;
+        if (entry->symlink_status(unknown).type() != fs::file_type::regular) {
             continue;
         }
         const fs::path target = fs::path(to) / ".git/lfs/objects" / entry->path().lexically_relative(source);
@@ -51,7 +55,8 @@ std::string landing_ref(std::string_view task_id) {
 
 IntegrationWorkspace::IntegrationWorkspace(const StepContext& context)
     : context_(&context),
-      git_(context.settings.workspace_root + "/" + std::string(integration_workspace_name)) {}
+      git_(Git(context.settings.workspace_root + "/" + std::string(integration_workspace_name))
+               .within(patience)) {}
 
 core::Result<IntegrationWorkspace> IntegrationWorkspace::open(const StepContext& context) {
     IntegrationWorkspace made(context);
@@ -68,6 +73,51 @@ core::Result<IntegrationWorkspace> IntegrationWorkspace::open(const StepContext&
         return forgotten.error();
     }
     return made;
+}
+
+Result<void> IntegrationWorkspace::renew(const StepContext& context) {
+    const IntegrationWorkspace old(context);
+    struct Noted {
+        std::string task_id;
+        std::string work;
+        std::string landing;
+    };
+    std::vector<Noted> noted;
+    std::vector<std::string> tasks = context.batch;
+    tasks.push_back(context.task_id);
+    for (const std::string& task_id : tasks) {
+        const auto work = old.git_.line({"rev-parse", "--verify", "--quiet", work_ref(task_id)});
+        const auto landing = old.git_.line({"rev-parse", "--verify", "--quiet", landing_ref(task_id)});
+        if (work && landing && !work->empty() && !landing->empty()) {
+            noted.push_back({task_id, *work, *landing});
+        }
+    }
+    const std::string& root = context.settings.workspace_root;
+    const std::string aside = fmt::format("{}.old", integration_workspace_name);
+    static_cast<void>(remove_tree(root, aside));
+    if (auto moved = rename_durably(old.git_.directory(), root + "/" + aside); !moved) {
+        return moved;
+    }
+    static_cast<void>(remove_tree(root, aside));  // what cannot be removed lies there until it can be
+    auto made = open(context);
+    if (!made) {
+        return made.error();
+    }
+    for (const Noted& each : noted) {
+        // The landing is on origin if there was one, and the work is in its workspace.
+        const auto landed = made->git_.resolve(each.landing + "^{commit}");
+        if (!landed || !*landed || !is_directory(context.settings.workspace(each.task_id))) {
+            continue;
+        }
+        auto taken = made->take_over(context.settings.workspace(each.task_id), each.task_id);
+        if (taken && taken->head == each.work) {
+            auto set = made->git_.expect({"update-ref", landing_ref(each.task_id), each.landing});
+            if (!set) {
+                return set;
+            }
+        }
+    }
+    return {};
 }
 
 Result<void> IntegrationWorkspace::make_sound() const {
@@ -128,11 +178,14 @@ Result<void> IntegrationWorkspace::forget_the_gone() const {
 
 Result<void> IntegrationWorkspace::go_to(const std::string& commit) const {
     auto moved = git_.expect({"checkout", "--quiet", "--force", "--detach", commit});
-    return moved ? git_.expect({"clean", "-fdq"}) : moved;
+    // Twice -f: repositories within it, too, such as a submodule that a gate has fetched.
+    return moved ? git_.expect({"clean", "-ffdq"}) : moved;
 }
 
 Result<void> IntegrationWorkspace::seed(bool tracked) const {
-    auto left_out = seed_workspace(context_->settings, git_, tip_, tracked);
+    auto removed = remove_listed_copies(git_);
+    auto left_out = removed ? seed_workspace(context_->settings, git_, "HEAD", tracked)
+                            : Result<std::vector<std::string>>{removed.error()};
     return left_out ? Result<void>{} : Result<void>{left_out.error()};
 }
 
@@ -142,11 +195,12 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const std::st
     if (!before) {
         return before.error();
     }
-    auto fetched = git_.expect({"fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
-                                "--no-write-fetch-head", "--force", workspace, "HEAD:" + work_ref(task_id)},
-                               Git::fetch_timeout);
-    auto work =
-        fetched ? git_.resolve(work_ref(task_id)) : Result<std::optional<std::string>>{fetched.error()};
+    // With syncs, since a power failure must not leave refs here that lead to nothing.
+    auto fetched = git_.expect(
+        {"-c", "core.fsync=all", "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
+         "--no-write-fetch-head", "--force", workspace, "HEAD:" + std::string(incoming_ref)},
+        Git::fetch_timeout);
+    auto work = fetched ? git_.resolve(incoming_ref) : Result<std::optional<std::string>>{fetched.error()};
     if (!work) {
         return work.error();
     }
@@ -167,10 +221,14 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const std::st
         found.has_landed = *landed;
         found.landed_as = landing->value_or(found.head);
     }
-    if (!found.has_landed && *before != *work) {  // what was noted is of other work
-        auto deleted = git_.expect({"update-ref", "-d", landing_ref(task_id)});
-        if (!deleted) {
-            return deleted.error();
+    // In this order: a landing that is noted is always one of the work that is noted.
+    if (*before != *work) {
+        for (const std::vector<std::string>& change :
+             {std::vector<std::string>{"update-ref", "-d", landing_ref(task_id)},
+              std::vector<std::string>{"update-ref", work_ref(task_id), found.head}}) {
+            if (auto changed = git_.expect(change); !changed) {
+                return changed.error();
+            }
         }
     }
     return found;

@@ -29,6 +29,9 @@ class IntegrationWorkspace {
     // matter; the context must outlive this.
     [[nodiscard]] static core::Result<IntegrationWorkspace> open(const StepContext& context);
 
+    // Puts it aside, removes that as far as it goes, and makes a new one, with what was noted of landings.
+    [[nodiscard]] static core::Result<void> renew(const StepContext& context);
+
     [[nodiscard]] const Git& git() const { return git_; }
 
     // The target's tip, as fetched last; empty if the branch is not on origin.
@@ -38,7 +41,8 @@ class IntegrationWorkspace {
     // Puts HEAD, index and files to the commit. Ignored files stay.
     [[nodiscard]] core::Result<void> go_to(const std::string& commit) const;
 
-    // Copies what git does not carry, as into any workspace; `tracked`: the queue is.
+    // Copies what git does not carry, as into any workspace, where HEAD does not have it; `tracked`: the
+    // queue is.
     [[nodiscard]] core::Result<void> seed(bool tracked) const;
 
     struct Work {

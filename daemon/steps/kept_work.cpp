@@ -10,6 +10,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/steps/bookkeeping.h"
+#include "daemon/steps/integration_workspace.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
 
@@ -41,6 +42,7 @@ class Keeper {
         if (auto loaded = load_kept(); !loaded) {
             return loaded.error();
         }
+        landed_ = landed_work();
         auto head = workspace_.head();
         if (!head) {
             return head.error();
@@ -149,10 +151,39 @@ class Keeper {
         return {};
     }
 
+    // Lists what of the commits is neither on origin, as it was fetched last, nor has landed in another
+    // shape.
+    [[nodiscard]] std::vector<std::string> missing_on_remote(std::vector<std::string> commits) const {
+        std::vector<std::string> arguments{"rev-list", "--max-count=1"};
+        arguments.insert(arguments.end(), commits.begin(), commits.end());
+        arguments.insert(arguments.end(), {"--not", "--remotes=origin"});
+        if (!landed_.empty()) {
+            arguments.push_back(landed_);
+        }
+        return arguments;
+    }
+
+    // The commit of this workspace whose work the lane has put on the target, if the target still holds that;
+    // else nothing. Asked of the integration workspace: what a worker writes in its own says nothing.
+    [[nodiscard]] std::string landed_work() const {
+        const Git integration(settings_.workspace_root + "/" + std::string(integration_workspace_name));
+        const auto work = integration.resolve(work_ref(task_id_));
+        const auto landing = integration.resolve(landing_ref(task_id_));
+        if (!work || !landing || !*work || !*landing || !is_known(**work)) {
+            return {};
+        }
+        const auto missing =
+            workspace_.run({"rev-list", "--max-count=1", **landing, "--not", "--remotes=origin"});
+        return missing && missing->status == 0 && missing->output.empty() ? **work : std::string{};
+    }
+
+    [[nodiscard]] bool is_known(const std::string& commit) const {
+        const auto known = workspace_.resolve(commit + "^{commit}");
+        return known && *known;
+    }
+
     Result<bool> is_on_remote(const std::string& commit) const {
-        // What has landed in another shape is there, too.
-        auto missing = workspace_.line({"rev-list", "--max-count=1", commit, "--not", "--remotes=origin",
-                                        fmt::format("--glob={}*", landed_work_ref)});
+        auto missing = workspace_.line(missing_on_remote({commit}));
         if (!missing) {
             return missing.error();
         }
@@ -177,8 +208,7 @@ class Keeper {
             if (tip.empty() || tip == head) {
                 continue;
             }
-            auto covered = workspace_.line({"rev-list", "--max-count=1", tip, "--not", head,
-                                            "--remotes=origin", fmt::format("--glob={}*", landed_work_ref)});
+            auto covered = workspace_.line(missing_on_remote({tip, "^" + head}));
             if (!covered) {
                 return covered.error();
             }
@@ -284,6 +314,7 @@ class Keeper {
     std::string task_id_;
     std::string prefix_;
     std::vector<KeptRef> kept_;
+    std::string landed_;        // a commit whose work the target holds, in another shape
     std::uint32_t number_ = 0;  // the largest so far
     KeptWork work_;
 };

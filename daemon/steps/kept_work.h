@@ -15,10 +15,6 @@
 
 namespace ralph::daemon {
 
-// In a workspace: the HEAD whose work was put on the target by the lane, and verified there. Its commits are
-// not on origin themselves, but nothing of them would be lost.
-inline constexpr const char* landed_work_ref = "refs/ralph/landed-work";
-
 struct KeptWork {
     std::vector<std::string> made;  // the new refs
     std::optional<KeptRef> files;   // what holds HEAD and the files; nothing if origin has all of that

@@ -118,8 +118,8 @@ Result<void> restore_bookkeeping_files(const StepContext& context, const Git& wo
         }
         auto restored =
             *there ? workspace.expect({"--literal-pathspecs", "checkout", "--quiet", commit, "--", *path})
-                   : workspace.expect({"--literal-pathspecs", "rm", "--quiet", "--force", "--ignore-unmatch",
-                                       "--", *path});
+                   : workspace.expect({"--literal-pathspecs", "rm", "-r", "--quiet", "--force",
+                                       "--ignore-unmatch", "--", *path});
         if (!restored) {
             return restored;
         }

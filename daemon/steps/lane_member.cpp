@@ -7,7 +7,6 @@
 #include "core/transition.h"
 #include "daemon/clock.h"
 #include "daemon/steps/kept_refs.h"
-#include "daemon/steps/kept_work.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
@@ -16,7 +15,15 @@ namespace ralph::daemon {
 
 using core::Result;
 
-LaneMember::LaneMember(StepContext context) : context_(std::move(context)), workspace_(context_.workspace) {}
+namespace {
+
+// A hook or filter of one task's workspace must not hold up the others.
+constexpr core::Milliseconds patience = std::chrono::minutes{10};
+
+}  // namespace
+
+LaneMember::LaneMember(StepContext context)
+    : context_(std::move(context)), workspace_(Git(context_.workspace).within(patience)) {}
 
 void LaneMember::end(Ending ending) {
     ending_ = std::move(ending);
@@ -144,9 +151,6 @@ void LaneMember::settle(const std::string& commit, bool tracked) {
         }
     }
     // The integration workspace remembers the landing for as long as there is this workspace.
-    if (auto marked = workspace_.expect({"update-ref", landed_work_ref, "HEAD"}); !marked) {
-        note(marked.error().line());
-    }
     end({0,
          {fmt::format("{} landed on {} as {}", context_.task_id, context_.target(), commit.substr(0, 12)),
           {},

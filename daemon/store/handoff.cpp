@@ -36,7 +36,8 @@ std::optional<std::string> folder_of(const std::string& workspace, const std::st
 
 // 0 if it is no packet's name.
 std::uint32_t number_in(const std::string& name) {
-    if (name.size() <= prefix.size() + suffix.size() || name.rfind(prefix, 0) != 0 || !name.ends_with(suffix)) {
+    if (name.size() <= prefix.size() + suffix.size() || name.rfind(prefix, 0) != 0 ||
+        !name.ends_with(suffix)) {
         return 0;
     }
     std::uint32_t number = 0;
@@ -85,12 +86,14 @@ std::string text_of(const Handoff& handoff) {
     }
     root["generated_at"] = handoff.generated_at;
     json::array rules;
-    rules.emplace_back("Leave the queue and done files alone: ralph archives the task itself, in a commit of its own.");
-    rules.emplace_back(fmt::format("Commit everything; end with 0 only when no conflict is left. Do not push: ralph "
-                                   "puts the work on {} itself.",
-                                   handoff.target_branch));
-    rules.emplace_back(fmt::format("To resolve a conflict, rebase on or merge origin/{}, which is up to date.",
-                                   handoff.target_branch));
+    rules.emplace_back(
+        "Leave the queue and done files alone: ralph archives the task itself, in a commit of its own.");
+    rules.emplace_back(
+        fmt::format("Commit everything; end with 0 only when no conflict is left. Do not push: ralph "
+                    "puts the work on {} itself.",
+                    handoff.target_branch));
+    rules.emplace_back(fmt::format(
+        "To resolve a conflict, rebase on or merge origin/{}, which is up to date.", handoff.target_branch));
     json::object queue_rules;
     queue_rules["rules"] = std::move(rules);
     root["queue_done_rules"] = std::move(queue_rules);
@@ -102,7 +105,8 @@ std::string text_of(const Handoff& handoff) {
 Result<void> write_handoff(const std::string& workspace, const Handoff& handoff) {
     const auto folder = folder_of(workspace, handoff.task_id);
     if (!folder) {
-        return Error{fmt::format("{}: no folder for a handoff can be made there, and no link is followed", workspace)};
+        return Error{
+            fmt::format("{}: no folder for a handoff can be made there, and no link is followed", workspace)};
     }
     if (auto made = make_directories(*folder); !made) {
         return made;

@@ -1,5 +1,5 @@
-// The handoff packet (contract section 8.4): what whoever mends a task's work has to know, in the workspace at
-// .ralph/cache/parallel/handoffs/<task>/attempt_<n>.json.
+// The handoff packet (contract section 8.4): what whoever mends a task's work has to know, in the workspace
+// at .ralph/cache/parallel/handoffs/<task>/attempt_<n>.json.
 #pragma once
 
 #include <cstdint>

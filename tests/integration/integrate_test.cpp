@@ -59,9 +59,6 @@ void expect_landed(const GitFixture& fixture, const Lines& subjects) {
     CHECK(done.tasks.front().status == core::TaskStatus::done);
     CHECK(marker(fixture) == "(none)");
     CHECK(*daemon::Git(fixture.remote()).is_ancestor(fixture.outcome().landed_sha, "main"));
-    // Nothing of it is worth keeping any more.
-    CHECK(fixture.git(fixture.workspace(), {"rev-parse", "refs/ralph/landed-work"}) ==
-          fixture.git(fixture.workspace(), {"rev-parse", "HEAD"}));
     CHECK(fixture.git(fixture.workspace(), {"status", "--porcelain"}).empty());
 }
 
@@ -95,6 +92,23 @@ TEST_CASE("integrate lands the work with one bookkeeping commit, once") {
         subjects.insert(subjects.begin(), "By a colleague: work.txt");
         CHECK(run_integrate_step(fixture.context()) == 0);
         CHECK(fixture.remote_file("work.txt") == "improved\n");
+    }
+    SUBCASE("taken off the target by force before it is removed") {
+        fixture.git(fixture.colleague(), {"push", "--quiet", "--force", "origin",
+                                          fixture.git(fixture.colleague(), {"rev-parse", "HEAD"}) + ":main"});
+        subjects = fixture.remote_subjects();
+        REQUIRE(subjects == Lines{"Begin"});
+        CHECK(run_discard_step(fixture.context()) == 0);
+        REQUIRE(fixture.kept_refs().size() == 1);
+        CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":left.txt"}) == "left");
+    }
+    SUBCASE("committed to once more before it is removed") {
+        GitFixture::write(fixture.workspace() + "/late.txt", "late\n");
+        fixture.git(fixture.workspace(), {"add", "--all"});
+        fixture.git(fixture.workspace(), {"commit", "--quiet", "-m", "Late"});
+        CHECK(run_discard_step(fixture.context()) == 0);
+        REQUIRE(fixture.kept_refs().size() == 1);
+        CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":late.txt"}) == "late");
     }
     SUBCASE("run again without a workspace") {
         CHECK(!fixture.git(fixture.integration(), {"for-each-ref", "refs/ralph"}).empty());

@@ -77,6 +77,8 @@ class Crowd {
                   (record.lifecycle == Lifecycle::completed ? 1 : 0));
         }
         const Lines judged_lines = judged();
+        INFO(Project::read(judged_));
+        INFO(Project::read(pushed_));
         for (const std::string& pushed : lines_of(Project::read(pushed_))) {
             CHECK(std::any_of(judged_lines.begin(), judged_lines.end(),
                               [&](const std::string& line) { return line.rfind(pushed, 0) == 0; }));

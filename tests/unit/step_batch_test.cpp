@@ -176,3 +176,44 @@ TEST_CASE("batch: a task that a batch blocked goes on with landing when it is re
     again.take(event::RetryRequested{"T2", history({StepKind::work, 2, 1}, 1, exited(0))});
     CHECK(again.lifecycle("T2") == "integrating");
 }
+
+TEST_CASE("batch: a run that comes to no verdict fails nobody, and the last one is for its own task alone") {
+    for (const bool times_out : {false, true}) {
+        StepDriver driver = batch_of_three();
+        driver.supervisor.settings.max_restarts = 1;
+        ExitRecord end = exited(times_out ? 0 : 1);
+        end.timed_out = times_out;
+        const std::string after = driver.ended("T1", 3, end);
+        CHECK(after.find("start T1 4-integrate attempt=1 integration=1\n") != std::string::npos);
+        driver.started("T1", 4);
+        CHECK(driver.ended("T1", 4, 0).find("start T2 3-integrate attempt=1 integration=1 with T3\n") !=
+              std::string::npos);
+        // Alone, it is the task's own.
+        StepDriver alone(in_batches(8), {record("T1", Lifecycle::integrating)});
+        alone.recovered("T1", history({StepKind::work, 2, 1}, 0, exited(0)));
+        alone.started("T1", 3);
+        alone.ended("T1", 3, end);
+        CHECK(alone.lifecycle("T1") == (times_out ? "completed" : "failed"));
+    }
+}
+
+TEST_CASE("batch: a task that has landed is completed even if its last attempt was to be made again") {
+    StepDriver driver(in_batches(8), {record("T1", Lifecycle::integrating)});
+    driver.supervisor.settings.max_push_attempts = 1;
+    driver.recovered("T1", history({StepKind::work, 2, 1}, 0, exited(0)));
+    driver.started("T1", 3);
+    Outcome outcome;
+    outcome.landed_sha = "0123456789012345678901234567890123456789";
+    driver.ended("T1", 3, exited(75), {}, outcome);
+    CHECK(driver.lifecycle("T1") == "completed");
+}
+
+TEST_CASE("batch: a drain does not wait for a target that is red by itself") {
+    StepDriver driver = batch_of_three();
+    Outcome red = batch_of({{"T2", 75, "red", "", ""}, {"T3", 75, "red", "", ""}}, "origin/main is red");
+    red.target_is_red = true;
+    driver.ended("T1", 3, exited(75), {}, red);
+    CHECK(driver.take(event::DrainRequested{15, "received Terminated"})
+              .find("finish 143: drained on request") != std::string::npos);
+    CHECK(driver.lifecycle("T1") == "integrating");
+}

@@ -116,7 +116,8 @@ TEST_CASE("remediate: a retry of what could not be mended goes on with landing")
 }
 
 TEST_CASE("remediate: one of a batch is mended as well") {
-    StepDriver driver(mending(1), {record("T1", Lifecycle::integrating), record("T2", Lifecycle::integrating)});
+    StepDriver driver(mending(1),
+                      {record("T1", Lifecycle::integrating), record("T2", Lifecycle::integrating)});
     driver.supervisor.settings.batch.max = 4;
     driver.recovered("T1", history({StepKind::work, 2, 1}, 0, exited(0)));
     driver.recovered("T2", history({StepKind::work, 2, 1}, 1, exited(0)));
