@@ -1,5 +1,7 @@
 #include "core/run_record.h"
 
+#include "core/transition.h"
+
 #include <fmt/format.h>
 
 #include <boost/json/array.hpp>
@@ -104,7 +106,13 @@ std::optional<StepKind> parse_step_kind(std::string_view text) {
     return std::nullopt;
 }
 
-bool counts_as_lost(StepKind step, const ExitRecord& record) {
+bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch) {
+    const bool is_verdict =
+        !record.timed_out && (record.exited_with(0) || record.exited_with(exit_blocked) ||
+                              record.exited_with(exit_mendable) || record.exited_with(exit_try_again));
+    if (step == StepKind::integrate && leads_batch && !record.stopped && !is_verdict) {
+        return true;
+    }
     return step != StepKind::work && step != StepKind::remediate &&
            record.kind == ExitRecord::Kind::signalled && !record.stopped && !record.timed_out;
 }

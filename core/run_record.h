@@ -101,7 +101,9 @@ using RunEnd = std::variant<ExitRecord, LostRun, UnstartedRun>;
 // Whether a run that ended so counts as lost. Prepare, integrate and discard are idempotent and decide
 // nothing before they end: one that was killed by a signal that is not of our sending runs again. A worker
 // that was killed, at its work or at mending it, has failed.
-[[nodiscard]] bool counts_as_lost(StepKind step, const ExitRecord& record);
+// A run that lands several tasks and comes to no verdict, by its time or an exit code that is none, is
+// nobody's failure either.
+[[nodiscard]] bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch = false);
 
 // How an integrate run ended for another task of its batch: the exit code that a run of that task alone would
 // have ended with.

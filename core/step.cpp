@@ -28,12 +28,6 @@ std::string failure_text(const RunEnd& end, StepKind step, const std::optional<B
     return fmt::format("{} {}", to_string(step), describe(*record));
 }
 
-// Whether an integrate run said what has come of its own task.
-bool is_verdict(const ExitRecord& record) {
-    return !record.timed_out && (record.exited_with(0) || record.exited_with(exit_blocked) ||
-                                 record.exited_with(exit_mendable) || record.exited_with(exit_try_again));
-}
-
 // The history of a task whose record is terminal: what has ended was dealt with, marked as settled or not.
 RunHistory dealt_with(RunHistory history) {
     if (history.newest && history.newest->end) {
@@ -235,11 +229,7 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     }
     const auto& record = std::get<ExitRecord>(end);
     const StepKind step = task->run.step;
-    if (step == StepKind::integrate && task->leads_batch && !record.stopped && !is_verdict(record)) {
-        // Whose fault that is nobody knows: it may be the workspace of any of them.
-        end_batch_lost(task, LostRun{"a run for several tasks " + describe(record)});
-        return;
-    }
+
     supervisor_.lands_alone = step != StepKind::integrate && supervisor_.lands_alone;
     if (step == StepKind::prepare && record.exited_with(exit_try_again) && not_yet(*task, outcome)) {
         return;

@@ -71,6 +71,7 @@ void Handler::operator()(const event::TaskRecovered& event) {
     }
     // The run directories are never behind the state, so the record follows them.
     task->run = history.newest->run;
+    task->leads_batch = history.newest->leads_batch;
     const bool is_landing = task->run.step == StepKind::integrate || task->run.step == StepKind::remediate;
     if (is_landing) {
         record->mark_integrating();

@@ -74,6 +74,7 @@ struct RunHistory {
     struct Newest {  // the newest run that is not settled
         Run run;
         std::uint32_t slot = 0;
+        bool leads_batch = false;
         std::optional<RunEnd> end;  // nothing while a verified shim lives
         std::optional<BlockMarker> marker;
         Outcome outcome;

@@ -134,9 +134,8 @@ Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
                             std::optional<core::Milliseconds> timeout) const {
     ProgramRequest request;
     request.program = "git";
-    request.arguments = {
-        "-c", "core.fsmonitor=false",         "-c", "gc.auto=0", "-c", "maintenance.auto=false",
-        "-c", "fetch.writeCommitGraph=false", "-C", directory_};
+    request.arguments = {"-c", "core.fsmonitor=false",   "-c", "gc.auto=0",
+                         "-c", "maintenance.auto=false", "-C", directory_};
     request.arguments.insert(request.arguments.end(), arguments.begin(), arguments.end());
     request.directory = "/";
     request.environment = environment_without_git();
@@ -253,7 +252,10 @@ Result<std::optional<std::string>> Git::origin_url(Direction direction) const {
 }
 
 Result<void> Git::fetch_origin() const {
-    return expect({"fetch", "--quiet", "--prune", "--no-recurse-submodules", "origin"}, fetch_timeout);
+    // A commit graph's lock, left by a kill, would be in the way of all that come after.
+    return expect({"-c", "fetch.writeCommitGraph=false", "fetch", "--quiet", "--prune",
+                   "--no-recurse-submodules", "origin"},
+                  fetch_timeout);
 }
 
 Result<std::optional<std::string>> Git::config_value(const std::string& key) const {

@@ -134,10 +134,15 @@ Result<MarkerPlace> look_for_marker(const std::string& workspace) {
                                  (file.permissions & owner_may_read) != 0};
 }
 
+bool leads_batch(const RunView& view) {
+    return view.spec && !view.spec->batch.empty();
+}
+
 Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::string& workspace,
                                            LeftOver left_over) {
-    core::RunHistory::Newest newest{view.run, view.spec ? view.spec->slot : 0, std::nullopt, std::nullopt,
-                                    view.outcome};
+    core::RunHistory::Newest newest{view.run,          view.spec ? view.spec->slot : 0,
+                                    leads_batch(view), std::nullopt,
+                                    std::nullopt,      view.outcome};
     if (!view.shim_alive) {
         auto end = end_of(view, left_over);
         if (!end) {
@@ -216,7 +221,7 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
 
 Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over) {
     if (view.exit) {
-        return core::counts_as_lost(view.run.step, *view.exit)
+        return core::counts_as_lost(view.run.step, *view.exit, leads_batch(view))
                    ? core::RunEnd{core::LostRun{"it " + describe(*view.exit)}}
                    : core::RunEnd{*view.exit};
     }
@@ -263,7 +268,8 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
         }
         history.last_number = std::max(history.last_number, name.number);
         history.work_attempts += name.step == core::StepKind::work && view->worker_started ? 1 : 0;
-        const bool lost = view->exit ? core::counts_as_lost(name.step, *view->exit) : view->worker_started;
+        const bool lost = view->exit ? core::counts_as_lost(name.step, *view->exit, leads_batch(*view))
+                                     : view->worker_started;
         // The decision maker does not count an integration that it stopped itself.
         const bool integrated =
             name.step == core::StepKind::integrate && view->exit && !lost && !view->exit->stopped &&

@@ -115,7 +115,8 @@ TEST_CASE("integrate lands the work with one bookkeeping commit, once") {
         CHECK(run_discard_step(fixture.context()) == 0);
         CHECK(fixture.kept_refs().empty());
         CHECK(run_integrate_step(fixture.context()) == 0);
-        CHECK(fixture.git(fixture.integration(), {"for-each-ref", "refs/ralph"}).empty());
+        CHECK(fixture.git(fixture.integration(), {"for-each-ref", "refs/ralph/work", "refs/ralph/landing"})
+                  .empty());
     }
     SUBCASE("prepared again") {
         CHECK(run_prepare_step(fixture.context()) == 10);

@@ -37,8 +37,10 @@ bool contains(const std::string& text, std::string_view part) {
 class Crowd {
   public:
     Crowd() {
-        Project::write(gate_, "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA ${RALPH_BATCH:-tip}\" >> '" + judged_ +
-                                  "'\nif ls bad-* 2>/dev/null; then exit 1; fi\n");
+        Project::write(gate_,
+                       "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA ${RALPH_BATCH:-tip} $(git ls-tree -r HEAD | "
+                       "grep -v '[.]ralph/' | git hash-object --stdin)\" >> '" +
+                           judged_ + "'\nif ls bad-* 2>/dev/null; then exit 1; fi\n");
         fs::permissions(gate_, fs::perms::owner_all);
         Project::write(project.root() + "/.ralph/config.jsonc",
                        "{\"version\": 2, \"agent\": {\"ci_gate\": {\"enabled\": true, \"argv\": [\"" + gate_ +
@@ -80,9 +82,21 @@ class Crowd {
         INFO(Project::read(judged_));
         INFO(Project::read(pushed_));
         for (const std::string& pushed : lines_of(Project::read(pushed_))) {
-            CHECK(std::any_of(judged_lines.begin(), judged_lines.end(),
-                              [&](const std::string& line) { return line.rfind(pushed, 0) == 0; }));
+            // It, or one with the same files.
+            const std::string files = files_of(pushed);
+            CHECK(std::any_of(judged_lines.begin(), judged_lines.end(), [&](const std::string& line) {
+                return line.rfind(pushed, 0) == 0 || contains(line, files);
+            }));
         }
+    }
+    // Without queue and done.
+    [[nodiscard]] std::string files_of(const std::string& commit) const {
+        std::string kept;
+        for (const std::string& line : lines_of(project.git(project.remote(), {"ls-tree", "-r", commit}))) {
+            kept += contains(line, ".ralph/") ? "" : line + "\n";
+        }
+        Project::write(project.outside("listed"), kept);
+        return lines_of(project.git(project.remote(), {"hash-object", project.outside("listed")})).at(0);
     }
     // Notes what ralph pushes, which must be a fast-forward.
     void watch_pushes() const {

@@ -32,6 +32,13 @@ struct FakeRun {
     std::vector<std::pair<std::string, std::optional<std::uint32_t>>> batch;
     bool orphaned = false;  // the shim was killed, and the step goes on
 
+    // A run for several tasks that says nothing of what came of them counts as none.
+    [[nodiscard]] bool comes_to_no_verdict() const {
+        const bool is_verdict =
+            !exit.timed_out && (exited_with(0) || exited_with(65) || exited_with(66) || exited_with(75));
+        return status == Status::exited && run.step == core::StepKind::integrate && !batch.empty() &&
+               !exit.stopped && !is_verdict;
+    }
     [[nodiscard]] bool executed() const { return status != Status::made; }
     [[nodiscard]] bool alive() const { return status == Status::alive || orphaned; }
     [[nodiscard]] bool exited_with(std::uint32_t status_code) const {

@@ -40,7 +40,8 @@ std::uint32_t integrations_ended(const FakeTask& task) {
     return static_cast<std::uint32_t>(
         std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
             return run.run.number > task.settled && run.run.step == StepKind::integrate &&
-                   run.status == FakeRun::Status::exited && !run.exit.stopped && !run.target_is_red;
+                   run.status == FakeRun::Status::exited && !run.exit.stopped && !run.target_is_red &&
+                   !run.comes_to_no_verdict();
         }));
 }
 
@@ -57,7 +58,7 @@ std::uint32_t losses_in_a_row(const FakeTask& task, std::uint32_t after) {
     for (auto run = task.runs.rbegin(); run != task.runs.rend(); ++run) {
         if (run->executed() && run->run.number > std::max(task.settled, after) &&
             run->run.step != StepKind::discard) {
-            if (run->status != FakeRun::Status::lost) {
+            if (run->status != FakeRun::Status::lost && !run->comes_to_no_verdict()) {
                 break;
             }
             ++losses;
@@ -230,7 +231,7 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
         return;
     }
     demand(last != nullptr, task.id, "failed although nothing ran");
-    if (last->status == FakeRun::Status::lost) {
+    if (last->status == FakeRun::Status::lost || last->comes_to_no_verdict()) {
         demand(losses_in_a_row(task, 0) > circumstances.max_restarts, task.id, "given up too early");
         return;
     }

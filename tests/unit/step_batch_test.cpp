@@ -178,23 +178,33 @@ TEST_CASE("batch: a task that a batch blocked goes on with landing when it is re
 }
 
 TEST_CASE("batch: a run that comes to no verdict fails nobody, and the last one is for its own task alone") {
-    for (const bool times_out : {false, true}) {
-        StepDriver driver = batch_of_three();
-        driver.supervisor.settings.max_restarts = 1;
-        ExitRecord end = exited(times_out ? 0 : 1);
-        end.timed_out = times_out;
-        const std::string after = driver.ended("T1", 3, end);
-        CHECK(after.find("start T1 4-integrate attempt=1 integration=1\n") != std::string::npos);
-        driver.started("T1", 4);
-        CHECK(driver.ended("T1", 4, 0).find("start T2 3-integrate attempt=1 integration=1 with T3\n") !=
-              std::string::npos);
-        // Alone, it is the task's own.
-        StepDriver alone(in_batches(8), {record("T1", Lifecycle::integrating)});
-        alone.recovered("T1", history({StepKind::work, 2, 1}, 0, exited(0)));
-        alone.started("T1", 3);
-        alone.ended("T1", 3, end);
-        CHECK(alone.lifecycle("T1") == (times_out ? "completed" : "failed"));
+    ExitRecord too_late = exited(0);
+    too_late.timed_out = true;
+    for (const ExitRecord& end : {exited(1), exited(10), too_late}) {
+        CHECK(counts_as_lost(StepKind::integrate, end, true));
+        CHECK(!counts_as_lost(StepKind::integrate, end, false));
+        CHECK(!counts_as_lost(StepKind::work, end, true));
     }
+    for (const std::uint32_t verdict : {0U, 65U, 66U, 75U}) {
+        CHECK(!counts_as_lost(StepKind::integrate, exited(verdict), true));
+    }
+    CHECK(!counts_as_lost(StepKind::integrate, stopped(), true));
+    StepDriver driver = batch_of_three();
+    driver.supervisor.settings.max_restarts = 1;
+    const std::string after = driver.ended("T1", 3, LostRun{"it exited with status 1"});
+    CHECK(after.find("start T1 4-integrate attempt=1 integration=1\n") != std::string::npos);
+    driver.started("T1", 4);
+    CHECK(driver.ended("T1", 4, 0).find("start T2 3-integrate attempt=1 integration=1 with T3\n") !=
+          std::string::npos);
+    // Also after a restart.
+    StepDriver restarted(in_batches(8),
+                         {record("T1", Lifecycle::integrating), record("T2", Lifecycle::integrating)});
+    restarted.supervisor.settings.max_restarts = 1;
+    RunHistory before = history({StepKind::integrate, 3, 1}, 0, LostRun{"power"});
+    before.newest->leads_batch = true;
+    restarted.recovered("T1", before);
+    CHECK(restarted.recovered("T2", history({StepKind::work, 2, 1}, 1, exited(0)))
+              .find("start T1 4-integrate attempt=1 integration=1\n") != std::string::npos);
 }
 
 TEST_CASE("batch: a task that has landed is completed even if its last attempt was to be made again") {

@@ -118,7 +118,7 @@ inline core::RunHistory history(core::Run run, std::uint32_t slot, std::optional
                              ? run.attempt
                              : run.attempt - 1;
     made.workspace_exists = run.step != core::StepKind::prepare;
-    made.newest = core::RunHistory::Newest{run, slot, std::move(end), std::nullopt, {}};
+    made.newest = core::RunHistory::Newest{run, slot, false, std::move(end), std::nullopt, {}};
     return made;
 }
 
