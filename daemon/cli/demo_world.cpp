@@ -43,7 +43,7 @@ constexpr std::array<DemoTask, 8> tasks{{
      "hook=$(git remote get-url origin)/hooks/pre-receive; "
      "printf '#!/bin/sh\\nread old new ref\\ngit log --format=%%s $old..$new | grep -q recipe || exit 0\\n"
      "rm -f \"$0\"\\nexec sh \"%s\"\\n' \"$DEMO_FOREIGN_PUSH\" > \"$hook\"; chmod +x \"$hook\"",
-     "", core::Lifecycle::completed, 2},
+     "", core::Lifecycle::completed, 1},
     {"Leave the work uncommitted", "sleep 1; echo 'notes of an agent that forgot to commit' > notes.txt", "",
      core::Lifecycle::completed, 1},
     {"Write an index (needs RQ-0005 and RQ-0006)",

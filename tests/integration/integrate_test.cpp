@@ -490,3 +490,51 @@ TEST_CASE("a task that is not on the remote cannot be archived") {
     CHECK(contains(fixture.outcome().summary, "put the task back into queue.jsonc"));
     CHECK(fixture.remote_subjects().size() == 2);
 }
+
+// As a power failure may leave it: a ref without content, which git cannot even fetch beside.
+TEST_CASE("a place for candidates that cannot be used is made anew in the same run") {
+    const GitFixture fixture;
+    work(fixture);
+    REQUIRE(run_integrate_step(fixture.context()) == 0);
+    REQUIRE(run_prepare_step(fixture.context("RQ-0002")) == 0);
+    GitFixture::write(fixture.workspace("RQ-0002") + "/more.txt", "more\n");
+    const std::string place = fixture.integration();
+    SUBCASE("a ref without content") {
+        GitFixture::write(place + "/.git/refs/ralph/work/RQ-0009", "");
+    }
+    SUBCASE("a lock that nobody lets go") {
+        fs::create_directories(place + "/.git/refs/remotes/origin/main.lock/x");
+        fs::remove(place + "/.git/refs/remotes/origin/main");
+    }
+    fixture.push_by_colleague("b.txt", "b\n");
+    CHECK(run_integrate_step(fixture.context("RQ-0002")) == 0);
+    CHECK(fixture.remote_file("more.txt") == "more\n");
+    CHECK(contains(fixture.outcome().note, "candidates are built in a new place"));
+    CHECK(!GitFixture::exists(fixture.workspaces() + "/.integration.old"));
+    // What had landed is still known, in the shape in which it did.
+    fixture.push_by_colleague("work.txt", "improved\n");
+    CHECK(run_integrate_step(fixture.context()) == 0);
+    CHECK(fixture.remote_file("work.txt") == "improved\n");
+}
+
+TEST_CASE("one of a batch whose workspace is broken is put off, and the others land") {
+    const GitFixture fixture;
+    work(fixture);
+    REQUIRE(run_prepare_step(fixture.context("RQ-0002")) == 0);
+    const std::string workspace = fixture.workspace("RQ-0002");
+    GitFixture::write(workspace + "/more.txt", "more\n");
+    fixture.git(workspace, {"add", "more.txt"});
+    fixture.git(workspace, {"commit", "--quiet", "-m", "More"});
+    const std::string blob = fixture.git(workspace, {"rev-parse", "HEAD:more.txt"});
+    GitFixture::write(workspace + "/more.txt", "even more\n");
+    fixture.git(workspace, {"commit", "--quiet", "-am", "Even more"});
+    fs::remove(workspace + "/.git/objects/" + blob.substr(0, 2) + "/" + blob.substr(2));
+    auto context = fixture.context();
+    context.batch = {"RQ-0002"};
+    CHECK(run_integrate_step(context) == 0);
+    REQUIRE(fixture.outcome().batch.size() == 1);
+    CHECK(fixture.outcome().batch[0].task_id == "RQ-0002");
+    CHECK(fixture.outcome().batch[0].code != 0);
+    CHECK(fixture.remote_file("work.txt") == "work of RQ-0001\n");
+    CHECK(fixture.remote_file("more.txt") == "(missing)");
+}

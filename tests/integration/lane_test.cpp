@@ -447,3 +447,50 @@ TEST_CASE("an agent that leaves the conflict unresolved has mended nothing") {
     CHECK(std::count_if(subjects.begin(), subjects.end(),
                         [](const std::string& each) { return each.rfind("work ", 0) == 0; }) == 1);
 }
+
+TEST_CASE("a push that the remote refuses because of one task blocks that one alone") {
+    Crowd crowd;
+    const std::string hook = crowd.project.remote() + "/hooks/pre-receive";
+    crowd.add(5, [](int i) { return commit_file(i == 4 ? "secret" : fmt::format("file-{}", i), i); });
+    Project::write(
+        hook,
+        "#!/bin/sh\nread old new ref\n! git diff --name-only $old $new | grep -q secret || { echo 'no "
+        "secrets here' >&2; exit 1; }\n");
+    fs::permissions(hook, fs::perms::owner_all);
+    CHECK(crowd.run(5) == 3);
+    CHECK(crowd.count(Lifecycle::completed) == 4);
+    CHECK(contains(crowd.project.record("RQ-0004")->last_error.value_or(""), "no secrets here"));
+    crowd.check_history();
+}
+
+TEST_CASE("a task that breaks the gate's own program is red, and nobody else is blocked by it") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    Project::write(project.root() + "/ci.sh", "#!/bin/sh\necho x >> '" + project.outside("judged") + "'\n");
+    fs::permissions(project.root() + "/ci.sh", fs::perms::owner_all);
+    Project::write(
+        project.root() + "/.ralph/config.jsonc",
+        "{\"version\": 2, \"agent\": {\"ci_gate\": {\"enabled\": true, \"argv\": [\"./ci.sh\"]}}}\n");
+    crowd.add(4, [](int i) {
+        return i == 2 ? "chmod -x ci.sh; git commit -qam broken" : commit_file(fmt::format("file-{}", i), i);
+    });
+    CHECK(crowd.run(4) == 3);
+    CHECK(crowd.count(Lifecycle::completed) == 3);
+    CHECK(contains(project.record("RQ-0002")->last_error.value_or(""), "ci.sh: Permission denied"));
+}
+
+TEST_CASE("a gate that leaves HEAD elsewhere changes nothing in what is judged next and pushed") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    Project::write(
+        project.root() + "/.ralph/supervisor.jsonc",
+        "{\"gates\": {\"wild\": {\"command\": [\"sh\", \"-c\", \"git branch -f tmp; mkdir -p nested && git "
+        "init "
+        "-q nested; touch nested/x; git -c user.name=G -c user.email=g@example.org commit -qm wild "
+        "--allow-empty; touch .git/index.lock\"]}, \"after\": {\"command\": [\"sh\", \"-c\", \"test $(git "
+        "rev-parse HEAD) = $RALPH_CANDIDATE_SHA && test ! -e nested\"]}}}\n");
+    crowd.add(2, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
+    CHECK(crowd.run(2) == 0);
+    const Lines subjects = project.remote_subjects();
+    CHECK(std::count(subjects.begin(), subjects.end(), "wild") == 0);
+}
