@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 
 #include "core/transition.h"
 #include "daemon/doctor/examination.h"
@@ -50,15 +51,56 @@ Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
     return runs;
 }
 
+// What a run of another task has said last of a task of its batch.
+struct BatchWord {
+    core::BatchEnd end;
+    core::Instant at;
+    std::string ended_at;
+};
+using BatchWords = std::map<std::string, BatchWord>;
+
+void note_batch_words(const TaskRuns& runs, BatchWords& words) {
+    for (const RunView& view : runs.views) {
+        const auto at = core::parse_rfc3339(view.exit ? view.exit->ended_at : std::string{});
+        for (const core::BatchEnd& end : view.outcome.batch) {
+            const auto known = words.find(end.task_id);
+            if (at && (known == words.end() || known->second.at < at->instant)) {
+                words.insert_or_assign(end.task_id, BatchWord{end, at->instant, view.exit->ended_at});
+            }
+        }
+    }
+}
+
+// Finished work was dealt with by a run of another task, of its batch: as that has said. If nothing of it can
+// be found, the target tells the next start.
+void end_as_batch(core::WorkerRecord& record, const RunView& last, const BatchWords& words) {
+    const auto word = words.find(record.task_id);
+    const auto worked = core::parse_rfc3339(last.exit ? last.exit->ended_at : std::string{});
+    record.lifecycle = Lifecycle::integrating;
+    if (word == words.end() || !worked || word->second.at < worked->instant) {
+        return;
+    }
+    core::ExitRecord end;
+    end.value = word->second.end.code;
+    const auto next = core::transition(Lifecycle::integrating,
+                                       core::classify(StepKind::integrate, end, false, false, false));
+    if (next) {
+        record.lifecycle = *next;
+        record.completed_at = word->second.ended_at;
+    }
+    if (record.lifecycle != Lifecycle::completed) {
+        record.last_error = word->second.end.summary;
+    }
+}
+
 // How a task whose runs were all dealt with has ended: as the last one that is not the removal of its
-// workspace. Work that was finished was dealt with by a run of another task, of its batch; how, the target
-// tells the next start.
-void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs) {
+// workspace.
+void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs, const BatchWords& words) {
     const auto last = std::find_if(runs.views.rbegin(), runs.views.rend(),
                                    [](const RunView& view) { return view.run.step != StepKind::discard; });
     if (last != runs.views.rend() &&
         core::leaves_finished_work(last->run.step, last->exit ? &*last->exit : nullptr)) {
-        record.lifecycle = Lifecycle::integrating;
+        end_as_batch(record, *last, words);
         return;
     }
     record.lifecycle = Lifecycle::failed;
@@ -85,7 +127,8 @@ void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs) {
 }
 
 std::optional<core::WorkerRecord> record_from(const Settings& settings, const std::string& task_id,
-                                              const TaskRuns& runs, core::Instant now) {
+                                              const TaskRuns& runs, const BatchWords& words,
+                                              core::Instant now) {
     if (runs.views.empty()) {
         return std::nullopt;
     }
@@ -101,7 +144,7 @@ std::optional<core::WorkerRecord> record_from(const Settings& settings, const st
         const bool is_landing = last.run.step == StepKind::integrate || last.run.step == StepKind::remediate;
         record.lifecycle = is_landing ? Lifecycle::integrating : Lifecycle::running;
     } else {
-        end_as_last_run(record, runs);
+        end_as_last_run(record, runs, words);
     }
     return record;
 }
@@ -117,12 +160,18 @@ Result<core::ParallelState> rebuild_state(const Settings& settings, const std::s
     core::ParallelState state;
     state.started_at = core::format_rfc3339(now);
     state.target_branch = branch;
+    std::map<std::string, TaskRuns> all;
+    BatchWords words;
     for (const std::string& task_id : *tasks) {
-        const auto runs = read_runs(settings.paths, task_id);
+        auto runs = read_runs(settings.paths, task_id);
         if (!runs) {
             return runs.error();
         }
-        if (auto record = record_from(settings, task_id, *runs, now)) {
+        note_batch_words(*runs, words);
+        all.emplace(task_id, std::move(*runs));
+    }
+    for (const auto& [task_id, runs] : all) {
+        if (auto record = record_from(settings, task_id, runs, words, now)) {
             state.upsert(std::move(*record));
         }
     }
