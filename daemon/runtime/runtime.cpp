@@ -87,6 +87,10 @@ void Runtime::decide() {
     while (!events_.empty()) {
         const core::Event event = std::move(events_.front());
         events_.pop_front();
+        if (const auto* const retry = std::get_if<core::event::RetryRequested>(&event);
+            retry != nullptr && is_too_early(*retry)) {
+            continue;
+        }
         for (core::Action& action : core::step(supervisor_, event, wall_clock())) {
             // What only ends or tells something needs no record first, and must not wait for a disk that is
             // full.

@@ -77,6 +77,7 @@ class Runtime {
     void look_for_retry_requests();
     void read_retry_history(const std::string& task_id);
     [[nodiscard]] bool is_dealt_with(const std::string& task_id) const;
+    [[nodiscard]] bool is_too_early(const core::event::RetryRequested& retry);
     void on_signal(int signal);
     void reload();
     [[nodiscard]] std::shared_ptr<StepRun> make_run(const std::string& task_id, const core::Run& run);

@@ -145,6 +145,17 @@ bool Runtime::is_dealt_with(const std::string& task_id) const {
            std::none_of(supervisor_.discards.begin(), supervisor_.discards.end(), is_it);
 }
 
+// What was decided on in this very turn is not durable yet, and may be the end of the run that the retry
+// comes after: it is looked at again, when that is noted.
+bool Runtime::is_too_early(const core::event::RetryRequested& retry) {
+    if (core::state_text(supervisor_.state) == durable_text_) {
+        return false;
+    }
+    retries_.erase(retry.task_id);
+    retry_requests_again_.arm(history_retry, [this] { look_for_retry_requests(); });
+    return true;
+}
+
 // What ended before the retry is noted as dealt with before the record says running again, lest a crash takes
 // the old end for that of the new run.
 void Runtime::read_retry_history(const std::string& task_id) {

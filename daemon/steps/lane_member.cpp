@@ -39,6 +39,7 @@ void LaneMember::end_mendable(Ending ending, const std::vector<std::string>& con
     handoff.max_attempts = context_.max_integrations;
     handoff.conflict_files = conflicts;
     handoff.phase_summary = ending.outcome.summary;
+    handoff.task_intent = context_.task_title;
     if (const auto task = read_kept_task(context_.settings.paths, context_.task_id)) {
         handoff.task_intent = task->description.value_or(task->title);
     }

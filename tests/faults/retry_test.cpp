@@ -43,10 +43,15 @@ class ObedientShims : public fake::ShimHost {
     [[nodiscard]] std::size_t started() const { return started_; }
     void fail_the_work() { end(*std::exchange(at_work_, std::nullopt), 1); }
 
+    std::function<void(const core::Run&)> about_to_start;
+
     std::optional<int> start_shim(const ShimRequest& request) override {
         const auto document =
             core::JsonDocument::parse(*world_.disk.content(request.run_directory + "/spec.json"), "spec");
         const auto spec = core::read_run_spec(*document);
+        if (about_to_start) {
+            about_to_start(spec->run);
+        }
         const int pid = 100 + static_cast<int>(++started_);
         runs_[pid] = {request.run_directory, spec->run};
         world_.disk.put(request.run_directory + "/lock", "");
@@ -178,6 +183,7 @@ class Life {
     std::function<Fault(Operation, const std::string&)> fault;
     std::function<void(const std::string&)> renamed;
     std::function<void()> before_turn;
+    bool helper_first = false;
 
   private:
     // What was posted, then the helper's work, then time goes on.
@@ -187,7 +193,9 @@ class Life {
         if (before_turn) {
             before_turn();
         }
-        if (!loop().posted.empty()) {
+        if (helper_first && !loop().helper.empty()) {
+            do_next(loop().helper);
+        } else if (!loop().posted.empty()) {
             do_next(loop().posted);
         } else if (!loop().helper.empty()) {
             do_next(loop().helper);
@@ -252,6 +260,39 @@ TEST_CASE("a retry looks again at what has ended while it looked") {
     CHECK(moment == Moment::over);
     CHECK(failed);
     CHECK(refused > 1);
+    CHECK(life.saved() == Lifecycle::completed);
+}
+
+// Found by the simulation, seed 648796: end and retry were decided on in one turn, so that the record was
+// never saved as failed, and the new run began before the old one was noted as dealt with.
+TEST_CASE("a retry that is decided on together with the end waits until that is noted") {
+    Life life;
+    enum class Moment { work, end_is_read, over } moment = Moment::work;
+    life.before_turn = [&] {
+        if (moment == Moment::work && life.shims.works()) {
+            life.shims.fail_the_work();
+            moment = Moment::end_is_read;
+        } else if (moment == Moment::end_is_read && life.loop().posted.empty() &&
+                   life.loop().helper.size() == 1) {
+            life.request_retry();
+            moment = Moment::over;
+        } else if (moment == Moment::over) {
+            life.helper_first =
+                life.loop().helper.size() == 2 || (life.helper_first && !life.loop().helper.empty());
+        }
+    };
+    std::size_t refused = 0;
+    life.fault = [&](Operation operation, const std::string& path) {
+        const bool is_note =
+            operation == Operation::create && path.rfind(life.paths().settled(task_id), 0) == 0;
+        return is_note && refused++ == 0 ? Fault{EIO, false} : Fault{};
+    };
+    life.shims.about_to_start = [&](const core::Run& run) {
+        CHECK((run.number <= failed_run || life.settled() >= failed_run));
+    };
+    CHECK(life.run() == 128 + SIGTERM);
+    CHECK(moment == Moment::over);
+    CHECK(refused > 0);
     CHECK(life.saved() == Lifecycle::completed);
 }
 

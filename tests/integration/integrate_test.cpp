@@ -538,3 +538,39 @@ TEST_CASE("one of a batch whose workspace is broken is put off, and the others l
     CHECK(fixture.remote_file("work.txt") == "work of RQ-0001\n");
     CHECK(fixture.remote_file("more.txt") == "(missing)");
 }
+
+TEST_CASE("a handoff packet is written for whoever mends a conflict, and through no link") {
+    const GitFixture fixture;
+    work(fixture);
+    const std::string place = fixture.workspace() + "/.ralph/cache/parallel/handoffs";
+    GitFixture::write(fixture.workspace() + "/a.txt", "mine\n");
+    fixture.push_by_colleague("a.txt", "theirs\n");
+    SUBCASE("one for each attempt") {
+        CHECK(run_integrate_step(fixture.context()) == 66);
+        CHECK(run_integrate_step(fixture.context()) == 66);
+        const std::string path = place + "/RQ-0001/attempt_2.json";
+        auto document = core::JsonDocument::parse(GitFixture::read(path), path);
+        REQUIRE(document.has_value());
+        const auto& packet = document->root().as_object();
+        std::string keys;
+        for (const auto& [key, value] : packet) {
+            keys += std::string(key) + " ";
+        }
+        CHECK(keys ==
+              "task_id task_title target_branch attempt max_attempts conflict_files git_status phase_summary "
+              "task_intent "
+              "generated_at queue_done_rules ");
+        CHECK(packet.at("conflict_files").as_array().at(0).as_string() == "a.txt");
+        CHECK(packet.at("task_intent").as_string() == "Do the work");
+        CHECK(packet.at("phase_summary").as_string().starts_with("conflict with origin/main in a.txt"));
+    }
+    SUBCASE("a link in its place") {
+        const std::string outside = fixture.folder() + "/outside";
+        fs::create_directories(outside);
+        fs::create_directories(fs::path(place).parent_path());
+        fs::create_directory_symlink(outside, place);
+        CHECK(run_integrate_step(fixture.context()) == 66);
+        CHECK(fs::is_empty(outside));
+        CHECK(contains(fixture.outcome().note, "no link is followed"));
+    }
+}
