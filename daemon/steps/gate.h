@@ -67,7 +67,6 @@ class Gates {
     std::string commands_;  // of all gates: what is green for others says nothing
     std::map<std::string, core::Instant> green_;
     std::map<std::string, GateVerdict> red_;
-    std::uint32_t runs_ = 0;
 };
 
 }  // namespace ralph::daemon

@@ -205,7 +205,7 @@ TEST_CASE("who conflicts with another one of the batch is in nobody's way") {
 
 TEST_CASE("a worker that has merged the target keeps its merge, first in a batch or not") {
     Crowd crowd;
-    crowd.add(3, [&crowd](int i) {
+    crowd.add(3, [](int i) {
         return i == 2 ? "git checkout -q -b side; echo side > side.txt; git add -A; git commit -qm side; git "
                         "checkout "
                         "-q main; " +
