@@ -1,5 +1,7 @@
 // The folder with state, lock and run directories is removed underneath a running supervisor.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <stdio.h>  // renameat2
 #include <sys/types.h>
 
 #include <algorithm>
@@ -53,8 +55,10 @@ TEST_CASE("a state folder that is removed: the worker is ended before anybody ca
         fs::rename(removed, project.outside("moved"));
     }
     SUBCASE("and one in its place") {
-        fs::rename(removed, project.outside("moved"));
-        fs::create_directories(project.paths().retry_requests());
+        // At once, so that there is no moment without a folder of that name.
+        const std::string other = removed + "-other";
+        fs::create_directories(other + "/retry-requests");
+        REQUIRE(::renameat2(AT_FDCWD, removed.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0);
     }
     CHECK(project.wait() == 1);
     CHECK(contains(project.log(), project.paths().parallel() + " was removed while the supervisor ran"));
