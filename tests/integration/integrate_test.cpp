@@ -220,6 +220,10 @@ TEST_CASE("integrate goes on where it was killed") {
         CHECK(fixture.kept_refs().empty());
     }
     SUBCASE("after the push, before anything was noted of it") {
+        // So that the commits land in another shape, which git does not know again.
+        GitFixture::write(workspace + "/a.txt", "ONE\ntwo\nthree\n");
+        fixture.push_by_colleague("a.txt", "one\ntwo\nTHREE\n");
+        subjects.insert(subjects.end() - 1, "By a colleague: a.txt");
         const std::string hook = fixture.remote() + "/hooks/post-receive";
         // The remote is gone for the moment in which the answer is looked for.
         GitFixture::write_script(hook, "mv '" + fixture.remote() + "' '" + fixture.remote() + ".away'");
@@ -227,12 +231,10 @@ TEST_CASE("integrate goes on where it was killed") {
         fs::rename(fixture.remote() + ".away", fixture.remote());
         fs::remove(hook);
         // Somebody goes on with it, so that it could not be put there again.
-        fixture.push_by_colleague("left.txt", "improved\n");
-        subjects.insert(subjects.begin(), "By a colleague: left.txt");
+        fixture.push_by_colleague("a.txt", "improved\n");
+        subjects.insert(subjects.begin(), "By a colleague: a.txt");
         CHECK(run_integrate_step(fixture.context()) == 0);
         CHECK(fixture.remote_subjects() == subjects);
-        fixture.push_by_colleague("left.txt", "left\n");
-        subjects.insert(subjects.begin(), "By a colleague: left.txt");
     }
     REQUIRE(run_integrate_step(fixture.context()) == 0);
     expect_landed(fixture, subjects);
