@@ -251,7 +251,23 @@ TEST_CASE("a target that is red by itself is nobody's fault, and the lane goes o
     CHECK(contains(project.log(), "nothing is landed for 60 s"));
     CHECK(crowd.count(Lifecycle::integrating) == 2);
     CHECK(project.record("RQ-0001")->push_attempts == 0);
-    // A new start looks at once.
+    // A new start looks at once, and what was no attempt is none after it either.
+    project.crash();
+    const auto integrations = [&] {
+        std::size_t runs = 0;
+        for (const char* id : {"RQ-0001", "RQ-0002"}) {
+            for (const auto& entry : fs::directory_iterator(project.paths().runs_of(id))) {
+                runs += entry.path().filename().string().ends_with("-integrate") &&
+                                fs::exists(entry.path() / "exit.json")
+                            ? 1
+                            : 0;
+            }
+        }
+        return runs;
+    };
+    const std::size_t before = integrations();
+    project.start({"run", "--parallel", "2"});
+    REQUIRE(Project::eventually([&] { return integrations() > before; }));
     project.crash();
     const std::string colleague = project.outside("colleague");
     project.git(project.root(), {"clone", "-q", project.remote(), colleague});
