@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/layering.h"
+#include "core/queue_validation.h"
 
 namespace ralph::config {
 
@@ -21,6 +22,7 @@ constexpr Milliseconds day = hours{24};
 constexpr Milliseconds longest_step = 7 * day;
 constexpr Milliseconds shortest{1};
 constexpr std::size_t most_gates = 32;
+constexpr std::size_t longest_gate_name = 50;
 
 void read_worker_timeout(ObjectReader& worker, std::string_view key, std::optional<Milliseconds>& out) {
     Milliseconds timeout = out.value_or(Milliseconds{0});
@@ -53,15 +55,6 @@ void read_environment(ObjectReader& worker, std::string_view key, std::map<std::
     });
 }
 
-bool is_gate_name(std::string_view name) {
-    const auto fits = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-               c == '-' || c == '.';
-    };
-    return !name.empty() && name.size() <= 50 && name.front() != '.' && name.front() != '-' &&
-           std::all_of(name.begin(), name.end(), fits);
-}
-
 void read_gates(ObjectReader& root, std::string_view key, std::vector<NamedGateSettings>& out) {
     if (!is_set(root, key)) {
         return;
@@ -71,7 +64,8 @@ void read_gates(ObjectReader& root, std::string_view key, std::vector<NamedGateS
         for (const std::string& name : gates.keys()) {
             NamedGateSettings gate;
             gate.name = name;
-            if (!is_gate_name(name) || name == "ci") {
+            // Part of a log's name, as a task's id is.
+            if (!core::is_safe_task_id(name) || name.size() > longest_gate_name || name == "ci") {
                 gates.fail(name,
                            "must be 1 to 50 letters, digits, \".\", \"_\" or \"-\", and not \"ci\", which "
                            "is agent.ci_gate of config.jsonc");

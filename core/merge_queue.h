@@ -12,7 +12,6 @@
 // no run, since the same files have been gated before. Is the tip red by itself, nobody is blamed.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>

@@ -1,7 +1,5 @@
 #include "core/run_record.h"
 
-#include "core/transition.h"
-
 #include <fmt/format.h>
 
 #include <boost/json/array.hpp>
@@ -11,6 +9,7 @@
 #include <cstring>
 
 #include "core/json_reader.h"
+#include "core/transition.h"
 
 namespace ralph::core {
 namespace json = boost::json;

@@ -69,8 +69,11 @@ std::vector<NamedGate> gates_of(const Settings& settings) {
     return gates;
 }
 
-Gates::Gates(const StepContext& context, const Git& git)
-    : context_(context), git_(git), gates_(gates_of(context.settings)) {
+Gates::Gates(const StepContext& context, const IntegrationWorkspace& integration)
+    : context_(context),
+      integration_(integration),
+      git_(integration.git()),
+      gates_(gates_of(context.settings)) {
     for (const NamedGate& gate : gates_) {
         commands_ += fmt::format("{}: {}\n", gate.name, fmt::join(gate.command, " "));
     }
@@ -93,13 +96,6 @@ Result<std::string> Gates::files_of(const std::string& commit) const {
                                ":(top,literal)" + context_.settings.queue_relative,
                                ":(top,literal)" + context_.settings.done_relative});
     return removed ? git.line({"write-tree"}) : Result<std::string>{removed.error()};
-}
-
-// Whatever a gate has done to the working tree, to HEAD or to locks of git.
-Result<void> Gates::restore(const std::string& commit) const {
-    remove_left_overs(context_.settings, git_);
-    auto moved = git_.expect({"checkout", "--quiet", "--force", "--detach", commit});
-    return moved ? git_.expect({"clean", "-ffdq"}) : moved;
 }
 
 void Gates::remember_green(const std::string& files) {
@@ -186,7 +182,9 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
             about_to_run(gate.name);
         }
         const auto end = run_program(request);
-        if (auto restored = restore(commit); !restored) {
+        // Whatever it has done to locks of git, to HEAD or to the working tree.
+        remove_left_overs(context_.settings, git_);
+        if (auto restored = integration_.go_to(commit); !restored) {
             return restored.error();
         }
         if (!end && end.error().message.find("cannot be started") != std::string::npos) {

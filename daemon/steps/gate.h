@@ -15,6 +15,7 @@
 #include "core/run_record.h"
 #include "core/time.h"
 #include "daemon/steps/git.h"
+#include "daemon/steps/integration_workspace.h"
 #include "daemon/steps/step_context.h"
 
 namespace ralph::daemon {
@@ -39,13 +40,12 @@ struct GateVerdict {
 
 class Gates {
   public:
-    // The context's run directory belongs to this run; `git` is the integration workspace. All outlive this.
-    Gates(const StepContext& context, const Git& git);
+    // Both must outlive this.
+    Gates(const StepContext& context, const IntegrationWorkspace& integration);
 
     // Called before a gate runs, with its name.
     std::function<void(const std::string& name)> about_to_run;
 
-    [[nodiscard]] bool empty() const { return gates_.empty(); }
     // Judges HEAD, which must be `commit`, and leaves the working tree as it was. A red gate runs again as
     // often as gate.retries says. Memory::leave: runs even if it is known what comes of it. An error: that
     // could not be found out now.
@@ -58,10 +58,11 @@ class Gates {
     [[nodiscard]] core::Result<GateVerdict> run(const NamedGate& gate, const std::string& commit,
                                                 const std::string& base,
                                                 const std::vector<std::string>& tasks);
-    [[nodiscard]] core::Result<void> restore(const std::string& commit) const;
+
     void remember_green(const std::string& files);
 
     const StepContext& context_;
+    const IntegrationWorkspace& integration_;
     const Git& git_;
     std::vector<NamedGate> gates_;
     std::string commands_;  // of all gates: what is green for others says nothing

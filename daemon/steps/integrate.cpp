@@ -147,7 +147,7 @@ class Lane {
         if (waiting().empty()) {
             return {};
         }
-        Gates gates(context_, integration.git());
+        Gates gates(context_, integration);
         return try_all(integration, gates);
     }
 
@@ -301,8 +301,9 @@ class Lane {
         return false;
     }
 
-    // No error text is trusted before it is known whether the push arrived.
     enum class Push { landed, refused, failed };  // failed: all are put off
+
+    // No error text is trusted before it is known whether the push arrived.
     Result<Push> push(IntegrationWorkspace& integration,
                       const std::vector<IntegrationWorkspace::Landing>& candidate) {
         const std::string base = integration.tip();

@@ -40,7 +40,7 @@ class ObedientShims : public fake::ShimHost {
     explicit ObedientShims(fake::World& world) : world_(world) {}
 
     [[nodiscard]] bool works() const { return at_work_.has_value(); }
-    [[nodiscard]] std::size_t started() const { return started_; }
+
     void fail_the_work() { end(*std::exchange(at_work_, std::nullopt), 1); }
 
     std::function<void(const core::Run&)> about_to_start;
@@ -221,6 +221,15 @@ class Life {
     ObedientShims shims{world_};
 };
 
+// The disk refuses the first note that what has ended is dealt with; `refused` counts how often it is asked.
+void refuse_first_note(Life& life, std::size_t& refused) {
+    life.fault = [&life, &refused](Operation operation, const std::string& path) {
+        const bool is_note =
+            operation == Operation::create && path.rfind(life.paths().settled(task_id), 0) == 0;
+        return is_note && refused++ == 0 ? Fault{EIO, false} : Fault{};
+    };
+}
+
 }  // namespace
 
 // What the helper thread reads for a retry that was requested in the very moment of the end, it reads before
@@ -244,11 +253,7 @@ TEST_CASE("a retry looks again at what has ended while it looked") {
         }
     };
     std::size_t refused = 0;
-    life.fault = [&](Operation operation, const std::string& path) {
-        const bool is_note =
-            operation == Operation::create && path.rfind(life.paths().settled(task_id), 0) == 0;
-        return is_note && refused++ == 0 ? Fault{EIO, false} : Fault{};
-    };
+    refuse_first_note(life, refused);
     bool failed = false;
     life.renamed = [&](const std::string& path) {
         if (path == life.paths().state()) {
@@ -282,11 +287,7 @@ TEST_CASE("a retry that is decided on together with the end waits until that is 
         }
     };
     std::size_t refused = 0;
-    life.fault = [&](Operation operation, const std::string& path) {
-        const bool is_note =
-            operation == Operation::create && path.rfind(life.paths().settled(task_id), 0) == 0;
-        return is_note && refused++ == 0 ? Fault{EIO, false} : Fault{};
-    };
+    refuse_first_note(life, refused);
     life.shims.about_to_start = [&](const core::Run& run) {
         CHECK((run.number <= failed_run || life.settled() >= failed_run));
     };
