@@ -13,24 +13,19 @@ constexpr std::string_view gitlink_mode = "160000";
 
 // Local branches with commits that are neither in HEAD nor on origin.
 Result<std::vector<std::string>> stray_branches(const Git& workspace) {
-    auto refs = workspace.output({"for-each-ref", "--format=%(refname:short)%00", "refs/heads"});
+    auto refs = workspace.refs({"refs/heads"});
     if (!refs) {
         return refs.error();
     }
     std::vector<std::string> stray;
-    for (std::string& name : split_at_nul(*refs)) {
-        name.erase(0, name.find_first_not_of('\n') == std::string::npos ? name.size()
-                                                                        : name.find_first_not_of('\n'));
-        if (name.empty()) {
-            continue;
-        }
-        auto missing = workspace.output(
-            {"rev-list", "--max-count=1", "refs/heads/" + name, "--not", "HEAD", "--remotes=origin"});
+    for (const std::string& ref : *refs) {
+        auto missing =
+            workspace.output({"rev-list", "--max-count=1", ref, "--not", "HEAD", "--remotes=origin"});
         if (!missing) {
             return missing.error();
         }
         if (!missing->empty()) {
-            stray.push_back(std::move(name));
+            stray.push_back(ref.substr(std::string_view("refs/heads/").size()));
         }
     }
     return stray;

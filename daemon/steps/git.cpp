@@ -200,6 +200,17 @@ Result<std::string> Git::head() const {
     return line({"rev-parse", "--verify", "HEAD^{commit}"});
 }
 
+Result<std::vector<std::string>> Git::refs(const std::vector<std::string>& prefixes) const {
+    std::vector<std::string> arguments{"for-each-ref", "--format=%(refname)"};  // which holds no line end
+    arguments.insert(arguments.end(), prefixes.begin(), prefixes.end());
+    auto text = output(arguments);
+    if (!text) {
+        return text.error();
+    }
+    std::replace(text->begin(), text->end(), '\n', '\0');
+    return split_at_nul(*text);
+}
+
 Result<bool> Git::ref_exists(const std::string& full_name) const {
     auto end = run({"show-ref", "--verify", "--quiet", full_name});
     if (!end) {

@@ -63,6 +63,8 @@ class Git {
     // The object that the expression names ("HEAD^{commit}"), or nothing.
     [[nodiscard]] core::Result<std::optional<std::string>> resolve(const std::string& expression) const;
     [[nodiscard]] core::Result<std::string> head() const;
+    // The full names of all refs below these prefixes, such as "refs/heads".
+    [[nodiscard]] core::Result<std::vector<std::string>> refs(const std::vector<std::string>& prefixes) const;
     [[nodiscard]] core::Result<bool> ref_exists(const std::string& full_name) const;
     [[nodiscard]] core::Result<bool> is_ancestor(const std::string& ancestor, const std::string& of) const;
     // Nothing if HEAD is detached.

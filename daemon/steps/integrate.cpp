@@ -213,44 +213,61 @@ class Lane {
         return {};
     }
 
-    // False: nothing more can be done in this run, and everybody has ended or is to be put off.
-    Result<bool> attempt(IntegrationWorkspace& integration, Gates& gates, MergeQueue& queue,
-                         const std::vector<std::string>& tasks) {
-        std::vector<IntegrationWorkspace::Landing> candidate;
-        std::vector<std::string> names;
-        std::vector<std::string> decided;
+    struct Candidate {
+        std::vector<IntegrationWorkspace::Landing> landings;  // in their order; the last one's commit is HEAD
+        std::vector<std::string> decided;                     // who has ended without being tried
+
+        [[nodiscard]] std::vector<std::string> tasks() const {
+            std::vector<std::string> tasks;
+            for (const IntegrationWorkspace::Landing& landing : landings) {
+                tasks.push_back(landing.task_id);
+            }
+            return tasks;
+        }
+    };
+
+    Result<Candidate> build(const IntegrationWorkspace& integration, const std::vector<std::string>& tasks) {
+        Candidate candidate;
         show("building", {}, tasks);
         if (auto gone = integration.go_to(integration.tip()); !gone) {
             return gone.error();
         }
         for (const std::string& task_id : tasks) {
-            auto added = add_to_candidate(member_of(task_id).context(), integration);
-            if (!added) {
-                return added.error();
+            LaneMember& member = member_of(task_id);
+            auto added = add_to_candidate(member.context(), integration);
+            auto head = added ? integration.git().head() : Result<std::string>{added.error()};
+            if (!head) {
+                return head.error();
             }
             switch (added->kind) {
-                case Addition::Kind::added: {
-                    auto head = integration.git().head();
-                    if (!head) {
-                        return head.error();
-                    }
-                    candidate.push_back({task_id, std::move(*head)});
-                    names.push_back(task_id);
+                case Addition::Kind::added:
+                    candidate.landings.push_back({task_id, std::move(*head)});
                     break;
-                }
                 case Addition::Kind::conflict:
                     break;
                 case Addition::Kind::stopped:
                     if (added->conflicts.empty()) {
-                        member_of(task_id).end(std::move(*added->stop));
+                        member.end(std::move(*added->stop));
                     } else {
-                        member_of(task_id).end_mendable(std::move(*added->stop), added->conflicts,
-                                                        std::nullopt);
+                        member.end_mendable(std::move(*added->stop), added->conflicts, std::nullopt);
                     }
-                    decided.push_back(task_id);
+                    candidate.decided.push_back(task_id);
                     break;
             }
         }
+        return candidate;
+    }
+
+    // False: nothing more can be done in this run, and everybody has ended or is to be put off.
+    Result<bool> attempt(IntegrationWorkspace& integration, Gates& gates, MergeQueue& queue,
+                         const std::vector<std::string>& tasks) {
+        auto built = build(integration, tasks);
+        if (!built) {
+            return built.error();
+        }
+        const std::vector<IntegrationWorkspace::Landing>& candidate = built->landings;
+        const std::vector<std::string> names = built->tasks();
+        std::vector<std::string>& decided = built->decided;
         if (candidate.empty()) {
             queue.tried({}, decided, MergeQueue::Result::empty);
             return true;

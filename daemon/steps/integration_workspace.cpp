@@ -158,15 +158,13 @@ Result<void> IntegrationWorkspace::fetch() {
 
 // Tasks whose workspace was removed.
 Result<void> IntegrationWorkspace::forget_the_gone() const {
-    auto refs = git_.output({"for-each-ref", "--format=%(refname)%00", std::string(work_prefix)});
+    auto refs = git_.refs({std::string(work_prefix)});
     if (!refs) {
         return refs.error();
     }
-    for (std::string& ref : split_at_nul(*refs)) {
-        ref.erase(
-            0, ref.find_first_not_of('\n') == std::string::npos ? ref.size() : ref.find_first_not_of('\n'));
-        const std::string task_id = ref.size() > work_prefix.size() ? ref.substr(work_prefix.size()) : "";
-        if (task_id.empty() || is_directory(context_->settings.workspace(task_id))) {
+    for (const std::string& ref : *refs) {
+        const std::string task_id = ref.substr(work_prefix.size());
+        if (is_directory(context_->settings.workspace(task_id))) {
             continue;
         }
         if (auto forgotten = forget(task_id); !forgotten) {

@@ -99,17 +99,12 @@ Result<void> clone_repository(const Settings& settings, const std::string& name)
             break;
         }
     }
-    auto refs =
-        cloned ? workspace.output({"for-each-ref", "--format=%(refname)%00", "refs/heads", "refs/remotes"})
-               : Result<std::string>{cloned.error()};
+    auto refs = cloned ? workspace.refs({"refs/heads", "refs/remotes"})
+                       : Result<std::vector<std::string>>{cloned.error()};
     if (!refs) {
         return refs.error();
     }
-    for (std::string& ref : split_at_nul(*refs)) {
-        ref.erase(0, ref.find_first_not_of('\n'));
-        if (ref.empty()) {
-            continue;
-        }
+    for (const std::string& ref : *refs) {
         if (auto deleted = workspace.expect({"update-ref", "--no-deref", "-d", ref}); !deleted) {
             return deleted;
         }
