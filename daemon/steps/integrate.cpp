@@ -318,7 +318,11 @@ class Lane {
         return false;
     }
 
-    enum class Push { landed, refused, failed };  // failed: all are put off
+    enum class Push {
+        landed,
+        refused,  // by the remote, once it had seen the candidate
+        failed,   // everybody has ended, or is put off
+    };
 
     // No error text is trusted before it is known whether the push arrived.
     Result<Push> push(IntegrationWorkspace& integration,
@@ -364,7 +368,11 @@ class Lane {
             put_off(fmt::format("the push to {} failed: {}", context_.target(), words));
         } else {
             refusal_ = fmt::format("the push to {} was refused: {}; mend it", context_.target(), words);
-            return Push::refused;
+            // Whoever was not even let in (credentials, a hook on this side) would be refused with anything.
+            if (pushed->output.find("[remote rejected]") != std::string::npos) {
+                return Push::refused;
+            }
+            block(waiting(), refusal_);
         }
         return Push::failed;
     }

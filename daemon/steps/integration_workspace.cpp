@@ -18,6 +18,7 @@ constexpr std::string_view work_prefix = "refs/ralph/work/";
 constexpr std::string_view landing_prefix = "refs/ralph/landing/";
 // Of git alone; the gates have their own.
 constexpr core::Milliseconds patience = std::chrono::minutes{30};
+constexpr const char* synced = "core.fsync=all";
 constexpr const char* incoming_ref = "refs/ralph/incoming";
 
 // Large files that are not in git itself: a smudge filter here shall find those that only the worker has.
@@ -194,10 +195,10 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const std::st
         return before.error();
     }
     // With syncs, since a power failure must not leave refs here that lead to nothing.
-    auto fetched = git_.expect(
-        {"-c", "core.fsync=all", "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
-         "--no-write-fetch-head", "--force", workspace, "HEAD:" + std::string(incoming_ref)},
-        Git::fetch_timeout);
+    auto fetched =
+        git_.expect({"-c", synced, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
+                     "--no-write-fetch-head", "--force", workspace, "HEAD:" + std::string(incoming_ref)},
+                    Git::fetch_timeout);
     auto work = fetched ? git_.resolve(incoming_ref) : Result<std::optional<std::string>>{fetched.error()};
     if (!work) {
         return work.error();
@@ -222,8 +223,8 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const std::st
     // In this order: a landing that is noted is always one of the work that is noted.
     if (*before != *work) {
         for (const std::vector<std::string>& change :
-             {std::vector<std::string>{"update-ref", "-d", landing_ref(task_id)},
-              std::vector<std::string>{"update-ref", work_ref(task_id), found.head}}) {
+             {std::vector<std::string>{"-c", synced, "update-ref", "-d", landing_ref(task_id)},
+              std::vector<std::string>{"-c", synced, "update-ref", work_ref(task_id), found.head}}) {
             if (auto changed = git_.expect(change); !changed) {
                 return changed.error();
             }

@@ -479,6 +479,18 @@ TEST_CASE("a push that the remote refuses because of one task blocks that one al
     crowd.check_history();
 }
 
+TEST_CASE("a push that does not even reach the remote blocks all, behind one run of the gate") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    crowd.add(4, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
+    project.git(project.root(), {"config", "remote.origin.pushurl", project.outside("nowhere")});
+    CHECK(crowd.run(4) == 3);
+    CHECK(crowd.count(Lifecycle::blocked_push) == 4);
+    CHECK(crowd.judged().size() == 1);
+    CHECK(contains(project.record("RQ-0004")->last_error.value_or(""),
+                   "does not appear to be a git repository"));
+}
+
 TEST_CASE("a task that breaks the gate's own program is red, and nobody else is blocked by it") {
     Crowd crowd;
     Project& project = crowd.project;
