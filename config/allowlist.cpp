@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 
+#include "config/layering.h"
 #include "core/task.h"
 
 namespace ralph::config {
@@ -79,6 +80,23 @@ core::Result<std::string> parse_allowlist_entry(std::string_view text) {
         return Error{std::move(*fault)};
     }
     return {boost::system::in_place_value, std::move(entry)};
+}
+
+void read_patterns(core::ObjectReader& reader, std::string_view key, std::vector<std::string>& out) {
+    std::vector<std::string> texts;
+    read_list(reader, key, texts);
+    std::vector<std::string> entries;
+    for (const std::string& text : texts) {
+        auto entry = parse_allowlist_entry(text);
+        if (entry.has_error()) {
+            reader.fail(fmt::format("{}[{}]", key, entries.size()), entry.error().message);
+            return;
+        }
+        entries.push_back(std::move(*entry));
+    }
+    if (is_set(reader, key)) {
+        out = std::move(entries);
+    }
 }
 
 }  // namespace ralph::config

@@ -84,19 +84,8 @@ void read_push_backoff(ObjectReader& parallel, std::vector<Milliseconds>& out) {
 
 void read_allowlist(ObjectReader& parallel, TrustGate& gate, std::vector<std::string>& out) {
     constexpr std::string_view key = "ignored_file_allowlist";
-    if (!claim_if_set(parallel, key, gate)) {
-        return;
-    }
-    std::vector<std::string> entries;
-    read_list(parallel, key, entries);
-    out.clear();
-    for (const std::string& text : entries) {
-        auto entry = parse_allowlist_entry(text);
-        if (entry.has_error()) {
-            parallel.fail(fmt::format("{}[{}]", key, out.size()), entry.error().message);
-            return;
-        }
-        out.push_back(std::move(*entry));
+    if (claim_if_set(parallel, key, gate)) {
+        read_patterns(parallel, key, out);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "config/allowlist.h"
 #include "config/layering.h"
 #include "core/queue_validation.h"
 
@@ -93,6 +94,15 @@ void read_gates(ObjectReader& root, std::string_view key, std::vector<NamedGateS
     }
 }
 
+void read_lanes(ObjectReader& integration, std::string_view key, bool& by_scope) {
+    if (is_set(integration, key)) {
+        std::string lanes;
+        integration.read(key, lanes);
+        check_choice(integration, key, lanes, {"one", "scope"});
+        by_scope = lanes == "scope";
+    }
+}
+
 struct Setting {
     std::string_view section;  // empty for the top level
     std::string_view key;
@@ -101,7 +111,7 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 25> settings{{
+constexpr std::array<Setting, 28> settings{{
     {"worker", "command", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_command(section, key, out.worker.command);
@@ -165,6 +175,18 @@ constexpr std::array<Setting, 25> settings{{
     {"integration.batch", "wait", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_duration(section, key, Milliseconds{0}, hours{1}, out.batch.wait);
+     }},
+    {"integration", "parallel_gates", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 1, 16, out.lane.parallel_gates);
+     }},
+    {"integration", "lanes", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_lanes(section, key, out.lane.by_scope);
+     }},
+    {"integration", "barrier_paths", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_patterns(section, key, out.lane.barrier_paths);
      }},
     {"integration.remediate", "max", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {

@@ -56,6 +56,15 @@ struct BatchSettings {
     bool operator==(const BatchSettings&) const = default;
 };
 
+// Which finished tasks share a run of the gate, and how many such runs there are at the same time.
+struct LaneSettings {
+    std::uint32_t parallel_gates = 1;        // 1 to 16
+    bool by_scope = false;                   // tasks that have nothing in common pass the gate apart
+    std::vector<std::string> barrier_paths;  // globs; who changes one of these passes the gate alone
+
+    bool operator==(const LaneSettings&) const = default;
+};
+
 struct RemediateSettings {
     std::uint32_t max = 1;                                  // 0 to 10: how often a task's work may be mended
     std::vector<std::string> command;                       // with placeholders; empty means worker.command
@@ -82,6 +91,7 @@ struct SupervisorConfig {
     GateSettings gate;
     std::vector<NamedGateSettings> gates;  // after agent.ci_gate, in this order
     BatchSettings batch;
+    LaneSettings lane;
     RemediateSettings remediate;
     LimitSettings limits;
     core::Milliseconds kept_work_retention = std::chrono::hours{14 * 24};  // 1 s to 3650 d

@@ -273,6 +273,7 @@ std::string lane_progress_text(const LaneProgress& progress) {
     root["gate"] = progress.gate;
     root["candidate"] = progress.candidate;
     root["tasks"] = strings(progress.tasks);
+    root["ahead"] = strings(progress.ahead);
     root["since"] = progress.since;
     return canonical_json(root);
 }
@@ -286,6 +287,7 @@ Result<LaneProgress> read_lane_progress(const JsonDocument& document) {
     reader.read("gate", progress.gate);
     reader.read("candidate", progress.candidate);
     reader.read("tasks", progress.tasks);
+    reader.read("ahead", progress.ahead);
     reader.read("since", progress.since);
     return finished(document, fault, std::move(progress));
 }

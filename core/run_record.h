@@ -170,6 +170,7 @@ struct LaneProgress {
     std::string gate;                // its name, while one runs
     std::string candidate;           // the commit that is gated or pushed
     std::vector<std::string> tasks;  // who is in it; empty: the target by itself
+    std::vector<std::string> ahead;  // what is gated ahead of time, each "RQ-0001,RQ-0002"
     std::string since;               // RFC 3339
 
     bool operator==(const LaneProgress&) const = default;

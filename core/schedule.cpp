@@ -66,6 +66,11 @@ bool integrates(const ActiveTask& task) {
     return task.run.step == StepKind::integrate;
 }
 
+std::size_t most_in_a_run(const Supervisor& supervisor) {
+    const BatchSettings& batch = supervisor.settings.batch;
+    return supervisor.lands_alone ? 1 : std::size_t{batch.max} * batch.gates;
+}
+
 // Until when the first of those who wait in the lane waits for company; in the past if it does not.
 Instant company_until(const Supervisor& supervisor, const std::vector<ActiveTask*>& waiting) {
     const BatchSettings& batch = supervisor.settings.batch;
@@ -73,7 +78,8 @@ Instant company_until(const Supervisor& supervisor, const std::vector<ActiveTask
         supervisor.mode == Mode::running &&
         std::any_of(supervisor.active.begin(), supervisor.active.end(),
                     [](const ActiveTask& task) { return !integrates(task) && in_progress(task); });
-    if (waiting.size() >= batch.max || (batch.min != 0 && waiting.size() >= batch.min) || !somebody_works) {
+    if (waiting.size() >= most_in_a_run(supervisor) || (batch.min != 0 && waiting.size() >= batch.min) ||
+        !somebody_works) {
         return Instant::min();
     }
     Instant first = Instant::max();
@@ -107,8 +113,7 @@ void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& action
     supervisor.lane_opens = Instant::min();
     start(*waiting.front(), actions);
     auto& batch = std::get<action::StartRun>(actions.back()).batch;
-    const std::size_t most = supervisor.lands_alone ? 1 : supervisor.settings.batch.max;
-    for (std::size_t i = 1; i < std::min(waiting.size(), most); ++i) {
+    for (std::size_t i = 1; i < std::min(waiting.size(), most_in_a_run(supervisor)); ++i) {
         batch.push_back(waiting[i]->task_id);
     }
     waiting.front()->leads_batch = !batch.empty();

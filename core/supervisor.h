@@ -35,8 +35,9 @@ namespace ralph::core {
 // How many tasks are landed together, behind one run of the gate.
 struct BatchSettings {
     std::uint32_t max = 1;
-    std::uint32_t min = 0;  // so many begin at once; 0: whoever is at work may come along, for as long as:
-    Milliseconds wait{0};   // how long the first one waits for company
+    std::uint32_t gates = 1;  // so many times `max` go into one run, which judges them side by side
+    std::uint32_t min = 0;    // so many begin at once; 0: whoever is at work may come along, for as long as:
+    Milliseconds wait{0};     // how long the first one waits for company
 };
 
 struct SupervisorSettings {

@@ -50,6 +50,7 @@ Exit codes:
   2      wrong usage
   3      `run` has drained the queue, but some tasks failed or are blocked
   4      `doctor` has found something that is wrong
+  5      `gate` is red
   128+n  `run` was ended by signal n
 )";
 
@@ -272,6 +273,13 @@ int run_command_line(int argc, char** argv) {
         parse_workers(loop->parsed() && loop->count("--parallel") > 0 ? loop : run, workers, run_arguments);
         exit_code = run_supervisor(common, run_arguments);
     });
+
+    app.add_subcommand(
+           "gate",
+           "Run the gate on the commit that is checked out here; the lane will not run it again on "
+           "the same files")
+        ->fallthrough()
+        ->callback([&] { exit_code = run_gate(common); });
 
     KeptArguments kept_arguments;
     add_kept_commands(app, common, kept_arguments, exit_code);

@@ -52,7 +52,7 @@ struct Paths {
     [[nodiscard]] std::string logs() const { return ralph() + "/logs/parallel"; }
     [[nodiscard]] std::string gate_logs() const { return logs() + "/gates"; }
     // Which candidates have passed their gates lately.
-    [[nodiscard]] std::string green_gates() const { return parallel() + "/green_gates.json"; }
+    [[nodiscard]] std::string green_gates() const { return parallel() + "/green_gates"; }
     [[nodiscard]] std::string log(std::string_view task_id) const {
         return logs() + "/" + std::string(task_id) + ".log";
     }

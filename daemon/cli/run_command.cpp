@@ -166,7 +166,10 @@ core::SupervisorSettings supervisor_settings(const Settings& settings, const Run
     result.kept_work_retention = settings.supervisor.kept_work_retention;
     result.stop_timeout = settings.supervisor.stop_timeout;
     // A step of the user's own lands its task, and knows nothing of others.
-    result.batch.max = settings.supervisor.integrate.command.empty() ? settings.supervisor.batch.max : 1;
+    if (settings.supervisor.integrate.command.empty()) {
+        result.batch.max = settings.supervisor.batch.max;
+        result.batch.gates = settings.supervisor.lane.parallel_gates;
+    }
     result.batch.min = settings.supervisor.batch.min;
     result.batch.wait = settings.supervisor.batch.wait;
     const bool can_mend =

@@ -201,6 +201,9 @@ std::string lane_text(const StatusFacts& facts) {
                                        ? "the target by itself"
                                        : fmt::format("{}", fmt::join(progress->tasks, ", "));
             text += "  " + core::printable(fmt::format("{} since {}: {}", what, progress->since, on)) + "\n";
+            for (const std::string& tasks : progress->ahead) {
+                text += "  gated ahead of time: " + core::printable(tasks) + "\n";
+            }
         }
     }
     if (!waiting.empty()) {
@@ -227,6 +230,7 @@ json::object lane_object(const StatusFacts& facts) {
         lane["gate"] = progress.gate;
         lane["candidate"] = progress.candidate;
         lane["tasks"] = names(progress.tasks);
+        lane["ahead"] = names(progress.ahead);
         lane["since"] = progress.since;
     }
     lane["waiting"] = names(waiting_for_lane(facts));

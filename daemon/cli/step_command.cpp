@@ -5,6 +5,7 @@
 
 #include "core/run_record.h"
 #include "daemon/cli/common.h"
+#include "daemon/steps/speculation.h"
 #include "daemon/steps/step_context.h"
 #include "daemon/steps/steps.h"
 
@@ -30,6 +31,9 @@ int run_step(const std::string& step) {
     }
     if (step == "refuse") {
         return refuse(*context);
+    }
+    if (step == "gate") {
+        return run_gate_step(*context);
     }
     const auto kind = core::parse_step_kind(step);
     if (!kind) {

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "daemon/steps/glob.h"
 #include "daemon/steps/landing_details.h"
 #include "daemon/steps/workspace.h"
+#include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
 namespace {
@@ -158,6 +161,32 @@ class Builder {
 };
 
 }  // namespace
+
+Result<core::Change> change_of(const StepContext& task, const IntegrationWorkspace& integration) {
+    core::Change change{task.task_id, {}, {}, false};
+    const config::LaneSettings& lane = task.settings.supervisor.lane;
+    if (!lane.by_scope && lane.barrier_paths.empty()) {
+        return change;
+    }
+    if (const auto kept = read_kept_task(task.settings.paths, task.task_id)) {
+        change.scope = kept->scope;
+    }
+    auto changed = integration.git().output(
+        {"diff", "--name-only", "--no-renames", "-z", integration.tip() + "..." + work_ref(task.task_id)});
+    if (!changed) {
+        return changed.error();
+    }
+    for (std::string& path : split_at_nul(*changed)) {
+        if (!are_bookkeeping_files(task, {path})) {
+            change.is_barrier =
+                change.is_barrier ||
+                std::any_of(lane.barrier_paths.begin(), lane.barrier_paths.end(),
+                            [&path](const std::string& pattern) { return glob_matches(pattern, path); });
+            change.files.push_back(std::move(path));
+        }
+    }
+    return change;
+}
 
 Result<Addition> add_to_candidate(const StepContext& task, const IntegrationWorkspace& integration) {
     return Builder(task, integration).run();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/lanes.h"
 #include "daemon/steps/integration_workspace.h"
 #include "daemon/steps/landing.h"
 #include "daemon/steps/step_context.h"
@@ -22,6 +23,10 @@ struct Addition {
     std::vector<std::string> conflicts =
         {};  // the files in which it conflicts with the tip, if that is the reason
 };
+
+// What the work that was taken over last touches, as far as the settings ask for it.
+[[nodiscard]] core::Result<core::Change> change_of(const StepContext& task,
+                                                   const IntegrationWorkspace& integration);
 
 // Puts the work that was taken over last on top of HEAD, archives the task in a commit of its own, and
 // follows the worker's proposals for new tasks. A conflict in nothing but queue and done is none. A conflict

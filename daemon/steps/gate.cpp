@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <boost/json/object.hpp>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "core/json_reader.h"
@@ -12,12 +14,12 @@
 #include "daemon/clock.h"
 #include "daemon/steps/gate_log.h"
 #include "daemon/steps/program.h"
-#include "daemon/steps/workspace.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
 namespace {
 
+namespace fs = std::filesystem;
 namespace json = boost::json;
 using core::Error;
 using core::Result;
@@ -27,32 +29,37 @@ constexpr std::size_t most_remembered = 500;
 constexpr std::size_t memory_limit = std::size_t{1} << 20U;
 
 // Only a help: what cannot be read is not remembered.
-std::map<std::string, core::Instant> read_green(const std::string& path, const std::string& commands) {
-    std::map<std::string, core::Instant> green;
+bool was_green(const std::string& path, const std::string& commands) {
     auto text = read_file(path, memory_limit);
     const auto document = text && *text ? core::JsonDocument::parse(std::move(**text), path)
                                         : Result<core::JsonDocument>{Error{}};
     if (!document) {
-        return green;
+        return false;
     }
     std::optional<core::JsonFault> fault;
     core::ObjectReader reader(document->root(), "", fault);
     std::string known;
+    std::string when;
     reader.read("commands", known);
-    if (known != commands) {
-        return green;
+    reader.read("passed_at", when);
+    const auto passed = core::parse_rfc3339(when);
+    return !fault && known == commands && passed && passed->instant <= wall_clock() &&
+           passed->instant > wall_clock() - green_lasts;
+}
+
+// Also what a run that was killed has left of one that it was writing.
+void remove_oldest(const std::string& folder) {
+    std::error_code problem;
+    std::vector<std::pair<fs::file_time_type, fs::path>> verdicts;
+    for (const auto& entry : fs::directory_iterator(folder, problem)) {
+        verdicts.emplace_back(entry.last_write_time(problem), entry.path());
     }
-    reader.read_object("green", [&green](core::ObjectReader& files) {
-        for (const std::string& name : files.keys()) {
-            std::string when;
-            files.read(name, when);
-            const auto passed = core::parse_rfc3339(when);
-            if (passed && passed->instant <= wall_clock() && passed->instant > wall_clock() - green_lasts) {
-                green.emplace(name, passed->instant);
-            }
+    std::sort(verdicts.begin(), verdicts.end());
+    for (std::size_t i = 0; i < verdicts.size(); ++i) {
+        if (i + most_remembered <= verdicts.size() || verdicts[i].second.extension() == beginning_suffix) {
+            fs::remove(verdicts[i].second, problem);
         }
-    });
-    return fault ? std::map<std::string, core::Instant>{} : green;
+    }
 }
 
 }  // namespace
@@ -69,17 +76,11 @@ std::vector<NamedGate> gates_of(const Settings& settings) {
     return gates;
 }
 
-Gates::Gates(const StepContext& context, const IntegrationWorkspace& integration)
-    : context_(context),
-      integration_(integration),
-      git_(integration.git()),
-      gates_(gates_of(context.settings)) {
+Gates::Gates(const Settings& settings, Git git, Restore restore)
+    : settings_(settings), git_(std::move(git)), restore_(std::move(restore)), gates_(gates_of(settings)) {
     for (const NamedGate& gate : gates_) {
         commands_ += fmt::format("{}: {}\n", gate.name, fmt::join(gate.command, " "));
     }
-    const std::string memory = context.settings.paths.green_gates();
-    static_cast<void>(remove_file(memory + std::string(beginning_suffix)));  // of a run that was killed
-    green_ = read_green(memory, commands_);
 }
 
 // The tree without queue and done, which are ours and validated by us; made with an index of its own.
@@ -92,70 +93,82 @@ Result<std::string> Gates::files_of(const std::string& commit) const {
     if (auto read = git.expect({"read-tree", commit}); !read) {
         return read.error();
     }
-    auto removed = git.expect({"rm", "--quiet", "--cached", "--force", "--ignore-unmatch", "--",
-                               ":(top,literal)" + context_.settings.queue_relative,
-                               ":(top,literal)" + context_.settings.done_relative});
+    auto removed =
+        git.expect({"rm", "--quiet", "--cached", "--force", "--ignore-unmatch", "--",
+                    ":(top,literal)" + settings_.queue_relative, ":(top,literal)" + settings_.done_relative});
     return removed ? git.line({"write-tree"}) : Result<std::string>{removed.error()};
 }
 
-void Gates::remember_green(const std::string& files) {
-    green_[files] = wall_clock();
-    while (green_.size() > most_remembered) {
-        green_.erase(std::min_element(green_.begin(), green_.end(), [](const auto& left, const auto& right) {
-            return left.second < right.second;
-        }));
+void Gates::remember(const std::string& files, const GateVerdict& verdict) {
+    if (!verdict.green) {
+        red_[files] = verdict;
+        return;
     }
-    json::object green;
-    for (const auto& [name, when] : green_) {
-        green[name] = core::format_rfc3339(when);
-    }
+    const std::string folder = settings_.paths.green_gates();
+    remove_oldest(folder);
     json::object root;
     root["version"] = 1;
     root["commands"] = commands_;
-    root["green"] = std::move(green);
-    const std::string path = context_.settings.paths.green_gates();
-    if (const auto written = write_file_durably(path, core::canonical_json(root)); !written) {
+    root["passed_at"] = core::format_rfc3339(wall_clock());
+    auto written = make_directories(folder);
+    written = written ? write_file_durably(folder + "/" + files, core::canonical_json(root)) : written;
+    if (!written) {
         static_cast<void>(std::fprintf(stderr, "ralph: %s\n", written.error().line().c_str()));
     }
 }
 
-Result<GateVerdict> Gates::judge(const std::string& commit, const std::string& base,
-                                 const std::vector<std::string>& tasks, Memory memory) {
+Result<std::optional<GateVerdict>> Gates::recall(const std::string& commit) const {
     if (gates_.empty()) {
-        return GateVerdict{};
+        return std::optional(GateVerdict{});
     }
     auto files = files_of(commit);
     if (!files) {
         return files.error();
     }
     const auto red = red_.find(*files);
-    if (memory == Memory::use && red != red_.end()) {
-        return red->second;
+    if (red != red_.end()) {
+        return std::optional(red->second);
     }
-    if (memory == Memory::use && green_.count(*files) != 0) {
-        return GateVerdict{};
+    return was_green(settings_.paths.green_gates() + "/" + *files, commands_) ? std::optional(GateVerdict{})
+                                                                              : std::nullopt;
+}
+
+Result<void> Gates::learn(const std::string& commit, const GateVerdict& verdict) {
+    auto files = files_of(commit);
+    if (!files) {
+        return files.error();
     }
+    remember(*files, verdict);
+    return {};
+}
+
+Result<GateVerdict> Gates::judge(const std::string& commit, const std::string& base,
+                                 const std::vector<std::string>& tasks) {
     GateVerdict all;
     for (const NamedGate& gate : gates_) {
         auto one = run(gate, commit, base, tasks);
-        if (!one) {
-            return one.error();
+        if (!one || !one->ran) {
+            return one;
         }
         if (!one->green) {
-            if (one->ran) {
-                red_[*files] = *one;
-            }
-            return one;
+            all = std::move(*one);
+            break;
         }
         all.note += (all.note.empty() || one->note.empty() ? "" : "; ") + one->note;
     }
-    remember_green(*files);
+    auto files = gates_.empty() ? Result<std::string>{std::string{}} : files_of(commit);
+    if (!files) {
+        return files.error();
+    }
+    if (!gates_.empty()) {
+        remember(*files, all);
+    }
     return all;
 }
 
 Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit, const std::string& base,
                                const std::vector<std::string>& tasks) {
-    const Paths& paths = context_.settings.paths;
+    const Paths& paths = settings_.paths;
     ProgramRequest request;
     request.program = gate.command.front();
     request.arguments.assign(gate.command.begin() + 1, gate.command.end());
@@ -167,24 +180,25 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
          fmt::format("RALPH_BATCH={}", fmt::join(tasks, ",")), "RALPH_WORKSPACE=" + git_.directory(),
          "PWD=" + git_.directory()});
     request.whole_tree = true;
+    request.spared = spared;
+    request.until_end_of = until_end_of;
     request.timeout = gate.timeout;
     const std::string shown = core::printable(fmt::format("{}", fmt::join(gate.command, " ")));
-    const std::uint32_t tries = 1 + context_.settings.supervisor.gate.retries;
+    const std::uint32_t tries = 1 + settings_.supervisor.gate.retries;
     for (std::uint32_t number = 1;; ++number) {
         GateLog log(paths.gate_logs(), fmt::format("{}-{}", gate.name, commit.substr(0, 12)));
         request.on_output = [&log](std::string_view text) { log.write(text); };
-        static_cast<void>(std::fprintf(
-            stderr, "ralph: gate `%s` on %s of %s, its log is %s\n", shown.c_str(),
-            commit.substr(0, 12).c_str(),
-            tasks.empty() ? context_.target().c_str() : fmt::format("{}", fmt::join(tasks, ", ")).c_str(),
-            log.path().c_str()));
+        static_cast<void>(
+            std::fprintf(stderr, "ralph: gate `%s` on %s of %s, its log is %s\n", shown.c_str(),
+                         commit.substr(0, 12).c_str(),
+                         tasks.empty() ? "the target" : fmt::format("{}", fmt::join(tasks, ", ")).c_str(),
+                         log.path().c_str()));
         if (about_to_run) {
             about_to_run(gate.name);
         }
         const auto end = run_program(request);
         // Whatever it has done to locks of git, to HEAD or to the working tree.
-        remove_left_overs(context_.settings, git_);
-        if (auto restored = integration_.go_to(commit); !restored) {
+        if (auto restored = restore_(commit); !restored) {
             return restored.error();
         }
         if (!end && end.error().message.find("cannot be started") != std::string::npos) {

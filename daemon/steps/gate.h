@@ -1,8 +1,9 @@
-// The gate: the programs that judge a candidate before it is pushed, run in the integration workspace.
+// The gate: the programs that judge a candidate before it is pushed.
 //
-// What has passed is remembered by its files, queue and done file apart, for a day: after a crash, and for a
-// candidate that was only built anew, nothing is judged twice. What was red is remembered for the present run
-// alone, since the reason may have been elsewhere.
+// What has passed is remembered by its files, queue and done file apart, for a day: after a crash, for a
+// candidate that was only built anew, and for what a worker has gated itself with `ralph gate`, nothing is
+// judged twice. What was red is remembered for the present run alone, since the reason may have been
+// elsewhere.
 #pragma once
 
 #include <functional>
@@ -12,11 +13,9 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/run_record.h"
 #include "core/time.h"
+#include "daemon/settings.h"
 #include "daemon/steps/git.h"
-#include "daemon/steps/integration_workspace.h"
-#include "daemon/steps/step_context.h"
 
 namespace ralph::daemon {
 
@@ -40,18 +39,28 @@ struct GateVerdict {
 
 class Gates {
   public:
-    // Both must outlive this.
-    Gates(const StepContext& context, const IntegrationWorkspace& integration);
+    // `restore` puts the working tree back to the commit after each run; what it cannot mend is its error.
+    // The settings must outlive this.
+    using Restore = std::function<core::Result<void>(const std::string& commit)>;
+    Gates(const Settings& settings, Git git, Restore restore);
 
     // Called before a gate runs, with its name.
     std::function<void(const std::string& name)> about_to_run;
+    int until_end_of = -1;         // as in ProgramRequest
+    std::vector<int> spared = {};  // as in ProgramRequest
 
-    // Judges HEAD, which must be `commit`, and leaves the working tree as it was. A red gate runs again as
-    // often as gate.retries says. Memory::leave: runs even if it is known what comes of it. An error: that
-    // could not be found out now.
-    enum class Memory { use, leave };
+    [[nodiscard]] bool are_none() const { return gates_.empty(); }
+
+    // What is known of a commit without running anything.
+    [[nodiscard]] core::Result<std::optional<GateVerdict>> recall(const std::string& commit) const;
+    // What came of it elsewhere in this run.
+    [[nodiscard]] core::Result<void> learn(const std::string& commit, const GateVerdict& verdict);
+
+    // Judges HEAD, which must be `commit`, and leaves the working tree as it was; `tasks` are in it, on top
+    // of `base`. A red gate runs again as often as gate.retries says. It runs even if it is known what comes
+    // of it. An error: that could not be found out now.
     [[nodiscard]] core::Result<GateVerdict> judge(const std::string& commit, const std::string& base,
-                                                  const std::vector<std::string>& tasks, Memory memory);
+                                                  const std::vector<std::string>& tasks);
 
   private:
     [[nodiscard]] core::Result<std::string> files_of(const std::string& commit) const;
@@ -59,15 +68,14 @@ class Gates {
                                                 const std::string& base,
                                                 const std::vector<std::string>& tasks);
 
-    void remember_green(const std::string& files);
+    void remember(const std::string& files, const GateVerdict& verdict);
 
-    const StepContext& context_;
-    const IntegrationWorkspace& integration_;
-    const Git& git_;
+    const Settings& settings_;
+    Git git_;
+    Restore restore_;
     std::vector<NamedGate> gates_;
-    std::string commands_;  // of all gates: what is green for others says nothing
-    std::map<std::string, core::Instant> green_;
-    std::map<std::string, GateVerdict> red_;
+    std::string commands_;                    // of all gates: what is green for others says nothing
+    std::map<std::string, GateVerdict> red_;  // by files
 };
 
 }  // namespace ralph::daemon

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/lanes.h"
 #include "core/merge_queue.h"
 #include "core/transition.h"
 #include "daemon/steps/candidate.h"
@@ -19,6 +20,7 @@
 #include "daemon/steps/landing_details.h"
 #include "daemon/steps/lane_member.h"
 #include "daemon/steps/lane_progress.h"
+#include "daemon/steps/speculation.h"
 #include "daemon/steps/steps.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
@@ -29,21 +31,12 @@ namespace {
 using core::MergeQueue;
 using core::Result;
 
-std::string title_of(const StepContext& context, const std::string& task_id) {
-    const auto task = read_kept_task(context.settings.paths, task_id);
-    return task ? std::string(core::trimmed(task->title)) : std::string{};
-}
-
 class Lane {
   public:
-    explicit Lane(const StepContext& context) : context_(context) {
+    explicit Lane(const StepContext& context) : context_(context), speculation_(context) {
         members_.emplace_back(context);
         for (const std::string& task_id : context.batch) {
-            StepContext other = context;
-            other.task_id = task_id;
-            other.task_title = title_of(context, task_id);
-            other.workspace = context.settings.workspace(task_id);
-            members_.emplace_back(std::move(other));
+            members_.emplace_back(context_of(context, task_id));
         }
     }
 
@@ -103,6 +96,13 @@ class Lane {
         }
     }
 
+    // Another one at each run.
+    [[nodiscard]] std::uint32_t run_number() const {
+        const auto run = core::parse_run_directory_name(
+            context_.run_directory.substr(context_.run_directory.rfind('/') + 1));
+        return run ? run->number : 0;
+    }
+
     LaneMember& member_of(const std::string& task_id) {
         return *std::find_if(members_.begin(), members_.end(),
                              [&](const LaneMember& member) { return member.task_id() == task_id; });
@@ -147,12 +147,35 @@ class Lane {
         if (waiting().empty()) {
             return {};
         }
-        Gates gates(context_, integration);
-        return try_all(integration, gates);
+        auto groups = group_members(integration);
+        if (!groups) {
+            return groups.error();
+        }
+        Gates gates(context_.settings, integration.git(),
+                    [&integration](const std::string& commit) { return integration.restore(commit); });
+        return try_all(integration, gates, *groups);
     }
 
-    Result<void> try_all(IntegrationWorkspace& integration, Gates& gates) {
-        MergeQueue queue(waiting());
+    // Who shares a run of the gate.
+    Result<std::vector<Speculation::Tasks>> group_members(const IntegrationWorkspace& integration) {
+        const config::SupervisorConfig& settings = context_.settings.supervisor;
+        std::vector<core::Change> changes;
+        for (const LaneMember& member : members_) {
+            if (!member.has_ended()) {
+                auto change = change_of(member.context(), integration);
+                if (!change) {
+                    return change.error();
+                }
+                changes.push_back(std::move(*change));
+            }
+        }
+        return group_changes(changes,
+                             {settings.lane.by_scope, settings.lane.parallel_gates, settings.batch.max});
+    }
+
+    Result<void> try_all(IntegrationWorkspace& integration, Gates& gates,
+                         const std::vector<Speculation::Tasks>& groups) {
+        MergeQueue queue(groups, run_number());
         while (true) {
             const MergeQueue::Next next = queue.next();
             if (const auto* const each = std::get_if<MergeQueue::Try>(&next)) {
@@ -184,7 +207,8 @@ class Lane {
 
     void show(const char* doing, const std::string& candidate = {},
               const std::vector<std::string>& tasks = {}, const std::string& gate = {}) const {
-        note_lane_progress(context_.run_directory, {doing, gate, candidate, tasks, {}});
+        note_lane_progress(context_.run_directory,
+                           {doing, gate, candidate, tasks, speculation_.under_way(), {}});
     }
 
     // So that the gates tell when they begin.
@@ -204,7 +228,8 @@ class Lane {
         }
         // Really: what was green yesterday may be red today for reasons of the machine, and it is now that
         // somebody may be blamed.
-        auto verdict = gates.judge(integration.tip(), integration.tip(), {}, Gates::Memory::leave);
+        gate_ahead(integration, gates, queue);
+        auto verdict = gates.judge(integration.tip(), integration.tip(), {});
         if (!verdict) {
             return verdict.error();
         }
@@ -258,6 +283,41 @@ class Lane {
         return candidate;
     }
 
+    // While the gate runs on the present candidate, or on the tip.
+    void gate_ahead(const IntegrationWorkspace& integration, Gates& gates, const MergeQueue& queue) {
+        if (speculation_.places() != 0 && !gates.are_none()) {
+            // What is under way goes on for as long as it may still be asked for.
+            speculation_.aim(queue.foresee(4 * speculation_.places()), integration.tip(), landed_);
+            gates.spared = speculation_.children();
+        }
+    }
+
+    // The candidate is HEAD.
+    Result<GateVerdict> judge(const IntegrationWorkspace& integration, Gates& gates, const MergeQueue& queue,
+                              const std::string& commit, const std::vector<std::string>& tasks) {
+        auto known = gates.recall(commit);
+        if (!known) {
+            return known.error();
+        }
+        if (*known) {
+            return std::move(**known);
+        }
+        announce(gates, commit, tasks);
+        std::vector<std::string> content = landed_;
+        content.insert(content.end(), tasks.begin(), tasks.end());
+        if (auto ahead = speculation_.take(content)) {
+            if (auto learned = gates.learn(commit, *ahead); !learned) {
+                return learned.error();
+            }
+            return std::move(*ahead);
+        }
+        if (auto seeded = integration.seed(tracked_); !seeded) {
+            return seeded.error();
+        }
+        gate_ahead(integration, gates, queue);
+        return gates.judge(commit, integration.tip(), tasks);
+    }
+
     // False: nothing more can be done in this run, and everybody has ended or is to be put off.
     Result<bool> attempt(IntegrationWorkspace& integration, Gates& gates, MergeQueue& queue,
                          const std::vector<std::string>& tasks) {
@@ -273,11 +333,7 @@ class Lane {
             return true;
         }
         const std::string& commit = candidate.back().commit;
-        announce(gates, commit, names);
-        if (auto seeded = integration.seed(tracked_); !seeded) {
-            return seeded.error();
-        }
-        auto verdict = gates.judge(commit, integration.tip(), names, Gates::Memory::use);
+        auto verdict = judge(integration, gates, queue, commit, names);
         if (!verdict) {
             return verdict.error();
         }
@@ -298,9 +354,14 @@ class Lane {
         }
         switch (*pushed) {
             case Push::landed:
-                queue.tried(
-                    names, decided,
-                    integration.tip() == commit ? MergeQueue::Result::landed : MergeQueue::Result::overtaken);
+                if (integration.tip() == commit) {
+                    landed_.insert(landed_.end(), names.begin(), names.end());
+                    queue.tried(names, decided, MergeQueue::Result::landed);
+                } else {
+                    landed_.clear();
+                    speculation_.forget();
+                    queue.tried(names, decided, MergeQueue::Result::overtaken);
+                }
                 return true;
             case Push::refused:
                 // One of them may be the reason: a file that is too large, a commit without a signature.
@@ -396,7 +457,9 @@ class Lane {
     }
 
     const StepContext& context_;
-    std::vector<LaneMember> members_;         // the run's own task first
+    std::vector<LaneMember> members_;  // the run's own task first
+    Speculation speculation_;
+    std::vector<std::string> landed_;         // by this run, with nobody else's work in between
     std::map<std::string, GateVerdict> red_;  // of a candidate that began with this task
     std::string tip_reason_;
     std::string refusal_;  // of the last push

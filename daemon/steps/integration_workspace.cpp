@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "daemon/steps/seeding.h"
 #include "daemon/steps/workspace.h"
@@ -54,13 +55,13 @@ std::string landing_ref(std::string_view task_id) {
     return std::string(landing_prefix) + std::string(task_id);
 }
 
-IntegrationWorkspace::IntegrationWorkspace(const StepContext& context)
+IntegrationWorkspace::IntegrationWorkspace(const StepContext& context, std::string name)
     : context_(&context),
-      git_(Git(context.settings.workspace_root + "/" + std::string(integration_workspace_name))
-               .within(patience)) {}
+      name_(std::move(name)),
+      git_(Git(context.settings.workspace_root + "/" + name_).within(patience)) {}
 
 core::Result<IntegrationWorkspace> IntegrationWorkspace::open(const StepContext& context) {
-    IntegrationWorkspace made(context);
+    IntegrationWorkspace made(context, std::string(integration_workspace_name));
     if (auto sound = made.make_sound(); !sound) {
         return sound.error();
     }
@@ -76,8 +77,42 @@ core::Result<IntegrationWorkspace> IntegrationWorkspace::open(const StepContext&
     return made;
 }
 
+std::string IntegrationWorkspace::directory_of(const StepContext& context, const std::string& place) {
+    return fmt::format("{}/{}-{}", context.settings.workspace_root, integration_workspace_name, place);
+}
+
+Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext& context,
+                                                               const std::string& place,
+                                                               const std::string& tip) {
+    const IntegrationWorkspace first(context, std::string(integration_workspace_name));
+    IntegrationWorkspace made(context, fmt::format("{}-{}", integration_workspace_name, place));
+    auto ready = made.make_sound();
+    ready = ready ? configure_workspace(context.settings, made.git_) : ready;
+    const std::string branch = origin_ref(context.target_branch);
+    // Refs of tasks that are gone would be in the way of nobody, but they would keep their objects.
+    ready = ready
+                ? made.git_.expect({"fetch", "--quiet", "--no-tags", "--prune", "--no-recurse-submodules",
+                                    "--no-write-fetch-head", first.git_.directory(),
+                                    fmt::format("+{0}*:{0}*", work_prefix), fmt::format("+{0}:{0}", branch)},
+                                   Git::fetch_timeout)
+                : ready;
+    auto fetched =
+        ready ? made.git_.resolve(branch + "^{commit}") : Result<std::optional<std::string>>{ready.error()};
+    if (!fetched) {
+        // Nobody's only copy; the next one finds a new place.
+        static_cast<void>(remove_tree(context.settings.workspace_root, made.name_));
+        return fetched.error();
+    }
+    if (*fetched != tip) {
+        return core::Error{fmt::format("{} has moved on meanwhile", context.target())};
+    }
+    link_large_files(first.git_.directory(), made.git_.directory());
+    made.tip_ = tip;
+    return made;
+}
+
 Result<void> IntegrationWorkspace::renew(const StepContext& context) {
-    const IntegrationWorkspace old(context);
+    const IntegrationWorkspace old(context, std::string(integration_workspace_name));
     struct Noted {
         std::string task_id;
         std::string work;
@@ -123,7 +158,6 @@ Result<void> IntegrationWorkspace::renew(const StepContext& context) {
 
 Result<void> IntegrationWorkspace::make_sound() const {
     const std::string& root = context_->settings.workspace_root;
-    const std::string name(integration_workspace_name);
     if (auto made = make_directories(root); !made) {
         return made;
     }
@@ -135,11 +169,11 @@ Result<void> IntegrationWorkspace::make_sound() const {
     if (*usable) {
         return forget_unfinished_operation(git_);
     }
-    const std::string beginning = name + ".new";
+    const std::string beginning = name_ + ".new";
     if (auto cloned = clone_repository(context_->settings, beginning); !cloned) {
         return cloned;
     }
-    if (auto removed = remove_tree(root, name); !removed) {
+    if (auto removed = remove_tree(root, name_); !removed) {
         return removed;
     }
     return rename_durably(root + "/" + beginning, git_.directory());
@@ -179,6 +213,11 @@ Result<void> IntegrationWorkspace::go_to(const std::string& commit) const {
     auto moved = git_.expect({"checkout", "--quiet", "--force", "--detach", commit});
     // Twice -f: repositories within it, too, such as a submodule that a gate has fetched.
     return moved ? git_.expect({"clean", "-ffdq"}) : moved;
+}
+
+Result<void> IntegrationWorkspace::restore(const std::string& commit) const {
+    remove_left_overs(context_->settings, git_);
+    return go_to(commit);
 }
 
 Result<void> IntegrationWorkspace::seed(bool tracked) const {

@@ -1,5 +1,6 @@
 // <workspace_root>/.integration: the folder in which candidates are built and gated. It belongs to the lane
 // alone, holds nobody's only copy, and is kept between runs, so that what the gates have built stays warm.
+// What is gated ahead of time (speculation.h) has such folders of its own, .integration-2 and so on.
 //
 // HEAD is detached and is the candidate. Refs of ours in it:
 //   refs/ralph/work/<task>     HEAD of the task's workspace when its work was last taken over
@@ -29,6 +30,15 @@ class IntegrationWorkspace {
     // matter; the context must outlive this.
     [[nodiscard]] static core::Result<IntegrationWorkspace> open(const StepContext& context);
 
+    // The one at another place, with the work that is in the first one; `tip` is what candidates there begin
+    // with, and must be the first one's.
+    [[nodiscard]] static core::Result<IntegrationWorkspace> open_beside(const StepContext& context,
+                                                                        const std::string& place,
+                                                                        const std::string& tip);
+
+    // Of the one at another place.
+    [[nodiscard]] static std::string directory_of(const StepContext& context, const std::string& place);
+
     // Puts it aside, removes that as far as it goes, and makes a new one, with what was noted of landings.
     [[nodiscard]] static core::Result<void> renew(const StepContext& context);
 
@@ -40,6 +50,9 @@ class IntegrationWorkspace {
 
     // Puts HEAD, index and files to the commit. Ignored files stay.
     [[nodiscard]] core::Result<void> go_to(const std::string& commit) const;
+
+    // The same after a program that may have done anything there.
+    [[nodiscard]] core::Result<void> restore(const std::string& commit) const;
 
     // Copies what git does not carry, as into any workspace, where HEAD does not have it; `tracked`: the
     // queue is.
@@ -63,11 +76,12 @@ class IntegrationWorkspace {
     [[nodiscard]] core::Result<void> forget(std::string_view task_id) const;
 
   private:
-    explicit IntegrationWorkspace(const StepContext& context);
+    IntegrationWorkspace(const StepContext& context, std::string name);
     [[nodiscard]] core::Result<void> make_sound() const;
     [[nodiscard]] core::Result<void> forget_the_gone() const;
 
     const StepContext* context_;
+    std::string name_;
     Git git_;
     std::string tip_;
 };

@@ -131,13 +131,21 @@ class Watch {
         Stream err(errors == nullptr ? -1 : errors->native_source());
         ProgramEnd end;
         while (true) {
-            std::array<pollfd, 3> waited{pollfd{pidfd.get(), POLLIN, 0}, pollfd{out.fd(), POLLIN, 0},
-                                         pollfd{err.fd(), POLLIN, 0}};
+            std::array<pollfd, 4> waited{pollfd{pidfd.get(), POLLIN, 0}, pollfd{out.fd(), POLLIN, 0},
+                                         pollfd{err.fd(), POLLIN, 0},
+                                         pollfd{terminated_ ? -1 : request_.until_end_of, 0, 0}};
             const int ready = ::poll(waited.data(), waited.size(), milliseconds_left());
             if (ready < 0 && errno != EINTR) {
                 return give_up(fmt::format("poll failed: {}", ::strerrordesc_np(errno)));
             }
-            if (deadline_ && Clock::now() >= *deadline_) {  // also if there is always something to read
+            const bool is_unwanted = ready > 0 && (waited[3].revents & (POLLERR | POLLHUP)) != 0;
+            if (is_unwanted) {
+                end.timed_out = true;
+                terminated_ = true;
+                deadline_.reset();
+                signal_group(SIGKILL);
+            } else if (deadline_ &&
+                       Clock::now() >= *deadline_) {  // also if there is always something to read
                 end.timed_out = true;
                 escalate();
             }
@@ -226,21 +234,40 @@ Result<ProgramEnd> start_and_wait(const ProgramRequest& request, const std::stri
     return end;
 }
 
-// While it lives, orphans below us become our children, and at the end all our children are killed and
-// reaped. We have no others then: the steps run one program at a time.
+// While it lives, orphans below us become our children, and at the end all our children but the spared ones
+// are killed and reaped. We have no others then: beside those, the steps run one program at a time.
 class TreeEnd {
   public:
-    TreeEnd() { static_cast<void>(::prctl(PR_SET_CHILD_SUBREAPER, 1)); }
+    explicit TreeEnd(const std::vector<pid_t>& spared) : spared_(spared) {
+        static_cast<void>(::prctl(PR_SET_CHILD_SUBREAPER, 1));
+    }
     ~TreeEnd() {
-        do {
-            for (const pid_t child : shim::children_of(::getpid())) {
+        for (auto left = others(); !left.empty(); left = others()) {
+            for (const pid_t child : left) {
                 static_cast<void>(::kill(child, SIGKILL));
             }
-        } while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR);
+            // It is our child and cannot have been reaped by anybody else.
+            while (::waitpid(left.front(), nullptr, 0) < 0 && errno == EINTR) {
+            }
+        }
         static_cast<void>(::prctl(PR_SET_CHILD_SUBREAPER, 0));
     }
     TreeEnd(const TreeEnd&) = delete;
     TreeEnd& operator=(const TreeEnd&) = delete;
+
+  private:
+    [[nodiscard]] std::vector<pid_t> others() const {
+        std::vector<pid_t> children = shim::children_of(::getpid());
+        children.erase(std::remove_if(children.begin(), children.end(),
+                                      [this](pid_t child) {
+                                          return std::find(spared_.begin(), spared_.end(), child) !=
+                                                 spared_.end();
+                                      }),
+                       children.end());
+        return children;
+    }
+
+    const std::vector<pid_t>& spared_;
 };
 
 }  // namespace
@@ -260,7 +287,7 @@ Result<ProgramEnd> run_program(const ProgramRequest& request) {
     }
     std::optional<TreeEnd> tree;
     if (request.whole_tree) {
-        tree.emplace();
+        tree.emplace(request.spared);
     }
     try {
         if (!request.capture) {

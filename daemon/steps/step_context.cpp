@@ -9,6 +9,7 @@
 
 #include "core/queue_validation.h"
 #include "daemon/store/files.h"
+#include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
 namespace {
@@ -75,15 +76,33 @@ Result<StepContext> read_step_context() {
                                  context.task_id, context.settings.workspace(context.task_id)),
                      "restart the supervisor if parallel.workspace_root was changed"};
     }
-    for (std::string_view rest = batch; !rest.empty();) {
-        const std::size_t comma = std::min(rest.find(','), rest.size());
-        context.batch.emplace_back(rest.substr(0, comma));
-        rest.remove_prefix(std::min(comma + 1, rest.size()));
-        if (!core::is_safe_task_id(context.batch.back())) {
-            return Error{
-                fmt::format("RALPH_BATCH {} cannot be part of a path", core::printable(context.batch.back())),
-                remedy};
+    context.batch = split_task_ids(batch);
+    for (const std::string& task_id : context.batch) {
+        if (!core::is_safe_task_id(task_id)) {
+            return Error{fmt::format("RALPH_BATCH {} cannot be part of a path", core::printable(task_id)),
+                         remedy};
         }
+    }
+    return context;
+}
+
+std::vector<std::string> split_task_ids(std::string_view text) {
+    std::vector<std::string> task_ids;
+    while (!text.empty()) {
+        const std::size_t comma = std::min(text.find(','), text.size());
+        task_ids.emplace_back(text.substr(0, comma));
+        text.remove_prefix(std::min(comma + 1, text.size()));
+    }
+    return task_ids;
+}
+
+StepContext context_of(const StepContext& run, const std::string& task_id) {
+    StepContext context = run;
+    if (task_id != run.task_id) {
+        const auto task = read_kept_task(run.settings.paths, task_id);
+        context.task_id = task_id;
+        context.task_title = task ? std::string(core::trimmed(task->title)) : std::string{};
+        context.workspace = run.settings.workspace(task_id);
     }
     return context;
 }

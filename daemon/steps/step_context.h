@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -26,6 +27,12 @@ struct StepContext {
     // For messages: "origin/main".
     [[nodiscard]] std::string target() const { return "origin/" + target_branch; }
 };
+
+// "RQ-0001,RQ-0002"
+[[nodiscard]] std::vector<std::string> split_task_ids(std::string_view text);
+
+// The same run, as it concerns another task of its batch.
+[[nodiscard]] StepContext context_of(const StepContext& run, const std::string& task_id);
 
 // From RALPH_ROOT, RALPH_TASK_ID, RALPH_WORKSPACE, RALPH_TARGET_BRANCH and RALPH_RUN_DIR, which must be
 // there, RALPH_TASK_TITLE and RALPH_BATCH, which may be empty, and RALPH_ATTEMPT, RALPH_INTEGRATION and

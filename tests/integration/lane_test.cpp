@@ -7,121 +7,17 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/project.h"
+#include "tests/support/crowd.h"
 
 using namespace ralph;
 using core::Lifecycle;
+using tests::commit_file;
+using tests::contains;
+using tests::Crowd;
+using tests::Lines;
+using tests::lines_of;
 using tests::Project;
 namespace fs = std::filesystem;
-
-namespace {
-
-using Lines = std::vector<std::string>;
-
-Lines lines_of(const std::string& text) {
-    Lines lines;
-    for (std::size_t begin = 0; begin < text.size();) {
-        const std::size_t end = std::min(text.find('\n', begin), text.size());
-        lines.push_back(text.substr(begin, end - begin));
-        begin = end + 1;
-    }
-    return lines;
-}
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
-
-// A project whose workers finish together, and whose gate says each time what it judges. It is red if there
-// is a file that is called bad-something.
-class Crowd {
-  public:
-    Crowd() {
-        Project::write(gate_,
-                       "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA ${RALPH_BATCH:-tip} $(git ls-tree -r HEAD | "
-                       "grep -v '[.]ralph/' | git hash-object --stdin)\" >> '" +
-                           judged_ + "'\nif ls bad-* 2>/dev/null; then exit 1; fi\n");
-        fs::permissions(gate_, fs::perms::owner_all);
-        Project::write(project.root() + "/.ralph/config.jsonc",
-                       "{\"version\": 2, \"agent\": {\"ci_gate\": {\"enabled\": true, \"argv\": [\"" + gate_ +
-                           "\"]}}, \"parallel\": {\"push_backoff_ms\": [10]}}\n");
-        fs::create_directories(arrived_);
-    }
-
-    // Each of `count` tasks does `work(i)` and waits for all others, i from 1.
-    template <class Work>
-    void add(int count, Work work) {
-        for (int i = 1; i <= count; ++i) {
-            project.add(
-                fmt::format("task {}", i),
-                fmt::format("{}; touch '{}/{}'; until [ $(ls '{}' | wc -l) = {} ]; do sleep 0.05; done",
-                            work(i), arrived_, i, arrived_, count));
-        }
-        project.commit_and_push("queue");
-    }
-    [[nodiscard]] int run(int workers) const {
-        const auto end = project.ralph({"run", "--parallel", std::to_string(workers)});
-        INFO(end.errors);
-        CHECK(fs::exists(judged_));
-        return end.status;
-    }
-    [[nodiscard]] Lines judged() const { return lines_of(Project::read(judged_)); }
-    [[nodiscard]] std::size_t count(Lifecycle lifecycle) const { return project.state().count(lifecycle); }
-
-    // Every commit that the branch has pointed to since `queue` was one that the gate was green for, or was
-    // somebody else's; and each task was archived once.
-    void check_history() const {
-        const Lines subjects = project.remote_subjects();
-        const core::ParallelState state = project.state();
-        for (const core::WorkerRecord& record : state.workers) {
-            const std::string archived = fmt::format("ralph: archive {} queue bookkeeping", record.task_id);
-            CHECK(std::count(subjects.begin(), subjects.end(), archived) ==
-                  (record.lifecycle == Lifecycle::completed ? 1 : 0));
-        }
-        const Lines judged_lines = judged();
-        INFO(Project::read(judged_));
-        INFO(Project::read(pushed_));
-        for (const std::string& pushed : lines_of(Project::read(pushed_))) {
-            // It, or one with the same files.
-            const std::string files = files_of(pushed);
-            CHECK(std::any_of(judged_lines.begin(), judged_lines.end(), [&](const std::string& line) {
-                return line.rfind(pushed, 0) == 0 || contains(line, files);
-            }));
-        }
-    }
-    // Without queue and done.
-    [[nodiscard]] std::string files_of(const std::string& commit) const {
-        std::string kept;
-        for (const std::string& line : lines_of(project.git(project.remote(), {"ls-tree", "-r", commit}))) {
-            kept += contains(line, ".ralph/") ? "" : line + "\n";
-        }
-        Project::write(project.outside("listed"), kept);
-        return lines_of(project.git(project.remote(), {"hash-object", project.outside("listed")})).at(0);
-    }
-    // Notes what ralph pushes, which must be a fast-forward.
-    void watch_pushes() const {
-        const std::string hook = project.remote() + "/hooks/post-receive";
-        Project::write(
-            hook, "#!/bin/sh\nread old new ref\ngit merge-base --is-ancestor $old $new || echo forced >> '" +
-                      pushed_ + "'\necho $new >> '" + pushed_ + "'\n");
-        fs::permissions(hook, fs::perms::owner_all);
-    }
-    [[nodiscard]] std::size_t pushes() const { return lines_of(Project::read(pushed_)).size(); }
-
-    Project project;
-
-  private:
-    std::string gate_ = project.outside("gate");
-    std::string judged_ = project.outside("judged");
-    std::string pushed_ = project.outside("pushed");
-    std::string arrived_ = project.outside("arrived");
-};
-
-std::string commit_file(const std::string& name, int i) {
-    return fmt::format("echo {} > {}; git add -A; git commit -qm 'work {}'", i, name, i);
-}
-
-}  // namespace
 
 TEST_CASE("sixteen tasks that finish at once land behind one run of the gate, with one push") {
     Crowd crowd;
@@ -279,6 +175,26 @@ TEST_CASE("a target that is red by itself is nobody's fault, and the lane goes o
     CHECK(crowd.count(Lifecycle::completed) == 2);
     CHECK(project.record("RQ-0001")->push_attempts == 1);
     CHECK(project.record("RQ-0002")->push_attempts == 1);
+    crowd.check_history();
+}
+
+// The fourth: the run is the third one of the first task, and each one tries another of those that are left.
+TEST_CASE("a task that mends a red target lands, though others of its batch are bad") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    Project::write(project.root() + "/bad-by-itself", "x");
+    Project::write(
+        project.root() + "/.ralph/supervisor.jsonc",
+        "{\"integration\": {\"batch\": {\"min\": 5, \"wait\": \"1h\"}, \"remediate\": {\"max\": 0}}}\n");
+    crowd.add(5, [](int i) {
+        const std::string name = fmt::format("{}-{}", i % 2 == 0 ? "file" : "bad", i);
+        return (i == 4 ? "git rm -q bad-by-itself; " : "") + commit_file(name, i);
+    });
+    CHECK(crowd.run(5) == 3);
+    CHECK(project.record("RQ-0004")->lifecycle == Lifecycle::completed);
+    CHECK(project.record("RQ-0002")->lifecycle == Lifecycle::completed);
+    CHECK(crowd.count(Lifecycle::blocked_push) == 3);
+    CHECK(!contains(project.log(), "is red by itself"));
     crowd.check_history();
 }
 

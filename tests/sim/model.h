@@ -53,8 +53,10 @@ struct FakeTask {
     std::vector<FakeRun> runs;  // of the run directories that were not removed
     std::uint32_t settled = 0;
     bool workspace = false;
-    bool finished = false;  // the workspace holds what a work step that exited with 0 left there
-    bool landed = false;    // the target branch holds it
+    bool finished = false;               // the workspace holds what a work step that exited with 0 left there
+    bool landed = false;                 // the target branch holds it
+    bool bad = false;                    // its work is red, wherever it is
+    std::vector<std::string> conflicts;  // with the work of these
     std::uint32_t landings = 0;
     bool done_in_queue = false;
     bool retry_requested = false;

@@ -40,8 +40,8 @@ std::uint32_t integrations_ended(const FakeTask& task) {
     return static_cast<std::uint32_t>(
         std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
             return run.run.number > task.settled && run.run.step == StepKind::integrate &&
-                   run.status == FakeRun::Status::exited && !run.exit.stopped && !run.target_is_red &&
-                   !run.comes_to_no_verdict();
+                   run.status == FakeRun::Status::exited && !run.exit.stopped &&
+                   !(run.target_is_red && run.exited_with(75)) && !run.comes_to_no_verdict();
         }));
 }
 
@@ -253,7 +253,7 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
     if (task.told) {
         demand(task.told == 65U || task.told == 66U || task.told == 75U, task.id,
                "blocked although its batch did not say so");
-        demand(task.told == 65U || circumstances.state_was_lost ||
+        demand(task.told == 65U || circumstances.state_was_lost || circumstances.outcome_unread ||
                    (task.told == 66U && remediations_ended(task) >= circumstances.max_remediations) ||
                    integrations_ended(task) + task.put_off >= circumstances.max_push_attempts,
                task.id, "integrations given up too early in a batch");
@@ -277,7 +277,7 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
                remediations_ended(task) >= circumstances.max_remediations ||
                integrations_ended(task) + task.put_off >= circumstances.max_push_attempts,
            task.id, "blocked although it could be mended");
-    if (last->exited_with(75) && !circumstances.state_was_lost) {
+    if (last->exited_with(75) && !circumstances.state_was_lost && !circumstances.outcome_unread) {
         demand(integrations_ended(task) + task.put_off >= circumstances.max_push_attempts, task.id,
                "integrations given up too early");
     }

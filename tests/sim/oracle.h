@@ -20,6 +20,8 @@ struct Circumstances {
     std::uint32_t max_restarts = 0;
     std::uint32_t max_remediations = 0;
     bool stop_requested = false;
+    // What a step says of itself may be lost; then a red target counts as an attempt.
+    bool outcome_unread = false;
     bool state_was_lost = false;  // an older state was put back: some countings do not hold
 };
 

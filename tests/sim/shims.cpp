@@ -202,10 +202,14 @@ bool Shims::happen() {
             execute(pid, shim);
             break;
         case Stage::working:
-            end_step(pid, shim);
+            if (!go_on_landing(shim, run_of(shim))) {
+                end_step(pid, shim);
+            }
             break;
         case Stage::orphaned:
-            end_orphan(pid, shim);
+            if (!go_on_landing(shim, run_of(shim))) {
+                end_orphan(pid, shim);
+            }
             break;
     }
     return true;
@@ -249,9 +253,47 @@ void Shims::execute(int pid, Shim& shim) {
     }
     shim.stage = Stage::working;
     shim.due = world_.now_ms + random_.below(longest_step_ms);
+    if (has_lane && run.run.step == StepKind::integrate) {
+        begin_lane(shim, run);
+    }
     if (shim.told_to_end) {
         ask_to_end(shim);
     }
+}
+
+void Shims::begin_lane(Shim& shim, FakeRun& run) {
+    std::vector<std::string> tasks{shim.task_id};
+    for (auto& [task_id, code] : run.batch) {
+        tasks.push_back(task_id);
+        code.reset();
+    }
+    run.exit.kind = Kind::exited;
+    run.exit.value = 75;
+    run.will_land = false;
+    run.target_is_red = false;
+    shim.lane.emplace(target, model_, random_, lane_hazards, landed, tasks);
+}
+
+bool Shims::go_on_landing(Shim& shim, FakeRun& run) {
+    if (!shim.lane || run.exit.stopped || (run.will_be_lost && random_.chance(30))) {
+        return false;
+    }
+    bool goes_on = false;
+    try {
+        goes_on = shim.lane->advance();
+    } catch (const Violation& violation) {
+        violated(violation);
+    }
+    // What has been decided on so far; it is told at the end.
+    run.exit.value = shim.lane->code(shim.task_id).value_or(75);
+    run.target_is_red = shim.lane->target_is_red();
+    for (auto& [task_id, code] : run.batch) {
+        code = shim.lane->code(task_id);
+    }
+    if (goes_on) {
+        shim.due = world_.now_ms + random_.below(longest_step_ms / 4);
+    }
+    return goes_on;
 }
 
 void Shims::plan(FakeRun& run, const FakeTask& task) {
@@ -335,6 +377,14 @@ void Shims::ask_to_end(Shim& shim) {
         return;
     }
     shim.due = std::min(*shim.due, world_.now_ms + random_.below(2'000));
+    if (shim.lane) {  // it dies as any program does, and says nothing
+        run.exit = core::ExitRecord{};
+        run.exit.stopped = true;
+        run.exit.kind = Kind::signalled;
+        run.exit.value = 15;
+        run.target_is_red = false;
+        return;
+    }
     if (random_.chance(70)) {
         run.exit.stopped = true;
         run.target_is_red = false;
@@ -353,10 +403,10 @@ void Shims::end_step(int pid, Shim& shim) {
     }
     run.status = FakeRun::Status::exited;
     take_effect(model_.task(shim.task_id), run);
-    if (!run.batch.empty()) {
+    if (!run.batch.empty() || shim.lane) {
         land_batch(run);
         // Of a step that was stopped, some have landed and nobody is told.
-        if (!run.exit.stopped || random_.chance(50)) {
+        if (!run.exit.stopped || (!shim.lane && random_.chance(50))) {
             tell_batch(run);
             ++batches_told;
             world_.disk.put(shim.directory + "/outcome.json", outcome_of(run));
@@ -405,7 +455,17 @@ void Shims::take_effect(FakeTask& task, FakeRun& run) {
             leave_marker(run, task.id);
             return;
         case StepKind::integrate:
+            return;
         case StepKind::remediate:
+            if (success && has_lane && random_.chance(70)) {
+                task.bad = false;
+                task.conflicts.clear();
+                for (FakeTask& other : model_.tasks()) {
+                    other.conflicts.erase(
+                        std::remove(other.conflicts.begin(), other.conflicts.end(), task.id),
+                        other.conflicts.end());
+                }
+            }
             return;
         case StepKind::discard:
             if (success) {

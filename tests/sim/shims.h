@@ -9,7 +9,9 @@
 #include <string>
 
 #include "tests/fake_world/fake_world.h"
+#include "tests/sim/lane.h"
 #include "tests/sim/model.h"
+#include "tests/sim/oracle.h"
 #include "tests/sim/random.h"
 
 namespace ralph::sim {
@@ -35,8 +37,13 @@ class Shims : public fake::ShimHost {
     std::function<void(const std::string& task_id, const FakeRun& run)> about_to_execute;
     // A task has landed on the target branch.
     std::function<void(FakeTask& task)> landed;
+    std::function<void(const Violation& violation)> violated;
     std::function<void(const std::string& line)> trace;
     Hazards hazards;
+    // Batches are landed try by try, on this target, instead of at the end of a run as the dice fall.
+    bool has_lane = false;
+    Target target;
+    LaneHazards lane_hazards;
     std::uint32_t batches_told = 0;
 
     // The next time at which something happens by itself.
@@ -71,10 +78,14 @@ class Shims : public fake::ShimHost {
         fake::NodePointer lock;
         bool socket_open = true;
         bool told_to_end = false;
+        std::optional<LaneRun> lane;  // of an integrate run under way
     };
 
     void get_ready(int pid, Shim& shim);
     void execute(int pid, Shim& shim);
+    void begin_lane(Shim& shim, FakeRun& run);
+    // Whether the run goes on.
+    bool go_on_landing(Shim& shim, FakeRun& run);
     void end_step(int pid, Shim& shim);
     void end_orphan(int pid, const Shim& shim);
     void kill_shim(int pid, Shim& shim);

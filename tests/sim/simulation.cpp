@@ -52,6 +52,8 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
         limits_.batch.max = 1 + service_random_.below(5);
         limits_.batch.min = service_random_.below(3);
         limits_.batch.wait = core::Milliseconds{service_random_.below(3) * 10'000LL};
+        limits_.batch.gates = 1 + service_random_.below(3);
+        shims_.has_lane = service_random_.chance(50);
     }
     limits_.workspace_root = "/workspaces";
     limits_.kept_work_retention = core::Milliseconds{random_.below(3) * 3'600'000LL};
@@ -86,14 +88,19 @@ void Simulation::make_world() {
         add_task();
     }
     write_queue();
-    world_.disk.before = [this](fake::Operation operation, const std::string& /*path*/) {
-        return before_call(operation);
+    world_.disk.before = [this](fake::Operation operation, const std::string& path) {
+        const fake::Fault fault = before_call(operation);
+        if (fault.error != 0 && path.ends_with("/outcome.json")) {
+            circumstances_.outcome_unread = true;
+        }
+        return fault;
     };
     world_.disk.renamed = [this](const std::string& path) { on_renamed(path); };
     shims_.about_to_execute = [this](const std::string& task_id, const FakeRun& run) {
         judge([&] { oracle_.on_start(task_id, run, durable_state(), circumstances_); });
     };
     shims_.landed = [this](FakeTask& task) { land(task); };
+    shims_.violated = [this](const Violation& violation) { judge([&violation] { throw violation; }); };
     if (keep_trace_) {
         shims_.trace = [this](const std::string& line) { record(line); };
     }
@@ -141,6 +148,8 @@ void Simulation::settle_down() {
     disk_full_until_ms_ = 0;
     read_only_until_ms_ = 0;
     shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5, shims_.hazards.mendable};
+    shims_.lane_hazards = LaneHazards{0, 0, 0, 0};
+    shims_.target.is_red = false;
     limits_.continuous = false;
     queue_is_valid_ = true;
     write_queue();
@@ -445,6 +454,12 @@ void Simulation::add_task() {
     if (!model_.tasks().empty() && random_.chance(35)) {
         added.depends_on.push_back(model_.tasks()[random_.below(model_.tasks().size())].id);
         task.depends_on = added.depends_on;
+    }
+    if (shims_.has_lane) {
+        added.bad = service_random_.chance(20);
+        if (!model_.tasks().empty() && service_random_.chance(20)) {
+            added.conflicts.push_back(model_.tasks()[service_random_.below(model_.tasks().size())].id);
+        }
     }
     queue_.tasks.push_back(std::move(task));
     model_.tasks().push_back(std::move(added));

@@ -30,6 +30,7 @@ struct World {
     std::set<std::string> unmergeable;  // conflict with the target
     std::set<std::pair<std::string, std::string>> conflicts;
     bool tip_is_red = false;
+    std::string mends;       // makes a red tip green
     bool overtaken = false;  // somebody puts something red on top of what lands
 
     std::set<std::string> landed;
@@ -38,14 +39,16 @@ struct World {
     std::set<std::set<std::string>> known_green;
     std::size_t runs = 0;
     std::size_t pushes = 0;
+    std::vector<Tasks> attempts;
 
     bool gate(const std::set<std::string>& content) {
         if (known_red.count(content) != 0 || known_green.count(content) != 0) {
             return known_green.count(content) != 0;
         }
         ++runs;
-        const bool red = tip_is_red || std::any_of(content.begin(), content.end(),
-                                                   [&](const auto& task) { return bad.count(task) != 0; });
+        const bool red = (tip_is_red && content.count(mends) == 0) ||
+                         std::any_of(content.begin(), content.end(),
+                                     [&](const auto& task) { return bad.count(task) != 0; });
         (red ? known_red : known_green).insert(content);
         return !red;
     }
@@ -55,6 +58,7 @@ struct World {
         });
     }
     void attempt(MergeQueue& queue, const Tasks& tasks) {
+        attempts.push_back(tasks);
         Tasks candidate;
         Tasks decided;
         std::set<std::string> content = landed;
@@ -102,7 +106,7 @@ struct World {
 
 TEST_CASE("merge queue: what is green together is gated once and pushed once") {
     World world;
-    MergeQueue queue(numbered(16));
+    MergeQueue queue({numbered(16)});
     world.run(queue);
     CHECK(world.landed.size() == 16);
     CHECK(world.runs == 1);
@@ -113,7 +117,7 @@ TEST_CASE("merge queue: one bad task among 16 costs at most 6 runs of the gate, 
     for (std::size_t at = 1; at <= 16; ++at) {
         World world;
         world.bad.insert("T" + std::to_string(at));
-        MergeQueue queue(numbered(16));
+        MergeQueue queue({numbered(16)});
         world.run(queue);
         CAPTURE(at);
         CHECK(world.runs <= 6);
@@ -125,7 +129,7 @@ TEST_CASE("merge queue: one bad task among 16 costs at most 6 runs of the gate, 
 TEST_CASE("merge queue: a task that is red alone is blamed only when the tip is green") {
     World world;
     world.bad = {"T1"};
-    MergeQueue queue(numbered(1));
+    MergeQueue queue({numbered(1)});
     world.run(queue);
     CHECK(queue.blamed() == Tasks{"T1"});
     CHECK(world.runs == 2);  // itself, and the tip
@@ -135,12 +139,12 @@ TEST_CASE("merge queue: nobody is blamed for a tip that is red by itself") {
     for (const std::size_t count : {1U, 2U, 3U, 16U}) {
         World world;
         world.tip_is_red = true;
-        MergeQueue queue(numbered(count));
+        MergeQueue queue({numbered(count)});
         world.run(queue);
         CHECK(queue.tip_is_red());
         CHECK(queue.blamed().empty());
         CHECK(world.landed.empty());
-        CHECK(world.runs <= 7);
+        CHECK(world.runs <= 8);  // with the one task that might have mended it
     }
 }
 
@@ -148,7 +152,7 @@ TEST_CASE("merge queue: nobody is blamed for what somebody else has put on top o
     World world;
     world.bad = {"T2"};
     world.overtaken = true;
-    MergeQueue queue(numbered(2));
+    MergeQueue queue({numbered(2)});
     // T2 is red, T1 lands, and then the tip is red.
     world.run(queue);
     CHECK(queue.blamed().empty());
@@ -174,7 +178,15 @@ TEST_CASE("merge queue: whatever is bad or in conflict, the others land within t
                 world.conflicts.insert({one, other});
             }
         }
-        MergeQueue queue(tasks);
+        std::vector<Tasks> groups;
+        for (std::size_t begin = 0; begin < count;) {
+            const std::size_t size =
+                std::min(count - begin, std::size_t{1} + random.below(random.chance(50) ? 40 : 8));
+            groups.emplace_back(tasks.begin() + static_cast<std::ptrdiff_t>(begin),
+                                tasks.begin() + static_cast<std::ptrdiff_t>(begin + size));
+            begin += size;
+        }
+        MergeQueue queue(groups);
         world.run(queue);
         CAPTURE(seed);
         const std::set<std::string> blamed(queue.blamed().begin(), queue.blamed().end());
@@ -188,7 +200,92 @@ TEST_CASE("merge queue: whatever is bad or in conflict, the others land within t
         }
         const auto depth = static_cast<std::size_t>(std::ceil(std::log2(static_cast<double>(count)))) + 1;
         const std::size_t k = world.bad.size() + world.conflicts.size();
-        CHECK(world.runs <= 2 + k * (depth + 3));
+        CHECK(world.runs <= 1 + groups.size() + k * (depth + 3));
         CHECK(world.pushes <= world.runs);
+    }
+}
+
+TEST_CASE("merge queue: on a red tip one task is tried alone, another one at each turn, and may mend it") {
+    std::set<std::string> tried_alone;
+    for (std::size_t turn = 0; turn < 3; ++turn) {
+        World world;
+        world.tip_is_red = true;
+        MergeQueue queue({numbered(3)}, turn);
+        world.run(queue);
+        const auto alone = std::find_if(world.attempts.rbegin(), world.attempts.rend(),
+                                        [](const Tasks& tasks) { return tasks.size() == 1; });
+        REQUIRE(alone != world.attempts.rend());
+        tried_alone.insert(alone->front());
+        CHECK(alone == world.attempts.rbegin());  // the last thing that is tried
+    }
+    CHECK(tried_alone.size() == 3);
+    // T2 mends the tip, but T1 and T3 are bad: it lands at its turn, and they are blamed.
+    World world;
+    world.tip_is_red = true;
+    world.mends = "T2";
+    world.bad = {"T1", "T3"};
+    MergeQueue queue({numbered(3)}, 1);
+    world.run(queue);
+    CHECK(world.landed == std::set<std::string>{"T2"});
+    CHECK_FALSE(queue.tip_is_red());
+    CHECK(queue.blamed().size() == 2);
+}
+
+TEST_CASE("merge queue: a red group is halved after the others have been tried") {
+    World world;
+    world.bad = {"T1"};
+    MergeQueue queue({{"T1", "T2"}, {"T3", "T4"}, {"T5"}});
+    world.run(queue);
+    REQUIRE(world.attempts.size() >= 3);
+    CHECK(world.attempts[0] == Tasks{"T1", "T2"});
+    CHECK(world.attempts[1] == Tasks{"T3", "T4"});
+    CHECK(world.attempts[2] == Tasks{"T5"});
+    CHECK(queue.blamed() == Tasks{"T1"});
+    CHECK(world.landed.size() == 4);
+}
+
+TEST_CASE("merge queue: what may be asked for next is foreseen, the most likely first") {
+    MergeQueue queue({numbered(4), {"T5"}});
+    // The successor on top of it; what comes if it is red; and the halves of both.
+    auto likely = queue.foresee(2);
+    REQUIRE(likely.size() == 2);
+    CHECK(likely[0] == Tasks{"T1", "T2", "T3", "T4", "T5"});
+    CHECK(likely[1] == Tasks{"T5"});
+
+    MergeQueue red({numbered(4)});
+    red.tried(numbered(4), {}, MergeQueue::Result::red);
+    REQUIRE(red.next() == MergeQueue::Next{MergeQueue::Try{{"T3", "T4"}}});
+    likely = red.foresee(2);
+    // If it is green, the later half of the rest on top of it; if it is red, its own later half.
+    CHECK(std::set<Tasks>(likely.begin(), likely.end()) == std::set<Tasks>{{"T3", "T4", "T2"}, {"T4"}});
+    CHECK(MergeQueue({}).foresee(3).empty());
+}
+
+TEST_CASE("merge queue: whatever comes, what is asked for next was foreseen") {
+    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+        Random random(seed);
+        MergeQueue queue({numbered(1 + random.below(20))});
+        while (true) {
+            const auto next = queue.next();
+            const auto* const now = std::get_if<MergeQueue::Try>(&next);
+            if (now == nullptr) {
+                if (!std::holds_alternative<MergeQueue::GateTip>(next)) {
+                    break;
+                }
+                queue.tip_gated(true);
+                continue;
+            }
+            const auto likely = queue.foresee(50);
+            const bool green = random.chance(50);
+            queue.tried(now->tasks, {}, green ? MergeQueue::Result::landed : MergeQueue::Result::red);
+            const auto after = queue.next();
+            if (const auto* const then = std::get_if<MergeQueue::Try>(&after)) {
+                Tasks content = green ? now->tasks : Tasks{};
+                content.insert(content.end(), then->tasks.begin(), then->tasks.end());
+                CAPTURE(seed);
+                CHECK((content == now->tasks ||
+                       std::find(likely.begin(), likely.end(), content) != likely.end()));
+            }
+        }
     }
 }

@@ -242,7 +242,7 @@ TEST_CASE("the supervisor example gives every setting with its default") {
 
     const auto document = core::JsonDocument::parse(text, "example").value();
     const std::vector<std::string> paths = config::supervisor_setting_paths();
-    CHECK(paths.size() == 25);
+    CHECK(paths.size() == 28);
     for (const std::string& path : paths) {
         CAPTURE(path);
         const boost::json::object* object = &document.root().as_object();
@@ -273,6 +273,23 @@ TEST_CASE("supervisor settings: batches and named gates") {
           "{gates: {ci: {command: [\"x\"]}}}", "{gates: {lint: {}}}", "{gates: {lint: {command: []}}}",
           "{gates: {lint: {command: [\"x\"], timeout: \"0\"}}}", "{gates: {\"../lint\": {command: [\"x\"]}}}",
           "{gates: {\"\": {command: [\"x\"]}}}", "{gates: [\"x\"]}"}) {
+        CAPTURE(wrong);
+        CHECK(load(wrong).has_error());
+    }
+}
+
+TEST_CASE("supervisor settings: gates at the same time, lanes by scope and barriers") {
+    const auto config =
+        load(
+            R"({integration: {parallel_gates: 3, lanes: "scope", barrier_paths: ["./CMakeLists.txt", "tools/**"]}})")
+            .value();
+    CHECK(config.lane == config::LaneSettings{3, true, {"CMakeLists.txt", "tools/**"}});
+    CHECK(load("{integration: {lanes: \"one\", barrier_paths: null}}").value().lane ==
+          config::LaneSettings{});
+    for (const char* wrong :
+         {"{integration: {parallel_gates: 0}}", "{integration: {parallel_gates: 17}}",
+          "{integration: {lanes: \"two\"}}", "{integration: {lanes: true}}",
+          "{integration: {barrier_paths: [\"/etc\"]}}", "{integration: {barrier_paths: \"src\"}}"}) {
         CAPTURE(wrong);
         CHECK(load(wrong).has_error());
     }

@@ -1,0 +1,115 @@
+// ralph gate: the gate of the lane, run by hand or by a worker on the commit that is checked out here.
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include "daemon/cli/common.h"
+#include "daemon/steps/gate.h"
+#include "daemon/steps/git.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+using core::Error;
+using core::Result;
+
+std::string variable(const char* name) {
+    const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): one thread
+    return value == nullptr ? std::string{} : value;
+}
+
+std::string resolved(const std::string& path) {
+    std::error_code problem;
+    const fs::path whole = fs::weakly_canonical(path, problem);
+    return problem ? path : whole.string();
+}
+
+struct Place {
+    Settings settings;
+    Git git;
+};
+
+// A worker is told by RALPH_ROOT whose workspace it is in.
+Result<Place> find_place(const CommonArguments& common) {
+    const std::string root = variable("RALPH_ROOT");
+    auto settings = root.empty() ? open_repository(common) : load_settings(root);
+    if (!settings) {
+        return settings.error();
+    }
+    fs::path top = resolved(common.repository);
+    while (!path_exists((top / ".git").string()) && top.has_relative_path()) {
+        top = top.parent_path();
+    }
+    const bool is_workspace = top.parent_path() == resolved(settings->workspace_root);
+    if (!is_workspace && top != resolved(settings->paths.root)) {
+        return Error{fmt::format("{} is neither in {} nor in a workspace of it", common.repository,
+                                 settings->paths.root),
+                     "go to one of them, or name it with --repo"};
+    }
+    return Place{std::move(*settings), Git(top.string())};
+}
+
+Result<void> check_unchanged(const Git& git, const std::string& commit) {
+    auto head = git.head();
+    auto dirty = head ? git.dirty_paths(Git::Untracked::yes) : Result<std::vector<std::string>>{head.error()};
+    if (!dirty) {
+        return dirty.error();
+    }
+    if (*head != commit || !dirty->empty()) {
+        return Error{fmt::format("{} was changed while the gate ran{}", git.directory(),
+                                 dirty->empty() ? "" : ": " + core::printable(dirty->front())),
+                     "its verdict does not count; let the gate leave files as they are, or git ignore them"};
+    }
+    return {};
+}
+
+}  // namespace
+
+int run_gate(const CommonArguments& common) {
+    const auto place = find_place(common);
+    if (!place) {
+        return report_error(place.error());
+    }
+    const Git& git = place->git;
+    auto dirty = git.dirty_paths(Git::Untracked::yes);
+    auto commit = dirty ? git.head() : Result<std::string>{dirty.error()};
+    if (!commit) {
+        return report_error(commit.error());
+    }
+    if (!dirty->empty()) {
+        return report_error(Error{
+            fmt::format("{} is not committed, and the gate judges commits", core::printable(dirty->front())),
+            "commit everything, then run `ralph gate` again"});
+    }
+    Gates gates(place->settings, git,
+                [&git](const std::string& judged) { return check_unchanged(git, judged); });
+    if (gates.are_none()) {
+        return print("no gate is configured\n");
+    }
+    auto known = gates.recall(*commit);
+    if (known && *known) {
+        return print(fmt::format("{} has passed the gate already\n", commit->substr(0, 12)));
+    }
+    const std::string branch = variable("RALPH_TARGET_BRANCH");
+    auto base = git.resolve(origin_ref(branch.empty() ? "HEAD" : branch) + "^{commit}");
+    const std::string task_id = variable("RALPH_TASK_ID");
+    auto verdict = known && base ? gates.judge(*commit, base->value_or(std::string{}),
+                                               task_id.empty() ? std::vector<std::string>{}
+                                                               : std::vector<std::string>{task_id})
+                                 : Result<GateVerdict>{known ? base.error() : known.error()};
+    if (!verdict) {
+        return report_error(verdict.error());
+    }
+    if (!verdict->green) {
+        static_cast<void>(report_error(Error{verdict->reason}));
+        return verdict->ran ? exit_gate_is_red : core::exit_could_not_run;
+    }
+    return print(fmt::format("{} has passed the gate{}\n", commit->substr(0, 12),
+                             verdict->note.empty() ? "" : ": " + verdict->note));
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,72 @@
+// Gating ahead of time: while the gate runs on one candidate, those that will probably be asked for next are
+// built and gated beside it, each in a process and a folder of its own (`ralph step gate`). Only verdicts
+// come of it. What is pushed, and when, is decided as if there were no such thing; a verdict that is there
+// already is merely not waited for.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "daemon/process/file_descriptor.h"
+#include "daemon/process/spawn.h"
+#include "daemon/steps/gate.h"
+#include "daemon/steps/step_context.h"
+
+namespace ralph::daemon {
+
+class Speculation {
+  public:
+    using Tasks = std::vector<std::string>;
+
+    // With integration.parallel_gates - 1 places. The context must outlive this.
+    explicit Speculation(const StepContext& context);
+    // Ends what runs, and returns when it has ended.
+    ~Speculation();
+    Speculation(const Speculation&) = delete;
+    Speculation& operator=(const Speculation&) = delete;
+
+    [[nodiscard]] std::size_t places() const { return places_.size(); }
+
+    // These are likely, the most likely first: tasks on top of `tip`, which holds `landed` of this run. What
+    // runs for another one is ended, and what is likely begins where there is a place.
+    void aim(const std::vector<Tasks>& likely, const std::string& tip, const Tasks& landed);
+
+    // The verdict on a candidate, `landed` included, if it has been gated here or is at this moment; then its
+    // end is waited for.
+    [[nodiscard]] std::optional<GateVerdict> take(const Tasks& content);
+
+    // What else is on the target now is unknown here: nothing holds any more.
+    void forget();
+
+    // The processes under way, and what they gate, each "RQ-0001,RQ-0002".
+    [[nodiscard]] std::vector<int> children() const;
+    [[nodiscard]] std::vector<std::string> under_way() const;
+
+  private:
+    struct Place {
+        unsigned number = 0;  // from 2: the first one is the lane's own
+        Child child;
+        FileDescriptor held;  // closed: it shall end
+        Tasks content;
+        [[nodiscard]] bool is_free() const { return child.pid < 0; }
+    };
+
+    void start(Place& place, const Tasks& tasks, const std::string& tip, Tasks content);
+    void end(Place& place);
+    // Whether it has ended; `wait` until it has.
+    bool reap(Place& place, bool wait);
+
+    const StepContext& context_;
+    std::vector<Place> places_;
+    std::map<Tasks, GateVerdict> verdicts_;
+};
+
+// The process at one place: builds the candidate that RALPH_GATE_TASKS on top of RALPH_GATE_TIP make, gates
+// it, and leaves the verdict there. Ends early once its descriptor 3 is at its end. 0: there
+// is a verdict.
+[[nodiscard]] int run_gate_step(const StepContext& context);
+
+}  // namespace ralph::daemon
