@@ -265,6 +265,14 @@ TEST_CASE("a batch whose run is killed at any of its phases lands once") {
                                                     "' 2>/dev/null || exit 0\n" + kill_step);
         most_runs = 2;
     }
+    SUBCASE("while two gates run") {
+        Project::write(project.root() + "/.ralph/supervisor.jsonc",
+                       "{\"integration\": {\"batch\": {\"max\": 3, \"min\": 5, \"wait\": \"1h\"}, "
+                       "\"parallel_gates\": 2}}\n");
+        crowd.set_gate("mkdir '" + killed + "' 2>/dev/null || exit 0; until [ $(wc -l < '" +
+                       project.outside("judged") + "') -ge 2 ]; do sleep 0.05; done; " + kill_step);
+        most_runs = 4;
+    }
     SUBCASE("before the push") {
         Project::write(
             project.outside("gate"),

@@ -129,6 +129,31 @@ TEST_CASE("what is gated ahead of time and not wanted any more is ended, with al
     crowd.check_history();
 }
 
+// With three gates the second task is gated on top of the first one, and alone; but then there is more on the
+// target than that.
+TEST_CASE("what somebody else pushes makes verdicts from ahead of time void") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    set_integration(project, "\"batch\": {\"max\": 1, \"min\": 2, \"wait\": \"1h\"}, \"parallel_gates\": 3");
+    crowd.set_gate("until [ $(wc -l < '" + project.outside("judged") + "') -ge 3 ]; do sleep 0.05; done");
+    crowd.add(2, numbered_file);
+    crowd.watch_pushes();
+    const std::string hook = project.remote() + "/hooks/post-receive";
+    Project::write(hook, Project::read(hook) + "mkdir '" + project.outside("once") +
+                             "' 2>/dev/null || exit 0\nexport GIT_INDEX_FILE='" + project.outside("index") +
+                             "'\ngit read-tree refs/heads/main\nblob=$(echo x | git hash-object -w --stdin)\n"
+                             "git update-index --add --cacheinfo 100644,$blob,foreign\n"
+                             "git -c user.name=C -c user.email=c@example.org commit-tree -p refs/heads/main "
+                             "-m Foreign $(git write-tree) > '" +
+                             project.outside("foreign") + "'\ngit update-ref refs/heads/main $(cat '" +
+                             project.outside("foreign") + "')\n");
+    CHECK(crowd.run(2) == 0);
+    CHECK(crowd.count(Lifecycle::completed) == 2);
+    CHECK(fs::exists(project.outside("foreign")));
+    CHECK(crowd.judged().size() == 4);
+    crowd.check_history();
+}
+
 TEST_CASE("lanes by scope pass the gate apart, and a change of a barrier alone") {
     Crowd crowd;
     Project& project = crowd.project;
