@@ -1,6 +1,11 @@
 #include "core/lanes.h"
 
 #include <algorithm>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "core/check.h"
@@ -28,47 +33,69 @@ std::string_view folder_of(std::string_view path) {
     return path == "." ? std::string_view{} : path;
 }
 
-bool contains(std::string_view folder, std::string_view path) {
-    return folder.empty() || (path.substr(0, folder.size()) == folder &&
-                              (path.size() == folder.size() || path[folder.size()] == '/'));
-}
+// Which tasks have something in common, also by way of a third one. A path belongs to whoever named it first,
+// and so does everything below it.
+class Scopes {
+  public:
+    explicit Scopes(std::size_t tasks) : first_(tasks) { std::iota(first_.begin(), first_.end(), 0); }
 
-bool belong_together(const Change& left, const Change& right) {
-    if (left.scope.empty() && right.scope.empty()) {
-        return true;
-    }
-    for (const auto* const mine : {&left.scope, &left.files}) {
-        for (const auto* const theirs : {&right.scope, &right.files}) {
-            for (const std::string& path : *mine) {
-                if (std::any_of(theirs->begin(), theirs->end(),
-                                [&path](const std::string& other) { return paths_overlap(path, other); })) {
-                    return true;
-                }
+    // Paths in any order, but all shorter ones of all tasks before longer ones.
+    void add(std::string_view path, std::size_t task) {
+        for (std::size_t end = 0; end != std::string_view::npos && end <= path.size();) {
+            const auto owner = owners_.find(path.substr(0, end));
+            if (owner != owners_.end()) {
+                join(owner->second, task);
             }
+            end =
+                end == path.size() ? std::string_view::npos : std::min(path.find('/', end + 1), path.size());
         }
+        owners_.emplace(path, task);
     }
-    return false;
-}
+    void join(std::size_t left, std::size_t right) {
+        const std::size_t one = of(left);
+        const std::size_t other = of(right);
+        first_[std::max(one, other)] = std::min(one, other);
+    }
+    // The first of those that the task belongs to.
+    [[nodiscard]] std::size_t of(std::size_t task) const {
+        while (first_[task] != task) {
+            task = first_[task];
+        }
+        return task;
+    }
 
-// Who belongs together, also by way of a third one.
+  private:
+    std::vector<std::size_t> first_;
+    std::map<std::string_view, std::size_t> owners_;
+};
+
 std::vector<Positions> split_by_scope(const std::vector<Change>& changes, const Positions& tasks) {
-    std::vector<Positions> lanes;
+    std::set<std::pair<std::string_view, std::size_t>> paths;
+    std::optional<std::size_t> without_scope;
+    Scopes scopes(changes.size());
     for (const std::size_t task : tasks) {
-        Positions joined{task};
-        for (auto lane = lanes.begin(); lane != lanes.end();) {
-            const bool joins = std::any_of(lane->begin(), lane->end(), [&](std::size_t other) {
-                return belong_together(changes[task], changes[other]);
-            });
-            if (joins) {
-                joined.insert(joined.end(), lane->begin(), lane->end());
-                lane = lanes.erase(lane);
-            } else {
-                ++lane;
+        for (const auto* const list : {&changes[task].scope, &changes[task].files}) {
+            for (const std::string& path : *list) {
+                paths.emplace(list == &changes[task].scope ? folder_of(path) : std::string_view(path), task);
             }
         }
-        lanes.push_back(std::move(joined));
+        if (changes[task].scope.empty()) {
+            scopes.join(without_scope.value_or(task), task);
+            without_scope = task;
+        }
     }
-    return lanes;
+    for (const auto& [path, task] : paths) {
+        scopes.add(path, task);
+    }
+    std::map<std::size_t, Positions> lanes;
+    for (const std::size_t task : tasks) {
+        lanes[scopes.of(task)].push_back(task);
+    }
+    std::vector<Positions> split;
+    for (auto& [first, lane] : lanes) {
+        split.push_back(std::move(lane));
+    }
+    return split;
 }
 
 // Each goes to the lane that has the fewest so far.
@@ -88,12 +115,6 @@ std::vector<Positions> merge_lanes(std::vector<Positions> lanes, std::size_t mos
 }
 
 }  // namespace
-
-bool paths_overlap(std::string_view left, std::string_view right) {
-    const std::string_view one = folder_of(left);
-    const std::string_view other = folder_of(right);
-    return contains(one, other) || contains(other, one);
-}
 
 std::vector<std::vector<std::string>> group_changes(const std::vector<Change>& changes,
                                                     const LaneRules& rules) {

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace ralph::core {
@@ -24,11 +23,9 @@ struct LaneRules {
 
 // `changes` in the order of the queue, which is kept within each group, and in which the groups begin.
 // By scope: who has a path in common with another one, declared or changed, is in one lane with it, and all
-// that declare nothing share one.
+// that declare nothing share one. A folder holds what is below it, and a pattern stands for the folder that
+// it begins in.
 [[nodiscard]] std::vector<std::vector<std::string>> group_changes(const std::vector<Change>& changes,
                                                                   const LaneRules& rules);
-
-// Whether one of the paths is or contains the other. A pattern stands for the folder that it begins in.
-[[nodiscard]] bool paths_overlap(std::string_view left, std::string_view right);
 
 }  // namespace ralph::core

@@ -109,7 +109,7 @@ void MergeQueue::tried(const Tasks& candidate, const Tasks& decided, Result resu
             forget(candidate);
             tip_ = Tip::green;
             break;
-        case Result::overtaken:
+        case Result::unproven:
             forget(candidate);
             tip_ = Tip::unknown;
             break;
@@ -154,7 +154,8 @@ std::vector<Tasks> MergeQueue::foresee(std::size_t count) const {
     std::vector<Tasks> candidates;
     std::priority_queue<Future> futures;
     futures.push({1, *this});
-    Tasks present;  // the first one is under way, and no guess
+    const bool is_under_way = std::holds_alternative<Try>(next());  // the first one, which is no guess then
+    Tasks present;
     for (int i = 0; i < most_futures && !futures.empty() && candidates.size() < count; ++i) {
         Future future = futures.top();
         futures.pop();
@@ -168,7 +169,7 @@ std::vector<Tasks> MergeQueue::foresee(std::size_t count) const {
         }
         Tasks content = future.landed;
         content.insert(content.end(), each->tasks.begin(), each->tasks.end());
-        if (i == 0) {
+        if (i == 0 && is_under_way) {
             present = content;
         } else if (content != present &&
                    std::find(candidates.begin(), candidates.end(), content) == candidates.end()) {

@@ -45,8 +45,9 @@ class MergeQueue {
     [[nodiscard]] Next next() const;
 
     enum class Result {
-        landed,     // the gate was green, and the target is the candidate
-        overtaken,  // the same, but somebody has put more on top of it
+        landed,    // the gate was green, and the target is the candidate
+        unproven,  // it has landed, but nobody knows whether the target is green now: there is more on it, or
+                   // the gate did not run in this run of the lane
         red,
         empty,  // there is no candidate: all of the tasks are among `decided`
     };

@@ -11,6 +11,7 @@
 namespace ralph::core {
 namespace {
 
+constexpr std::size_t most_tasks_in_a_run = 256;  // what is said of them must fit into one record
 constexpr Milliseconds completed_retention{24 * 3'600'000LL};  // contract section 6.4
 
 bool in_progress(const ActiveTask& task) {
@@ -68,7 +69,7 @@ bool integrates(const ActiveTask& task) {
 
 std::size_t most_in_a_run(const Supervisor& supervisor) {
     const BatchSettings& batch = supervisor.settings.batch;
-    return supervisor.lands_alone ? 1 : std::size_t{batch.max} * batch.gates;
+    return supervisor.lands_alone ? 1 : std::min(most_tasks_in_a_run, std::size_t{batch.max} * batch.gates);
 }
 
 // Until when the first of those who wait in the lane waits for company; in the past if it does not.

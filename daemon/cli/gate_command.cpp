@@ -1,6 +1,10 @@
 // ralph gate: the gate of the lane, run by hand or by a worker on the commit that is checked out here.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <array>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -31,6 +35,36 @@ std::string resolved(const std::string& path) {
 struct Place {
     Settings settings;
     Git git;
+};
+
+// Whoever ends us ends the gate, too, with all that it started.
+class Interruption {
+  public:
+    Interruption() {
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC) == 0) {
+            read_end_ = FileDescriptor(ends[0]);
+            write_end = ends[1];
+        }
+        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+            std::signal(number, on_signal);
+        }
+    }
+    [[nodiscard]] int pipe() const { return read_end_.get(); }
+    [[nodiscard]] static int signal() { return arrived; }
+
+  private:
+    static void on_signal(int number) {
+        if (arrived == 0) {
+            arrived = number;
+            ::close(write_end);
+        }
+    }
+
+    FileDescriptor read_end_;
+    // A handler of signals knows no objects.
+    static inline volatile std::sig_atomic_t arrived = 0;
+    static inline volatile std::sig_atomic_t write_end = -1;
 };
 
 // A worker is told by RALPH_ROOT whose workspace it is in.
@@ -75,6 +109,14 @@ int run_gate(const CommonArguments& common) {
         return report_error(place.error());
     }
     const Git& git = place->git;
+    auto folder = git.line({"rev-parse", "--absolute-git-dir"});
+    auto lock = folder ? FileLock::acquire(*folder + "/ralph-gate.lock", FileLock::Wait::no)
+                       : Result<std::optional<FileLock>>{folder.error()};
+    if (!lock || !*lock) {
+        return report_error(lock ? Error{fmt::format("the gate runs in {} already", git.directory()),
+                                         "wait for its end, then run `ralph gate` again"}
+                                 : lock.error());
+    }
     auto dirty = git.dirty_paths(Git::Untracked::yes);
     auto commit = dirty ? git.head() : Result<std::string>{dirty.error()};
     if (!commit) {
@@ -90,17 +132,25 @@ int run_gate(const CommonArguments& common) {
     if (gates.are_none()) {
         return print("no gate is configured\n");
     }
-    auto known = gates.recall(*commit);
-    if (known && *known) {
+    auto files = gates.files_of(*commit);
+    if (!files) {
+        return report_error(files.error());
+    }
+    if (gates.recall(*files)) {
         return print(fmt::format("{} has passed the gate already\n", commit->substr(0, 12)));
     }
+    const Interruption interruption;
+    gates.until_end_of = interruption.pipe();
     const std::string branch = variable("RALPH_TARGET_BRANCH");
     auto base = git.resolve(origin_ref(branch.empty() ? "HEAD" : branch) + "^{commit}");
     const std::string task_id = variable("RALPH_TASK_ID");
-    auto verdict = known && base ? gates.judge(*commit, base->value_or(std::string{}),
-                                               task_id.empty() ? std::vector<std::string>{}
-                                                               : std::vector<std::string>{task_id})
-                                 : Result<GateVerdict>{known ? base.error() : known.error()};
+    auto verdict =
+        base ? gates.judge(*commit, *files, base->value_or(std::string{}),
+                           task_id.empty() ? std::vector<std::string>{} : std::vector<std::string>{task_id})
+             : Result<GateVerdict>{base.error()};
+    if (Interruption::signal() != 0) {
+        return 128 + Interruption::signal();
+    }
     if (!verdict) {
         return report_error(verdict.error());
     }

@@ -47,7 +47,7 @@ bool was_green(const std::string& path, const std::string& commands) {
            passed->instant > wall_clock() - green_lasts;
 }
 
-// Also what a run that was killed has left of one that it was writing.
+// Also what a run that was killed has left of one that it was writing; the caller holds the lock.
 void remove_oldest(const std::string& folder) {
     std::error_code problem;
     std::vector<std::pair<fs::file_time_type, fs::path>> verdicts;
@@ -85,7 +85,11 @@ Gates::Gates(const Settings& settings, Git git, Restore restore)
 
 // The tree without queue and done, which are ours and validated by us; made with an index of its own.
 Result<std::string> Gates::files_of(const std::string& commit) const {
-    const std::string index = git_.directory() + "/.git/ralph-gate-index";
+    auto folder = git_.line({"rev-parse", "--absolute-git-dir"});
+    if (!folder) {
+        return folder.error();
+    }
+    const std::string index = *folder + "/ralph-gate-index";
     if (auto removed = remove_file(index + ".lock"); !removed) {
         return removed.error();
     }
@@ -100,49 +104,43 @@ Result<std::string> Gates::files_of(const std::string& commit) const {
 }
 
 void Gates::remember(const std::string& files, const GateVerdict& verdict) {
+    known_[files] = verdict;
     if (!verdict.green) {
-        red_[files] = verdict;
         return;
     }
     const std::string folder = settings_.paths.green_gates();
-    remove_oldest(folder);
-    json::object root;
-    root["version"] = 1;
-    root["commands"] = commands_;
-    root["passed_at"] = core::format_rfc3339(wall_clock());
     auto written = make_directories(folder);
-    written = written ? write_file_durably(folder + "/" + files, core::canonical_json(root)) : written;
-    if (!written) {
-        static_cast<void>(std::fprintf(stderr, "ralph: %s\n", written.error().line().c_str()));
+    // One at a time. It is only a help, so that nobody waits for anybody.
+    auto lock = written ? FileLock::acquire(folder + ".lock", FileLock::Wait::no)
+                        : Result<std::optional<FileLock>>{written.error()};
+    if (lock && *lock) {
+        remove_oldest(folder);
+        json::object root;
+        root["version"] = 1;
+        root["commands"] = commands_;
+        root["passed_at"] = core::format_rfc3339(wall_clock());
+        written = write_file_durably(folder + "/" + files, core::canonical_json(root));
+    }
+    if (!lock || !written) {
+        const std::string why = lock ? written.error().line() : lock.error().line();
+        static_cast<void>(std::fprintf(stderr, "ralph: %s\n", why.c_str()));
     }
 }
 
-Result<std::optional<GateVerdict>> Gates::recall(const std::string& commit) const {
-    if (gates_.empty()) {
-        return std::optional(GateVerdict{});
+std::optional<GateVerdict> Gates::recall(const std::string& files) const {
+    const auto known = known_.find(files);
+    if (known != known_.end()) {
+        return known->second;
     }
-    auto files = files_of(commit);
-    if (!files) {
-        return files.error();
+    if (!was_green(settings_.paths.green_gates() + "/" + files, commands_)) {
+        return std::nullopt;
     }
-    const auto red = red_.find(*files);
-    if (red != red_.end()) {
-        return std::optional(red->second);
-    }
-    return was_green(settings_.paths.green_gates() + "/" + *files, commands_) ? std::optional(GateVerdict{})
-                                                                              : std::nullopt;
+    GateVerdict verdict;
+    verdict.recalled = true;
+    return verdict;
 }
 
-Result<void> Gates::learn(const std::string& commit, const GateVerdict& verdict) {
-    auto files = files_of(commit);
-    if (!files) {
-        return files.error();
-    }
-    remember(*files, verdict);
-    return {};
-}
-
-Result<GateVerdict> Gates::judge(const std::string& commit, const std::string& base,
+Result<GateVerdict> Gates::judge(const std::string& commit, const std::string& files, const std::string& base,
                                  const std::vector<std::string>& tasks) {
     GateVerdict all;
     for (const NamedGate& gate : gates_) {
@@ -156,13 +154,7 @@ Result<GateVerdict> Gates::judge(const std::string& commit, const std::string& b
         }
         all.note += (all.note.empty() || one->note.empty() ? "" : "; ") + one->note;
     }
-    auto files = gates_.empty() ? Result<std::string>{std::string{}} : files_of(commit);
-    if (!files) {
-        return files.error();
-    }
-    if (!gates_.empty()) {
-        remember(*files, all);
-    }
+    remember(files, all);
     return all;
 }
 
@@ -180,7 +172,6 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
          fmt::format("RALPH_BATCH={}", fmt::join(tasks, ",")), "RALPH_WORKSPACE=" + git_.directory(),
          "PWD=" + git_.directory()});
     request.whole_tree = true;
-    request.spared = spared;
     request.until_end_of = until_end_of;
     request.timeout = gate.timeout;
     const std::string shown = core::printable(fmt::format("{}", fmt::join(gate.command, " ")));
@@ -208,27 +199,33 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
             // A program within the candidate is the candidate's affair, any other is the machine's.
             const bool is_of_candidate =
                 gate.command.front().front() != '/' && gate.command.front().find('/') != std::string::npos;
-            return GateVerdict{
-                false, is_of_candidate, fmt::format("gate `{}`: {}", shown, end.error().line()),
-                "",    shown,           ""};
+            GateVerdict verdict;
+            verdict.green = false;
+            verdict.ran = is_of_candidate;
+            verdict.reason = fmt::format("gate `{}`: {}", shown, end.error().line());
+            verdict.command = shown;
+            return verdict;
         }
+        if (until_end_of >= 0 && is_at_end(until_end_of)) {
+            return Error{fmt::format("gate `{}` was ended, since nobody wants to know any more", shown)};
+        }
+        GateVerdict verdict;
         if (end->succeeded()) {
-            return GateVerdict{true, true, "",
-                               number == 1 ? ""
-                                           : fmt::format("gate `{}` was red {} times on the same commit "
-                                                         "before it was green",
-                                                         shown, number - 1)};
+            if (number > 1) {
+                verdict.note = fmt::format(
+                    "gate `{}` was red {} times on the same commit before it was green", shown, number - 1);
+            }
+            return verdict;
         }
         if (number == tries) {
             const std::string words = last_words(log.tail());
-            return GateVerdict{false,
-                               true,
-                               fmt::format("gate `{}` {}{}{}; see {}", shown, end->describe(),
-                                           tries > 1 ? fmt::format(", {} times", tries) : "",
-                                           words.empty() ? "" : ": " + words, log.path()),
-                               "",
-                               shown,
-                               log.tail()};
+            verdict.green = false;
+            verdict.reason = fmt::format("gate `{}` {}{}{}; see {}", shown, end->describe(),
+                                         tries > 1 ? fmt::format(", {} times", tries) : "",
+                                         words.empty() ? "" : ": " + words, log.path());
+            verdict.command = shown;
+            verdict.output = log.tail();
+            return verdict;
         }
     }
 }

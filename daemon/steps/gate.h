@@ -30,6 +30,7 @@ struct NamedGate {
 
 struct GateVerdict {
     bool green = true;
+    bool recalled = false;     // the gate did not run now
     bool ran = true;           // false: it could not be run at all, which is nobody's work's fault
     std::string reason;        // of a red one: "gate `ci` exited with status 1: its last words; see LOG"
     std::string note;          // of a green one, if there is something to say
@@ -46,24 +47,29 @@ class Gates {
 
     // Called before a gate runs, with its name.
     std::function<void(const std::string& name)> about_to_run;
-    int until_end_of = -1;         // as in ProgramRequest
-    std::vector<int> spared = {};  // as in ProgramRequest
+    int until_end_of = -1;  // as in ProgramRequest
 
     [[nodiscard]] bool are_none() const { return gates_.empty(); }
+    // Of all gates: what is green for others says nothing.
+    [[nodiscard]] const std::string& commands() const { return commands_; }
 
-    // What is known of a commit without running anything.
-    [[nodiscard]] core::Result<std::optional<GateVerdict>> recall(const std::string& commit) const;
-    // What came of it elsewhere in this run.
-    [[nodiscard]] core::Result<void> learn(const std::string& commit, const GateVerdict& verdict);
+    // What verdicts are remembered by: the commit's files, queue and done file apart, as one object of git.
+    [[nodiscard]] core::Result<std::string> files_of(const std::string& commit) const;
 
-    // Judges HEAD, which must be `commit`, and leaves the working tree as it was; `tasks` are in it, on top
-    // of `base`. A red gate runs again as often as gate.retries says. It runs even if it is known what comes
-    // of it. An error: that could not be found out now.
-    [[nodiscard]] core::Result<GateVerdict> judge(const std::string& commit, const std::string& base,
+    // What is known of them without running anything. A green one may be of yesterday, and others' doing, if
+    // `recalled` is set.
+    [[nodiscard]] std::optional<GateVerdict> recall(const std::string& files) const;
+    // They were green elsewhere in this run.
+    void learn_green(const std::string& files) { remember(files, GateVerdict{}); }
+
+    // Judges HEAD, which must be `commit` with these files, and leaves the working tree as it was; `tasks`
+    // are in it, on top of `base`. A red gate runs again as often as gate.retries says. It runs even if it is
+    // known what comes of it. An error: that could not be found out now.
+    [[nodiscard]] core::Result<GateVerdict> judge(const std::string& commit, const std::string& files,
+                                                  const std::string& base,
                                                   const std::vector<std::string>& tasks);
 
   private:
-    [[nodiscard]] core::Result<std::string> files_of(const std::string& commit) const;
     [[nodiscard]] core::Result<GateVerdict> run(const NamedGate& gate, const std::string& commit,
                                                 const std::string& base,
                                                 const std::vector<std::string>& tasks);
@@ -74,8 +80,8 @@ class Gates {
     Git git_;
     Restore restore_;
     std::vector<NamedGate> gates_;
-    std::string commands_;                    // of all gates: what is green for others says nothing
-    std::map<std::string, GateVerdict> red_;  // by files
+    std::string commands_;
+    std::map<std::string, GateVerdict> known_;  // by files, of this run
 };
 
 }  // namespace ralph::daemon

@@ -175,6 +175,7 @@ class Lane {
 
     Result<void> try_all(IntegrationWorkspace& integration, Gates& gates,
                          const std::vector<Speculation::Tasks>& groups) {
+        forget_what_is_ahead();
         MergeQueue queue(groups, run_number());
         while (true) {
             const MergeQueue::Next next = queue.next();
@@ -229,7 +230,9 @@ class Lane {
         // Really: what was green yesterday may be red today for reasons of the machine, and it is now that
         // somebody may be blamed.
         gate_ahead(integration, gates, queue);
-        auto verdict = gates.judge(integration.tip(), integration.tip(), {});
+        auto files = gates.files_of(integration.tip());
+        auto verdict = files ? gates.judge(integration.tip(), *files, integration.tip(), {})
+                             : Result<GateVerdict>{files.error()};
         if (!verdict) {
             return verdict.error();
         }
@@ -283,39 +286,60 @@ class Lane {
         return candidate;
     }
 
+    // There is more on the target than this run has landed.
+    void forget_what_is_ahead() {
+        landed_.clear();
+        speculation_.forget();
+    }
+
     // While the gate runs on the present candidate, or on the tip.
     void gate_ahead(const IntegrationWorkspace& integration, Gates& gates, const MergeQueue& queue) {
         if (speculation_.places() != 0 && !gates.are_none()) {
             // What is under way goes on for as long as it may still be asked for.
             speculation_.aim(queue.foresee(4 * speculation_.places()), integration.tip(), landed_);
-            gates.spared = speculation_.children();
         }
     }
 
     // The candidate is HEAD.
     Result<GateVerdict> judge(const IntegrationWorkspace& integration, Gates& gates, const MergeQueue& queue,
                               const std::string& commit, const std::vector<std::string>& tasks) {
-        auto known = gates.recall(commit);
-        if (!known) {
-            return known.error();
+        if (gates.are_none()) {
+            return GateVerdict{};
         }
-        if (*known) {
-            return std::move(**known);
+        auto files = gates.files_of(commit);
+        if (!files) {
+            return files.error();
+        }
+        if (auto known = gates.recall(*files)) {
+            return std::move(*known);
         }
         announce(gates, commit, tasks);
-        std::vector<std::string> content = landed_;
-        content.insert(content.end(), tasks.begin(), tasks.end());
-        if (auto ahead = speculation_.take(content)) {
-            if (auto learned = gates.learn(commit, *ahead); !learned) {
-                return learned.error();
-            }
+        if (auto ahead = take_ahead(gates, *files, commit, tasks)) {
             return std::move(*ahead);
         }
         if (auto seeded = integration.seed(tracked_); !seeded) {
             return seeded.error();
         }
         gate_ahead(integration, gates, queue);
-        return gates.judge(commit, integration.tip(), tasks);
+        return gates.judge(commit, *files, integration.tip(), tasks);
+    }
+
+    // A verdict from another place, if it is about these files. Nobody is blamed by it, since it may be red
+    // for reasons of the place.
+    std::optional<GateVerdict> take_ahead(Gates& gates, const std::string& files, const std::string& commit,
+                                          const std::vector<std::string>& tasks) {
+        std::vector<std::string> content = landed_;
+        content.insert(content.end(), tasks.begin(), tasks.end());
+        show("gating", commit, tasks, "ahead of time");
+        auto ahead = speculation_.take(content);
+        if (!ahead || ahead->files != files || ahead->commands != gates.commands() ||
+            (!ahead->gates.green && tasks.size() == 1)) {
+            return std::nullopt;
+        }
+        if (ahead->gates.green) {
+            gates.learn_green(files);
+        }
+        return std::move(ahead->gates);
     }
 
     // False: nothing more can be done in this run, and everybody has ended or is to be put off.
@@ -356,12 +380,12 @@ class Lane {
             case Push::landed:
                 if (integration.tip() == commit) {
                     landed_.insert(landed_.end(), names.begin(), names.end());
-                    queue.tried(names, decided, MergeQueue::Result::landed);
                 } else {
-                    landed_.clear();
-                    speculation_.forget();
-                    queue.tried(names, decided, MergeQueue::Result::overtaken);
+                    forget_what_is_ahead();
                 }
+                queue.tried(names, decided,
+                            integration.tip() == commit && !verdict->recalled ? MergeQueue::Result::landed
+                                                                              : MergeQueue::Result::unproven);
                 return true;
             case Push::refused:
                 // One of them may be the reason: a file that is too large, a commit without a signature.

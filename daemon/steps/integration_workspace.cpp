@@ -77,15 +77,10 @@ core::Result<IntegrationWorkspace> IntegrationWorkspace::open(const StepContext&
     return made;
 }
 
-std::string IntegrationWorkspace::directory_of(const StepContext& context, const std::string& place) {
-    return fmt::format("{}/{}-{}", context.settings.workspace_root, integration_workspace_name, place);
-}
-
 Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext& context,
-                                                               const std::string& place,
-                                                               const std::string& tip) {
+                                                               const std::string& name) {
     const IntegrationWorkspace first(context, std::string(integration_workspace_name));
-    IntegrationWorkspace made(context, fmt::format("{}-{}", integration_workspace_name, place));
+    IntegrationWorkspace made(context, name);
     auto ready = made.make_sound();
     ready = ready ? configure_workspace(context.settings, made.git_) : ready;
     const std::string branch = origin_ref(context.target_branch);
@@ -99,15 +94,10 @@ Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext
     auto fetched =
         ready ? made.git_.resolve(branch + "^{commit}") : Result<std::optional<std::string>>{ready.error()};
     if (!fetched) {
-        // Nobody's only copy; the next one finds a new place.
-        static_cast<void>(remove_tree(context.settings.workspace_root, made.name_));
         return fetched.error();
     }
-    if (*fetched != tip) {
-        return core::Error{fmt::format("{} has moved on meanwhile", context.target())};
-    }
     link_large_files(first.git_.directory(), made.git_.directory());
-    made.tip_ = tip;
+    made.tip_ = fetched->value_or(std::string{});
     return made;
 }
 

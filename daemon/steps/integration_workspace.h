@@ -30,14 +30,9 @@ class IntegrationWorkspace {
     // matter; the context must outlive this.
     [[nodiscard]] static core::Result<IntegrationWorkspace> open(const StepContext& context);
 
-    // The one at another place, with the work that is in the first one; `tip` is what candidates there begin
-    // with, and must be the first one's.
+    // The one called so beside it, with the work and the tip that are in the first one.
     [[nodiscard]] static core::Result<IntegrationWorkspace> open_beside(const StepContext& context,
-                                                                        const std::string& place,
-                                                                        const std::string& tip);
-
-    // Of the one at another place.
-    [[nodiscard]] static std::string directory_of(const StepContext& context, const std::string& place);
+                                                                        const std::string& name);
 
     // Puts it aside, removes that as far as it goes, and makes a new one, with what was noted of landings.
     [[nodiscard]] static core::Result<void> renew(const StepContext& context);

@@ -234,11 +234,11 @@ Result<ProgramEnd> start_and_wait(const ProgramRequest& request, const std::stri
     return end;
 }
 
-// While it lives, orphans below us become our children, and at the end all our children but the spared ones
-// are killed and reaped. We have no others then: beside those, the steps run one program at a time.
+// While it lives, orphans below us become our children, and at the end all our children are killed and
+// reaped, but for those that were there before.
 class TreeEnd {
   public:
-    explicit TreeEnd(const std::vector<pid_t>& spared) : spared_(spared) {
+    TreeEnd() : spared_(shim::children_of(::getpid())) {
         static_cast<void>(::prctl(PR_SET_CHILD_SUBREAPER, 1));
     }
     ~TreeEnd() {
@@ -267,7 +267,7 @@ class TreeEnd {
         return children;
     }
 
-    const std::vector<pid_t>& spared_;
+    std::vector<pid_t> spared_;
 };
 
 }  // namespace
@@ -287,7 +287,7 @@ Result<ProgramEnd> run_program(const ProgramRequest& request) {
     }
     std::optional<TreeEnd> tree;
     if (request.whole_tree) {
-        tree.emplace(request.spared);
+        tree.emplace();
     }
     try {
         if (!request.capture) {
@@ -302,6 +302,11 @@ Result<ProgramEnd> run_program(const ProgramRequest& request) {
     } catch (const std::system_error& problem) {  // no descriptors, no memory for a fork
         return Error{fmt::format("{}: cannot be started: {}", *path, problem.what())};
     }
+}
+
+bool is_at_end(int pipe) {
+    pollfd end{pipe, 0, 0};
+    return ::poll(&end, 1, 0) > 0 && (end.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 std::vector<std::string> our_environment() {

@@ -25,10 +25,9 @@ struct ProgramRequest {
     std::optional<core::Milliseconds>
         timeout;  // then SIGTERM to its process group, and SIGKILL after the grace
     core::Milliseconds grace = std::chrono::seconds{5};
-    int until_end_of = -1;         // a pipe; once its other end is closed, its process group is killed
-    bool whole_tree = false;       // what it leaves in the background is killed, too, wherever that has gone
-    std::vector<int> spared = {};  // children of ours that have nothing to do with it
-    int inherited = -1;            // a descriptor of ours that it gets beside the standard ones
+    int until_end_of = -1;    // a pipe; once its other end is closed, its process group is killed
+    bool whole_tree = false;  // what it leaves in the background is killed, too, wherever that has gone
+    int inherited = -1;       // a descriptor of ours that it gets beside the standard ones
     std::size_t output_limit = std::size_t{256}
                                << 20U;  // more is an error: output cut short would be misread
 };
@@ -50,6 +49,9 @@ struct ProgramEnd {
 // is not. Only its own end is waited for, not that of processes it left in the background, unless
 // `whole_tree` says so.
 [[nodiscard]] core::Result<ProgramEnd> run_program(const ProgramRequest& request);
+
+// Whether the other end of the pipe is closed, or there is no such pipe.
+[[nodiscard]] bool is_at_end(int pipe);
 
 // The environment that we were given.
 [[nodiscard]] std::vector<std::string> our_environment();

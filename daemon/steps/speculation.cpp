@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <array>
 #include <boost/json/object.hpp>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -27,45 +29,69 @@ namespace {
 
 namespace json = boost::json;
 using core::Error;
+using core::Milliseconds;
 using core::Result;
 
+using Clock = std::chrono::steady_clock;
+
 constexpr int held_descriptor = 3;
-constexpr std::size_t verdict_limit = std::size_t{1} << 20U;
+constexpr int verdict_descriptor = 4;
+constexpr unsigned most_places = 16;
 constexpr int no_verdict = 75;
+constexpr Milliseconds patience = std::chrono::seconds{10};
+constexpr Milliseconds longest_build = std::chrono::minutes{30};
 
-// Within the place's own folder, which nobody else looks into.
-std::string verdict_path(const StepContext& context, const std::string& place) {
-    return IntegrationWorkspace::directory_of(context, place) + "/.git/ralph-verdict.json";
-}
-
-std::string verdict_text(const GateVerdict& verdict) {
+std::string verdict_text(const Speculation::Verdict& verdict) {
     json::object root;
     root["version"] = 1;
-    root["green"] = verdict.green;
-    root["reason"] = verdict.reason;
-    root["note"] = verdict.note;
-    root["command"] = verdict.command;
-    root["output"] = core::printable(verdict.output);
+    root["files"] = verdict.files;
+    root["commands"] = verdict.commands;
+    root["green"] = verdict.gates.green;
+    root["reason"] = verdict.gates.reason;
+    root["note"] = verdict.gates.note;
+    root["command"] = verdict.gates.command;
+    root["output"] = verdict.gates.output;
     return core::canonical_json(root);
 }
 
-std::optional<GateVerdict> read_verdict(const std::string& path) {
-    auto text = read_file(path, verdict_limit);
-    const auto document = text && *text ? core::JsonDocument::parse(std::move(**text), path)
-                                        : Result<core::JsonDocument>{Error{}};
+std::optional<Speculation::Verdict> read_verdict(int file) {
+    std::string text;
+    std::array<char, 65536> buffer{};
+    for (ssize_t got = 1; got > 0;) {
+        got = ::pread(file, buffer.data(), buffer.size(), static_cast<off_t>(text.size()));
+        text.append(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    }
+    const auto document = core::JsonDocument::parse(std::move(text), "a verdict");
     if (!document) {
         return std::nullopt;
     }
-    GateVerdict verdict;
+    Speculation::Verdict verdict;
     std::optional<core::JsonFault> fault;
     core::ObjectReader reader(document->root(), "", fault);
+    reader.require("files", verdict.files);
+    reader.require("commands", verdict.commands);
     reader.require("green");
-    reader.read("green", verdict.green);
-    reader.read("reason", verdict.reason);
-    reader.read("note", verdict.note);
-    reader.read("command", verdict.command);
-    reader.read("output", verdict.output);
+    reader.read("green", verdict.gates.green);
+    reader.read("reason", verdict.gates.reason);
+    reader.read("note", verdict.gates.note);
+    reader.read("command", verdict.gates.command);
+    reader.read("output", verdict.gates.output);
     return fault ? std::nullopt : std::optional(std::move(verdict));
+}
+
+bool write_verdict(const std::string& text) {
+    for (std::size_t done = 0; done < text.size();) {
+        const ssize_t written = ::write(verdict_descriptor, text.data() + done, text.size() - done);
+        if (written < 0 && errno != EINTR) {
+            return false;
+        }
+        done += static_cast<std::size_t>(std::max<ssize_t>(written, 0));
+    }
+    return true;
+}
+
+std::string place_name(unsigned number) {
+    return fmt::format("{}-{}", integration_workspace_name, number);
 }
 
 std::string variable(const char* name) {
@@ -76,8 +102,12 @@ std::string variable(const char* name) {
 }  // namespace
 
 Speculation::Speculation(const StepContext& context) : context_(context) {
-    for (unsigned number = 2; number <= context.settings.supervisor.lane.parallel_gates; ++number) {
-        places_.emplace_back().number = number;
+    for (unsigned number = 2; number <= most_places; ++number) {
+        if (number <= context.settings.supervisor.lane.parallel_gates) {
+            places_.emplace_back().number = number;
+        } else {  // of a time with more of them
+            static_cast<void>(remove_tree(context.settings.workspace_root, place_name(number)));
+        }
     }
 }
 
@@ -85,10 +115,24 @@ Speculation::~Speculation() {
     forget();
 }
 
-// It is killed, and its folder is nobody's: that takes no longer than its last command of git.
-void Speculation::end(Place& place) {
-    place.held.reset();
-    reap(place, true);
+// Their gates are killed at once, but a command of git is not cut short. What takes longer is left to come to
+// its end, or to the end of the step's whole tree; its place stays taken.
+void Speculation::end(const std::vector<Place*>& unwanted) {
+    for (Place* const place : unwanted) {
+        place->held.reset();
+    }
+    const Clock::time_point until = Clock::now() + patience;
+    for (Place* const place : unwanted) {
+        reap(*place, until);
+    }
+}
+
+Milliseconds Speculation::longest_run() const {
+    Milliseconds time = longest_build;
+    for (const NamedGate& gate : gates_of(context_.settings)) {
+        time += gate.timeout * (1 + context_.settings.supervisor.gate.retries);
+    }
+    return time;
 }
 
 void Speculation::aim(const std::vector<Tasks>& likely, const std::string& tip, const Tasks& landed) {
@@ -97,12 +141,14 @@ void Speculation::aim(const std::vector<Tasks>& likely, const std::string& tip, 
         contents.push_back(landed);
         contents.back().insert(contents.back().end(), tasks.begin(), tasks.end());
     }
+    std::vector<Place*> unwanted;
     for (Place& place : places_) {
-        if (!reap(place, false) &&
+        if (!reap(place, Clock::now()) && place.held &&
             std::find(contents.begin(), contents.end(), place.content) == contents.end()) {
-            end(place);
+            unwanted.push_back(&place);
         }
     }
+    end(unwanted);
     for (std::size_t i = 0; i < likely.size(); ++i) {
         const bool is_there = verdicts_.count(contents[i]) != 0 ||
                               std::any_of(places_.begin(), places_.end(), [&](const Place& place) {
@@ -122,8 +168,8 @@ void Speculation::aim(const std::vector<Tasks>& likely, const std::string& tip, 
 // Whatever goes wrong here costs nothing but the time that would have been gained.
 void Speculation::start(Place& place, const Tasks& tasks, const std::string& tip, Tasks content) {
     std::array<int, 2> ends{};
-    if (!remove_file(verdict_path(context_, std::to_string(place.number))) ||
-        ::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    FileDescriptor verdict(::memfd_create("ralph-verdict", MFD_CLOEXEC));
+    if (!verdict || ::pipe2(ends.data(), O_CLOEXEC) != 0) {
         return;
     }
     const FileDescriptor read_end(ends[0]);
@@ -135,7 +181,7 @@ void Speculation::start(Place& place, const Tasks& tasks, const std::string& tip
     request.environment.push_back(fmt::format("RALPH_GATE_PLACE={}", place.number));
     request.environment.push_back("RALPH_GATE_TIP=" + tip);
     request.environment.push_back(fmt::format("RALPH_GATE_TASKS={}", fmt::join(tasks, ",")));
-    request.descriptors = {{read_end.get(), held_descriptor}};
+    request.descriptors = {{read_end.get(), held_descriptor}, {verdict.get(), verdict_descriptor}};
     request.shares_terminal = true;
     auto child = spawn(request);
     if (!child) {
@@ -144,17 +190,23 @@ void Speculation::start(Place& place, const Tasks& tasks, const std::string& tip
     }
     place.child = std::move(*child);
     place.held = std::move(write_end);
+    place.verdict = std::move(verdict);
+    place.give_up = Clock::now() + longest_run();
     place.content = std::move(content);
 }
 
-bool Speculation::reap(Place& place, bool wait) {
+bool Speculation::reap(Place& place, Clock::time_point until) {
     if (place.is_free()) {
         return true;
     }
     pollfd ended{place.child.pidfd.get(), POLLIN, 0};
-    int ready = ::poll(&ended, 1, wait ? -1 : 0);
-    while (ready < 0 && errno == EINTR) {
-        ready = ::poll(&ended, 1, wait ? -1 : 0);
+    int ready = -1;
+    while (ready < 0) {
+        const auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();
+        ready = ::poll(&ended, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000'000)));
+        if (ready < 0 && errno != EINTR) {
+            return false;
+        }
     }
     if (ready == 0) {
         return false;
@@ -163,19 +215,22 @@ bool Speculation::reap(Place& place, bool wait) {
     while (::waitpid(place.child.pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (place.held && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        if (auto verdict = read_verdict(verdict_path(context_, std::to_string(place.number)))) {
+        if (auto verdict = read_verdict(place.verdict.get())) {
             verdicts_.insert_or_assign(place.content, std::move(*verdict));
         }
     }
     place.child = Child{};
     place.held.reset();
+    place.verdict.reset();
     return true;
 }
 
-std::optional<GateVerdict> Speculation::take(const Tasks& content) {
+std::optional<Speculation::Verdict> Speculation::take(const Tasks& content) {
     for (Place& place : places_) {
         const bool is_wanted = !place.is_free() && place.held && place.content == content;
-        reap(place, is_wanted);
+        if (!reap(place, is_wanted ? place.give_up : Clock::now()) && is_wanted) {
+            place.held.reset();  // longer than everything in it may take
+        }
     }
     const auto found = verdicts_.find(content);
     return found == verdicts_.end() ? std::nullopt : std::optional(found->second);
@@ -183,19 +238,13 @@ std::optional<GateVerdict> Speculation::take(const Tasks& content) {
 
 void Speculation::forget() {
     verdicts_.clear();
+    std::vector<Place*> all;
     for (Place& place : places_) {
-        end(place);
-    }
-}
-
-std::vector<int> Speculation::children() const {
-    std::vector<int> pids;
-    for (const Place& place : places_) {
-        if (!place.is_free()) {
-            pids.push_back(place.child.pid);
+        if (place.held) {
+            all.push_back(&place);
         }
     }
-    return pids;
+    end(all);
 }
 
 std::vector<std::string> Speculation::under_way() const {
@@ -213,16 +262,15 @@ std::vector<std::string> Speculation::under_way() const {
 
 namespace {
 
-// Our descriptor 3 is the pipe that the lane holds.
 bool is_unwanted() {
-    pollfd held{held_descriptor, 0, 0};
-    return ::poll(&held, 1, 0) > 0 && (held.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+    return is_at_end(held_descriptor);
 }
 
-// Nothing: there is no candidate that could be judged.
-Result<std::optional<GateVerdict>> gate_candidate(const StepContext& context,
-                                                  const IntegrationWorkspace& integration,
-                                                  const std::vector<std::string>& tasks) {
+// Nothing: there is no candidate that could be judged, or nobody wants to know any more, or it is known.
+Result<std::optional<Speculation::Verdict>> gate_candidate(const StepContext& context,
+                                                           const IntegrationWorkspace& integration,
+                                                           const std::vector<std::string>& tasks) {
+    const std::optional<Speculation::Verdict> nothing;
     auto texts = fetch_bookkeeping(context.settings, integration.git(), context.target_branch);
     auto bookkeeping =
         texts ? parse_bookkeeping(context.settings, std::move(*texts)) : Result<Bookkeeping>{texts.error()};
@@ -232,14 +280,14 @@ Result<std::optional<GateVerdict>> gate_candidate(const StepContext& context,
     }
     for (const std::string& task_id : tasks) {
         if (is_unwanted()) {
-            return std::optional<GateVerdict>{};
+            return nothing;
         }
         auto added = add_to_candidate(context_of(context, task_id), integration);
         if (!added) {
             return added.error();
         }
         if (added->kind != Addition::Kind::added) {
-            return std::optional<GateVerdict>{};
+            return nothing;
         }
     }
     auto head = integration.git().head();
@@ -250,37 +298,44 @@ Result<std::optional<GateVerdict>> gate_candidate(const StepContext& context,
     Gates gates(context.settings, integration.git(),
                 [&](const std::string& commit) { return integration.restore(commit); });
     gates.until_end_of = held_descriptor;
-    auto known = gates.recall(*head);
-    if (!known || *known) {
-        return known;
+    auto files = gates.files_of(*head);
+    if (!files) {
+        return files.error();
     }
-    auto verdict = gates.judge(*head, integration.tip(), tasks);
+    if (gates.are_none() || gates.recall(*files) || is_unwanted()) {
+        return nothing;
+    }
+    auto verdict = gates.judge(*head, *files, integration.tip(), tasks);
     if (!verdict) {
         return verdict.error();
     }
-    return verdict->ran ? std::optional(std::move(*verdict)) : std::nullopt;
+    return verdict->ran ? std::optional(Speculation::Verdict{*files, gates.commands(), std::move(*verdict)})
+                        : nothing;
 }
 
 }  // namespace
 
 int run_gate_step(const StepContext& context) {
-    const std::string place = variable("RALPH_GATE_PLACE");
-    const auto tasks = split_task_ids(variable("RALPH_GATE_TASKS"));
-    const auto integration = IntegrationWorkspace::open_beside(context, place, variable("RALPH_GATE_TIP"));
-    auto verdict = integration ? gate_candidate(context, *integration, tasks)
-                               : Result<std::optional<GateVerdict>>{integration.error()};
-    // What was ended from outside says nothing.
+    const std::string tasks = variable("RALPH_GATE_TASKS");
+    const std::string name = fmt::format("{}-{}", integration_workspace_name, variable("RALPH_GATE_PLACE"));
+    const auto integration = IntegrationWorkspace::open_beside(context, name);
+    if (integration && integration->tip() != variable("RALPH_GATE_TIP")) {
+        return no_verdict;  // the lane is further on
+    }
+    const auto verdict = integration ? gate_candidate(context, *integration, split_task_ids(tasks))
+                                     : Result<std::optional<Speculation::Verdict>>{integration.error()};
     if (is_unwanted()) {
         return no_verdict;
     }
-    auto written = verdict && *verdict
-                       ? write_file_durably(verdict_path(context, place), verdict_text(**verdict))
-                       : Result<void>{};
-    if (!verdict || !written) {
-        const std::string why = verdict ? written.error().line() : verdict.error().line();
+    if (!verdict) {
+        const std::string why = verdict.error().line();
         static_cast<void>(std::fprintf(stderr, "ralph: gating ahead of time: %s\n", why.c_str()));
+        if (!is_passing_fault(why)) {  // nobody's only copy; the next one makes it anew
+            static_cast<void>(remove_tree(context.settings.workspace_root, name));
+        }
+        return no_verdict;
     }
-    return verdict && *verdict && written ? 0 : no_verdict;
+    return *verdict && write_verdict(verdict_text(**verdict)) ? 0 : no_verdict;
 }
 
 }  // namespace ralph::daemon

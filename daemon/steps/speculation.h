@@ -4,6 +4,7 @@
 // already is merely not waited for.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -23,10 +24,17 @@ class Speculation {
 
     // With integration.parallel_gates - 1 places. The context must outlive this.
     explicit Speculation(const StepContext& context);
-    // Ends what runs, and returns when it has ended.
+    // Ends what runs.
     ~Speculation();
     Speculation(const Speculation&) = delete;
     Speculation& operator=(const Speculation&) = delete;
+
+    // On these files, by the gates with these commands (gate.h).
+    struct Verdict {
+        std::string files;
+        std::string commands;
+        GateVerdict gates;
+    };
 
     [[nodiscard]] std::size_t places() const { return places_.size(); }
 
@@ -34,39 +42,41 @@ class Speculation {
     // runs for another one is ended, and what is likely begins where there is a place.
     void aim(const std::vector<Tasks>& likely, const std::string& tip, const Tasks& landed);
 
-    // The verdict on a candidate, `landed` included, if it has been gated here or is at this moment; then its
-    // end is waited for.
-    [[nodiscard]] std::optional<GateVerdict> take(const Tasks& content);
+    // What came of a candidate with these tasks, `landed` included, if it has been gated here or is at this
+    // moment; then its end is waited for. The candidate was built anew there: compare the files.
+    [[nodiscard]] std::optional<Verdict> take(const Tasks& content);
 
     // What else is on the target now is unknown here: nothing holds any more.
     void forget();
 
-    // The processes under way, and what they gate, each "RQ-0001,RQ-0002".
-    [[nodiscard]] std::vector<int> children() const;
+    // What is gated, each "RQ-0001,RQ-0002".
     [[nodiscard]] std::vector<std::string> under_way() const;
 
   private:
     struct Place {
         unsigned number = 0;  // from 2: the first one is the lane's own
         Child child;
-        FileDescriptor held;  // closed: it shall end
+        FileDescriptor held;     // closed: it shall end
+        FileDescriptor verdict;  // a file without a name that it writes to
+        std::chrono::steady_clock::time_point give_up;
         Tasks content;
         [[nodiscard]] bool is_free() const { return child.pid < 0; }
     };
 
     void start(Place& place, const Tasks& tasks, const std::string& tip, Tasks content);
-    void end(Place& place);
-    // Whether it has ended; `wait` until it has.
-    bool reap(Place& place, bool wait);
+    // Whether it has ended. Waits for that until then, at the longest.
+    bool reap(Place& place, std::chrono::steady_clock::time_point until);
+    void end(const std::vector<Place*>& unwanted);
+    [[nodiscard]] core::Milliseconds longest_run() const;
 
     const StepContext& context_;
     std::vector<Place> places_;
-    std::map<Tasks, GateVerdict> verdicts_;
+    std::map<Tasks, Verdict> verdicts_;
 };
 
 // The process at one place: builds the candidate that RALPH_GATE_TASKS on top of RALPH_GATE_TIP make, gates
-// it, and leaves the verdict there. Ends early once its descriptor 3 is at its end. 0: there
-// is a verdict.
+// it, and writes the verdict to its descriptor 4. Ends early once its descriptor 3 is at its end. 0: there is
+// a verdict.
 [[nodiscard]] int run_gate_step(const StepContext& context);
 
 }  // namespace ralph::daemon

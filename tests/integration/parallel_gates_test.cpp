@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -154,6 +155,46 @@ TEST_CASE("what somebody else pushes makes verdicts from ahead of time void") {
     crowd.check_history();
 }
 
+// The second one's merge holds more than its two sides. Ahead of time it is merged on top of the first one;
+// when that has landed, it is rebased, and something else comes of it.
+TEST_CASE("a verdict from ahead of time holds only for the same files") {
+    Crowd crowd;
+    set_integration(crowd.project,
+                    "\"batch\": {\"max\": 1, \"min\": 2, \"wait\": \"1h\"}, \"parallel_gates\": 2");
+    crowd.set_gate("until [ $(wc -l < '" + crowd.project.outside("judged") +
+                   "') -ge 2 ]; do sleep 0.05; done");
+    crowd.add(2, [](int i) {
+        return i == 1 ? numbered_file(i)
+                      : "git checkout -qb side; " + numbered_file(2) + "; git checkout -q main; " +
+                            numbered_file(3) +
+                            "; git merge -q --no-ff --no-commit side; echo x > more; git add -A; git commit "
+                            "-qm merge";
+    });
+    crowd.watch_pushes();
+    CHECK(crowd.run(2) == 0);
+    CHECK(crowd.count(Lifecycle::completed) == 2);
+    CHECK(batches(crowd)[1] == "RQ-0001,RQ-0002");
+    crowd.check_history();
+}
+
+// The second one passed its gate only thanks to a file that git ignores.
+TEST_CASE("nobody is blamed on top of what was green only elsewhere") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    Project::write(project.root() + "/.gitignore", Project::read(project.root() + "/.gitignore") + "*.tmp\n");
+    crowd.set_gate("[ ! -e bad-2 ] || [ -e left-over.tmp ]");
+    set_integration(project, "\"batch\": {\"min\": 2, \"wait\": \"1h\"}");
+    crowd.add(2, [](int i) {
+        return i == 1 ? numbered_file(i)
+                      : commit_file("bad-2", i) + "; touch left-over.tmp; '" + std::string(RALPH_BINARY_DIR) +
+                            "/ralph' gate";
+    });
+    project.start({"run", "--parallel", "2"});
+    REQUIRE(Project::eventually([&] { return contains(project.log(), "is red by itself"); }));
+    CHECK(project.record("RQ-0001")->lifecycle == Lifecycle::integrating);
+    project.crash();
+}
+
 TEST_CASE("lanes by scope pass the gate apart, and a change of a barrier alone") {
     Crowd crowd;
     Project& project = crowd.project;
@@ -239,4 +280,20 @@ TEST_CASE("ralph gate: a red one, one that changes files, and a place that is no
     end = project.ralph({"--repo", elsewhere, "gate"});
     CHECK(end.status == 1);
     CHECK(contains(end.errors, "nor in a workspace of it"));
+}
+
+TEST_CASE("ralph gate that is ended ends its gate, with all that it started") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    project.commit_and_push("config");
+    const std::string lives = project.outside("lives");
+    crowd.set_gate("setsid sh -c 'echo $$ > \"" + lives + "\"; exec sleep 1000' & sleep 1000");
+    project.start({"gate"});
+    REQUIRE(Project::eventually([&] { return lines_of(Project::read(lives)).size() == 1; }));
+    const auto second = project.ralph({"gate"});
+    CHECK(second.status == 1);
+    CHECK(contains(second.errors, "the gate runs in"));
+    project.signal(SIGTERM);
+    CHECK(project.wait() == 128 + SIGTERM);
+    CHECK(!fs::exists("/proc/" + lines_of(Project::read(lives))[0]));
 }

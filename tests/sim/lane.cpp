@@ -30,7 +30,8 @@ LaneRun::LaneRun(Target& target, Model& model, Random& random, const LaneHazards
       land_(std::move(land)),
       tip_(target.version),
       tip_is_red_(target.is_red),
-      troubles_(target.is_red ? 1 : 0) {
+      troubles_(target.is_red ? 1 : 0),
+      was_disturbed_(target.is_red) {
     Tasks waiting;
     for (const std::string& task_id : tasks) {
         if (model_->task(task_id).landed) {  // found on the target
@@ -59,6 +60,7 @@ void LaneRun::disturb() {
     if (random_->chance(hazards_->foreign_pushes)) {
         ++target_->version;
         ++troubles_;
+        was_disturbed_ = true;
         if (random_->chance(hazards_->reds)) {
             target_->is_red = !target_->is_red;
         }
@@ -87,14 +89,18 @@ bool LaneRun::gate(const Tasks& tasks) {
     ++gate_runs_;
     const bool flake = random_->chance(hazards_->flakes);
     troubles_ += flake ? 1 : 0;
-    const bool bad = std::any_of(tasks.begin(), tasks.end(),
-                                 [this](const std::string& id) { return model_->task(id).bad; });
-    const bool green = !flake && !bad && !tip_is_red_;
+    was_disturbed_ = was_disturbed_ || flake;
+    const bool green = !flake && !is_bad(tasks) && !tip_is_red_;
     judged_[{tip_, tasks}] = green;
     if (tasks.empty() && green) {
         green_tips_.insert(tip_);
     }
     return green;
+}
+
+bool LaneRun::is_bad(const Tasks& tasks) const {
+    return std::any_of(tasks.begin(), tasks.end(),
+                       [this](const std::string& id) { return model_->task(id).bad; });
 }
 
 bool LaneRun::conflicts(const FakeTask& task, const Tasks& with) const {
@@ -125,6 +131,11 @@ void LaneRun::attempt(const Tasks& tasks) {
     }
     if (built.candidate.empty()) {
         queue_->tried({}, built.decided, core::MergeQueue::Result::empty);
+    } else if (random_->chance(hazards_->recalled)) {
+        built.recalled = true;
+        was_disturbed_ = true;
+        ++troubles_;
+        green_ = std::move(built);
     } else if (gate(built.candidate)) {
         green_ = std::move(built);
     } else {
@@ -141,6 +152,7 @@ void LaneRun::push() {
     }
     if (random_->chance(hazards_->refusals)) {
         ++troubles_;
+        was_disturbed_ = true;
         if (green.candidate.size() > 1) {
             queue_->tried(green.candidate, green.decided, core::MergeQueue::Result::red);
             return;
@@ -151,7 +163,7 @@ void LaneRun::push() {
         queue_->tried({}, decided, core::MergeQueue::Result::empty);
         return;
     }
-    if (green.tip != target_->version || !judged_[{green.tip, green.candidate}]) {
+    if (green.tip != target_->version || (!green.recalled && !judged_[{green.tip, green.candidate}])) {
         throw Violation{"something is pushed that was not green as a whole"};
     }
     ++target_->version;
@@ -160,12 +172,17 @@ void LaneRun::push() {
         land_(model_->task(task_id));
     }
     const std::uint64_t ours = target_->version;
-    green_tips_.insert(ours);
+    if (green.recalled) {  // and perhaps wrongly
+        target_->is_red = target_->is_red || is_bad(green.candidate);
+    } else {
+        green_tips_.insert(ours);
+    }
     disturb();
     tip_ = target_->version;
     tip_is_red_ = target_->is_red;
     queue_->tried(green.candidate, green.decided,
-                  tip_ == ours ? core::MergeQueue::Result::landed : core::MergeQueue::Result::overtaken);
+                  tip_ == ours && !green.recalled ? core::MergeQueue::Result::landed
+                                                  : core::MergeQueue::Result::unproven);
 }
 
 void LaneRun::put_off() {
@@ -202,6 +219,14 @@ void LaneRun::check_end() const {
         for (const std::string& task_id : group) {
             if (!target_was_red_ && codes_.count(task_id) == 0) {
                 throw Violation{fmt::format("{}: the lane ends without a word about it", task_id)};
+            }
+            const FakeTask& task = model_->task(task_id);
+            const bool conflicts_with_somebody =
+                !task.conflicts.empty() ||
+                std::any_of(model_->tasks().begin(), model_->tasks().end(),
+                            [&](const FakeTask& other) { return contains(other.conflicts, task_id); });
+            if (!was_disturbed_ && !task.bad && !conflicts_with_somebody && codes_.at(task_id) != landed) {
+                throw Violation{fmt::format("{}: good, and not landed", task_id)};
             }
         }
     }

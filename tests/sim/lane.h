@@ -29,6 +29,7 @@ struct LaneHazards {
     std::uint32_t reds = 20;     // of those, or mends what is red
     std::uint32_t flakes = 4;    // red, though nobody is to blame
     std::uint32_t refusals = 2;  // of a push
+    std::uint32_t recalled = 4;  // green from memory, which may be wrong by now
 };
 
 class LaneRun {
@@ -52,6 +53,7 @@ class LaneRun {
     // Of the tasks on top of the tip as it was fetched last.
     bool gate(const Tasks& tasks);
     void put_off();
+    [[nodiscard]] bool is_bad(const Tasks& tasks) const;
     [[nodiscard]] bool conflicts(const FakeTask& task, const Tasks& with) const;
     void check_end() const;
 
@@ -73,12 +75,14 @@ class LaneRun {
         Tasks candidate;
         Tasks decided;
         std::uint64_t tip = 0;
+        bool recalled = false;
     };
     std::optional<Green> green_;
     std::map<std::pair<std::uint64_t, Tasks>, bool> judged_;  // by tip and tasks on top of it
     std::set<std::uint64_t> green_tips_;                      // by themselves
     std::uint32_t gate_runs_ = 0;
     std::uint32_t troubles_ = 0;  // bad tasks, conflicts, flakes, refusals and pushes of others
+    bool was_disturbed_ = false;  // by other things than its tasks
 };
 
 }  // namespace ralph::sim

@@ -148,7 +148,7 @@ void Simulation::settle_down() {
     disk_full_until_ms_ = 0;
     read_only_until_ms_ = 0;
     shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5, shims_.hazards.mendable};
-    shims_.lane_hazards = LaneHazards{0, 0, 0, 0};
+    shims_.lane_hazards = LaneHazards{0, 0, 0, 0, 0};
     shims_.target.is_red = false;
     limits_.continuous = false;
     queue_is_valid_ = true;

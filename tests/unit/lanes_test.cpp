@@ -5,7 +5,6 @@
 using ralph::core::Change;
 using ralph::core::group_changes;
 using ralph::core::LaneRules;
-using ralph::core::paths_overlap;
 
 namespace {
 
@@ -22,6 +21,10 @@ std::vector<Change> plain(int count) {
 }  // namespace
 
 TEST_CASE("lanes: paths overlap if one is or contains the other, and patterns stand for their folder") {
+    const auto overlap = [](const std::string& left, const std::string& right) {
+        const std::vector<Change> changes{{"T1", {left}, {}, false}, {"T2", {right}, {}, false}};
+        return group_changes(changes, LaneRules{true, 2, 2}).size() == 1;
+    };
     for (const auto& [left, right] :
          std::vector<std::pair<const char*, const char*>>{{"src", "src"},
                                                           {"src/", "src/main.cpp"},
@@ -34,15 +37,15 @@ TEST_CASE("lanes: paths overlap if one is or contains the other, and patterns st
                                                           {" docs ", "docs/page.md"}}) {
         CAPTURE(left);
         CAPTURE(right);
-        CHECK(paths_overlap(left, right));
-        CHECK(paths_overlap(right, left));
+        CHECK(overlap(left, right));
+        CHECK(overlap(right, left));
     }
     for (const auto& [left, right] : std::vector<std::pair<const char*, const char*>>{
              {"src", "srcs"}, {"src/a", "src/b"}, {"docs/**", "src/docs"}, {"a/b", "b"}}) {
         CAPTURE(left);
         CAPTURE(right);
-        CHECK_FALSE(paths_overlap(left, right));
-        CHECK_FALSE(paths_overlap(right, left));
+        CHECK_FALSE(overlap(left, right));
+        CHECK_FALSE(overlap(right, left));
     }
 }
 
@@ -87,4 +90,15 @@ TEST_CASE("lanes: by scope, no more of them than there are gates at the same tim
     CHECK(group_changes(changes, LaneRules{true, 2, 8}) == Groups{{"T1", "T3", "T5"}, {"T2", "T4"}});
     CHECK(group_changes(changes, LaneRules{true, 1, 8}).size() == 1);
     CHECK(group_changes(changes, LaneRules{true, 2, 2}) == Groups{{"T1", "T3"}, {"T2", "T4"}, {"T5"}});
+}
+
+TEST_CASE("lanes: many tasks with many files are grouped at once") {
+    std::vector<Change> changes;
+    for (int task = 0; task < 200; ++task) {
+        changes.push_back({std::to_string(task), {"part-" + std::to_string(task)}, {}, false});
+        for (int file = 0; file < 1'000; ++file) {
+            changes.back().files.push_back("part-" + std::to_string(task) + "/file-" + std::to_string(file));
+        }
+    }
+    CHECK(group_changes(changes, LaneRules{true, 200, 8}).size() == 200);
 }

@@ -77,7 +77,7 @@ struct World {
             landed = content;
             ++pushes;
             queue.tried(candidate, decided,
-                        overtaken ? MergeQueue::Result::overtaken : MergeQueue::Result::landed);
+                        overtaken ? MergeQueue::Result::unproven : MergeQueue::Result::landed);
             if (overtaken) {
                 tip_is_red = true;
                 known_green.clear();
@@ -160,7 +160,7 @@ TEST_CASE("merge queue: nobody is blamed for what somebody else has put on top o
 }
 
 TEST_CASE("merge queue: whatever is bad or in conflict, the others land within the bound") {
-    for (std::uint64_t seed = 1; seed <= 3'000; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 1'500; ++seed) {
         Random random(seed);
         const std::size_t count = 1 + random.below(40);
         const Tasks tasks = numbered(count);
