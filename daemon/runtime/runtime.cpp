@@ -58,7 +58,7 @@ int Runtime::run() {
     recover_tasks();
     queue_answer_owed_ = true;
     load_queue_now(true);
-    look_for_retry_requests();
+    look_for_retry_requests(true);
     look_for_stop_request();
     service_.begin();
     loop_.run();

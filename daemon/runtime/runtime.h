@@ -74,7 +74,7 @@ class Runtime {
     void load_queue_soon();
     void load_queue_now(bool last_try);
     void look_for_stop_request();
-    void look_for_retry_requests();
+    void look_for_retry_requests(bool at_start = false);
     void read_retry_history(const std::string& task_id);
     [[nodiscard]] bool is_dealt_with(const std::string& task_id) const;
     [[nodiscard]] bool is_too_early(const core::event::RetryRequested& retry);

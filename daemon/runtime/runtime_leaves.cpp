@@ -120,7 +120,9 @@ void Runtime::look_for_stop_request() {
     }
 }
 
-void Runtime::look_for_retry_requests() {
+// `at_start`: what was asked for a task that is at work by its record has been answered, by a predecessor
+// that was killed before it could take the request away; or it came too early.
+void Runtime::look_for_retry_requests(bool at_start) {
     const auto names = list_directory(settings_.paths.retry_requests());
     if (!names) {
         spdlog::warn("{}", names.error().line());
@@ -128,6 +130,11 @@ void Runtime::look_for_retry_requests() {
     }
     for (const std::string& task_id : *names) {
         if (!core::is_safe_task_id(task_id) || task_id.find(beginning_suffix) != std::string::npos) {
+            continue;
+        }
+        const core::WorkerRecord* const record = supervisor_.state.find(task_id);
+        if (at_start && record != nullptr && !record->is_terminal()) {
+            perform(core::action::ForgetRetryRequest{task_id});
             continue;
         }
         if (retries_.insert(task_id).second) {

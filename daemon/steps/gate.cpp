@@ -111,8 +111,8 @@ void Gates::remember(const std::string& files, const GateVerdict& verdict) {
     const std::string folder = settings_.paths.green_gates();
     auto written = make_directories(folder);
     // One at a time. It is only a help, so that nobody waits for anybody.
-    auto lock = written ? FileLock::acquire(folder + ".lock", FileLock::Wait::no)
-                        : Result<std::optional<FileLock>>{written.error()};
+    auto lock =
+        written ? FileLock::acquire_existing(folder) : Result<std::optional<FileLock>>{written.error()};
     if (lock && *lock) {
         remove_oldest(folder);
         json::object root;

@@ -28,7 +28,6 @@ namespace ralph::daemon {
 namespace {
 
 namespace json = boost::json;
-using core::Error;
 using core::Milliseconds;
 using core::Result;
 

@@ -159,6 +159,26 @@ class Life {
         return *code;
     }
 
+    // Until it is killed.
+    void run_and_crash() {
+        const fake::Inhabit inhabit(world_);
+        core::SupervisorSettings limits;
+        limits.workspace_root = settings_.workspace_root;
+        limits.continuous = true;
+        static_cast<void>(supervise(
+            {settings_, {"/bin/ralph", "/bin/ralph-shim"}, "main", false, nullptr, [&](const Settings&) {
+                 return limits;
+             }}));
+        REQUIRE(world_.dead);
+        world_.disk.supervisor_died();
+        world_.dead = false;
+    }
+    void kill() { world_.dead = true; }
+    void leave() {
+        const auto arrived = loop().signal_arrived;
+        arrived(SIGTERM);
+    }
+
     void request_retry() {
         const std::string path = paths().retry_requests() + "/" + task_id;
         world_.disk.put(path, "");
@@ -331,4 +351,33 @@ TEST_CASE("nothing is noted as dealt with ahead of the state") {
     CHECK(refused == 4);
     CHECK(life.settled() >= failed_run);
     CHECK(life.saved() == Lifecycle::completed);
+}
+
+// Found by chaos: a retry was acted on and saved, and the supervisor was killed before it took the request
+// away. The next one must not take it for another one.
+TEST_CASE("a retry that was acted on before a crash is not acted on again") {
+    Life life;
+    life.before_turn = [&] {
+        if (life.shims.works()) {
+            life.request_retry();
+            life.kill();
+        }
+    };
+    life.run_and_crash();
+    REQUIRE(life.saved() == Lifecycle::running);
+    bool has_failed = false;
+    life.before_turn = [&] {
+        if (life.shims.works()) {
+            life.shims.fail_the_work();
+        }
+        has_failed = has_failed || life.saved() == Lifecycle::failed;
+        // Long after that.
+        if (has_failed && life.loop().posted.empty() && life.loop().helper.empty() &&
+            !life.loop().next_timer()) {
+            life.leave();
+        }
+    };
+    CHECK(life.run() == 128 + SIGTERM);
+    CHECK(has_failed);
+    CHECK(life.saved() == Lifecycle::failed);
 }
