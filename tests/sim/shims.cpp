@@ -271,6 +271,9 @@ void Shims::begin_lane(Shim& shim, FakeRun& run) {
     run.exit.value = 75;
     run.will_land = false;
     run.target_is_red = false;
+    if (lane_hazards.foreign_pushes == 0) {  // nothing goes wrong any more: what was broken has been mended
+        target.is_red = false;
+    }
     shim.lane.emplace(target, model_, random_, lane_hazards, landed, tasks);
 }
 
