@@ -273,7 +273,7 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
     demand(last->run.step == StepKind::integrate &&
                (last->exited_with(65) || last->exited_with(66) || last->exited_with(75)),
            task.id, "blocked without a reason");
-    demand(!last->exited_with(66) || circumstances.state_was_lost ||
+    demand(!last->exited_with(66) || circumstances.state_was_lost || circumstances.outcome_unread ||
                remediations_ended(task) >= circumstances.max_remediations ||
                integrations_ended(task) + task.put_off >= circumstances.max_push_attempts,
            task.id, "blocked although it could be mended");
