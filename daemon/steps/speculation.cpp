@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 #include <utility>
 
 #include "core/json_reader.h"
@@ -35,7 +36,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int held_descriptor = 3;
 constexpr int verdict_descriptor = 4;
-constexpr unsigned most_places = 16;
 constexpr int no_verdict = 75;
 constexpr Milliseconds patience = std::chrono::seconds{10};
 constexpr Milliseconds longest_build = std::chrono::minutes{30};
@@ -101,11 +101,17 @@ std::string variable(const char* name) {
 }  // namespace
 
 Speculation::Speculation(const StepContext& context) : context_(context) {
-    for (unsigned number = 2; number <= most_places; ++number) {
-        if (number <= context.settings.supervisor.lane.parallel_gates) {
-            places_.emplace_back().number = number;
-        } else {  // of a time with more of them
-            static_cast<void>(remove_tree(context.settings.workspace_root, place_name(number)));
+    std::set<std::string> names;
+    for (unsigned number = 2; number <= context.settings.supervisor.lane.parallel_gates; ++number) {
+        places_.emplace_back().number = number;
+        names.insert(place_name(number));
+    }
+    const std::string& root = context.settings.workspace_root;
+    const auto found = list_directory(root);
+    for (const std::string& name : found ? *found : std::vector<std::string>{}) {
+        const bool is_place = name.rfind(fmt::format("{}-", integration_workspace_name), 0) == 0;
+        if (is_place && names.count(name) == 0) {  // of a time with more of them
+            static_cast<void>(remove_tree(root, name));
         }
     }
 }

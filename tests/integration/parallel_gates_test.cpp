@@ -51,6 +51,7 @@ TEST_CASE("a batch and its successor on top of it pass the gate at the same time
                    "') -ge 2 ]; do sleep 0.05; done");
     crowd.add(4, numbered_file);
     crowd.watch_pushes();
+    fs::create_directories(crowd.project.workspaces() + "/.integration-3/cache");
     crowd.project.start({"run", "--parallel", "4"});
     CHECK(crowd.project.wait() == 0);
     CHECK(crowd.count(Lifecycle::completed) == 4);
@@ -58,6 +59,7 @@ TEST_CASE("a batch and its successor on top of it pass the gate at the same time
     CHECK(crowd.pushes() == 2);
     crowd.check_history();
     CHECK(fs::is_directory(crowd.project.workspaces() + "/.integration-2"));
+    CHECK(!fs::exists(crowd.project.workspaces() + "/.integration-3"));  // of a time with more gates
     // Each verdict says whom it is about, wherever it was found.
     auto seen = batches(crowd);
     std::sort(seen.begin(), seen.end());
