@@ -203,6 +203,7 @@ TEST_CASE("lanes by scope pass the gate apart, and a change of a barrier alone")
     set_integration(project,
                     "\"lanes\": \"scope\", \"parallel_gates\": 2, \"barrier_paths\": [\"build.conf\"], "
                     "\"batch\": {\"min\": 5, \"wait\": \"1h\"}");
+    crowd.set_gate("until [ $(wc -l < '" + project.outside("judged") + "') -ge 2 ]; do sleep 0.05; done");
     crowd.add(5, [](int i) {
         const char* const names[] = {"src/one", "docs/one", "build.conf", "src/two", "docs/two"};
         return "mkdir -p src docs; " + commit_file(names[i - 1], i);
