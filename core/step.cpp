@@ -217,6 +217,7 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         // Left from the task's earlier life; whatever came of it, the work begins anew.
         task->run.step = StepKind::prepare;
         task->phase = Phase::ready;
+        task->restarts = 0;
         return;
     }
     if (const auto* const lost = std::get_if<LostRun>(&end)) {

@@ -315,6 +315,17 @@ TEST_CASE("step recovery: a discard left from the task's earlier life") {
     }
 }
 
+// Found by ralph-sim, seed 1432801.
+TEST_CASE("step recovery: how often a discard was lost is not held against what comes after it") {
+    StepDriver driver;
+    driver.queue({"T1"});
+    RunHistory found = history({StepKind::discard, 4, 1}, 0, gone);
+    found.restarts = 2;
+    driver.recovered("T1", found);
+    driver.ended("T1", 5, gone);
+    CHECK(driver.lifecycle("T1") == "running");
+}
+
 TEST_CASE("step recovery: of several records of one task the first counts") {
     StepDriver driver(
         StepDriver::defaults(),
