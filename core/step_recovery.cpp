@@ -38,6 +38,7 @@ void Handler::resume(ActiveTask& task, const RunHistory& history) {
                                                              ? StepKind::integrate
                                                              : StepKind::prepare) == StepKind::integrate;
     task.phase = Phase::ready;
+    task.restarts = 0;  // those were of a discard, if there were any
     if (finished && history.workspace_exists && supervisor_.settings.max_push_attempts != 0) {
         task.run = Run{StepKind::integrate, history.last_number, std::max(1U, history.work_attempts)};
         task.slot.reset();
