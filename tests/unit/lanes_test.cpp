@@ -35,13 +35,17 @@ TEST_CASE("lanes: paths overlap if one is or contains the other, and patterns st
                                                           {".", "anything"},
                                                           {"*", "anything"},
                                                           {" docs ", "docs/page.md"}}) {
+        const std::string left = paths.first;
+        const std::string right = paths.second;
         CAPTURE(left);
         CAPTURE(right);
         CHECK(overlap(left, right));
         CHECK(overlap(right, left));
     }
-    for (const auto& [left, right] : std::vector<std::pair<const char*, const char*>>{
+    for (const auto& paths : std::vector<std::pair<const char*, const char*>>{
              {"src", "srcs"}, {"src/a", "src/b"}, {"docs/**", "src/docs"}, {"a/b", "b"}}) {
+        const std::string left = paths.first;
+        const std::string right = paths.second;
         CAPTURE(left);
         CAPTURE(right);
         CHECK_FALSE(overlap(left, right));
