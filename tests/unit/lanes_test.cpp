@@ -25,16 +25,15 @@ TEST_CASE("lanes: paths overlap if one is or contains the other, and patterns st
         const std::vector<Change> changes{{"T1", {left}, {}, false}, {"T2", {right}, {}, false}};
         return group_changes(changes, LaneRules{true, 2, 2}).size() == 1;
     };
-    for (const auto& [left, right] :
-         std::vector<std::pair<const char*, const char*>>{{"src", "src"},
-                                                          {"src/", "src/main.cpp"},
-                                                          {"./src/**", "src/deep/file"},
-                                                          {"src/*.cpp", "src/main.h"},
-                                                          {"src/{a,b}/x", "src/c"},
-                                                          {"", "anything"},
-                                                          {".", "anything"},
-                                                          {"*", "anything"},
-                                                          {" docs ", "docs/page.md"}}) {
+    for (const auto& paths : std::vector<std::pair<const char*, const char*>>{{"src", "src"},
+                                                                              {"src/", "src/main.cpp"},
+                                                                              {"./src/**", "src/deep/file"},
+                                                                              {"src/*.cpp", "src/main.h"},
+                                                                              {"src/{a,b}/x", "src/c"},
+                                                                              {"", "anything"},
+                                                                              {".", "anything"},
+                                                                              {"*", "anything"},
+                                                                              {" docs ", "docs/page.md"}}) {
         const std::string left = paths.first;
         const std::string right = paths.second;
         CAPTURE(left);
