@@ -33,13 +33,13 @@ std::string_view folder_of(std::string_view path) {
     return path == "." ? std::string_view{} : path;
 }
 
-// Which tasks have something in common, also by way of a third one. A path belongs to whoever named it first,
-// and so does everything below it.
+// Which tasks have something in common, also by way of a third one.
 class Scopes {
   public:
     explicit Scopes(std::size_t tasks) : first_(tasks) { std::iota(first_.begin(), first_.end(), 0); }
 
-    // Paths in any order, but all shorter ones of all tasks before longer ones.
+    // In the order of the paths, so that a folder comes before what is below it. Joins the task with those
+    // that have named the path or a folder above it.
     void add(std::string_view path, std::size_t task) {
         for (std::size_t end = 0; end != std::string_view::npos && end <= path.size();) {
             const auto owner = owners_.find(path.substr(0, end));
@@ -74,10 +74,11 @@ std::vector<Positions> split_by_scope(const std::vector<Change>& changes, const 
     std::optional<std::size_t> without_scope;
     Scopes scopes(changes.size());
     for (const std::size_t task : tasks) {
-        for (const auto* const list : {&changes[task].scope, &changes[task].files}) {
-            for (const std::string& path : *list) {
-                paths.emplace(list == &changes[task].scope ? folder_of(path) : std::string_view(path), task);
-            }
+        for (const std::string& path : changes[task].scope) {
+            paths.emplace(folder_of(path), task);
+        }
+        for (const std::string& path : changes[task].files) {
+            paths.emplace(path, task);
         }
         if (changes[task].scope.empty()) {
             scopes.join(without_scope.value_or(task), task);

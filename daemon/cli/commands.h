@@ -62,8 +62,6 @@ int kept_list(const CommonArguments& common, bool json);
 int kept_show(const CommonArguments& common, const std::string& name, bool patch);
 int kept_restore(const CommonArguments& common, const std::string& name, const std::string& branch);
 int kept_prune(const CommonArguments& common, const KeptPruneArguments& arguments);
-// Exit code 5: the gate is red.
-constexpr int exit_gate_is_red = 5;
 int run_gate(const CommonArguments& common);
 int consult_doctor(const CommonArguments& common, bool fix, bool json);
 int service_install(const CommonArguments& common, const ServiceArguments& arguments);

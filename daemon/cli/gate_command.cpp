@@ -4,33 +4,23 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
-#include <cstdlib>
-#include <filesystem>
-#include <system_error>
+#include <cstring>
 
 #include "daemon/cli/common.h"
 #include "daemon/steps/gate.h"
 #include "daemon/steps/git.h"
+#include "daemon/steps/program.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
 namespace {
 
-namespace fs = std::filesystem;
 using core::Error;
 using core::Result;
 
-std::string variable(const char* name) {
-    const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): one thread
-    return value == nullptr ? std::string{} : value;
-}
-
-std::string resolved(const std::string& path) {
-    std::error_code problem;
-    const fs::path whole = fs::weakly_canonical(path, problem);
-    return problem ? path : whole.string();
-}
+constexpr int exit_gate_is_red = 5;
 
 struct Place {
     Settings settings;
@@ -69,22 +59,21 @@ class Interruption {
 
 // A worker is told by RALPH_ROOT whose workspace it is in.
 Result<Place> find_place(const CommonArguments& common) {
-    const std::string root = variable("RALPH_ROOT");
+    const std::string root = our_variable("RALPH_ROOT");
     auto settings = root.empty() ? open_repository(common) : load_settings(root);
     if (!settings) {
         return settings.error();
     }
-    fs::path top = resolved(common.repository);
-    while (!path_exists((top / ".git").string()) && top.has_relative_path()) {
-        top = top.parent_path();
+    auto top = find_repository(common.repository);
+    if (!top) {
+        return top.error();
     }
-    const bool is_workspace = top.parent_path() == resolved(settings->workspace_root);
-    if (!is_workspace && top != resolved(settings->paths.root)) {
-        return Error{fmt::format("{} is neither in {} nor in a workspace of it", common.repository,
-                                 settings->paths.root),
+    const bool is_workspace = top->substr(0, top->rfind('/')) == real_path(settings->workspace_root);
+    if (!is_workspace && *top != real_path(settings->paths.root)) {
+        return Error{fmt::format("{} is neither in {} nor in a workspace of it", *top, settings->paths.root),
                      "go to one of them, or name it with --repo"};
     }
-    return Place{std::move(*settings), Git(top.string())};
+    return Place{std::move(*settings), Git(*top)};
 }
 
 Result<void> check_unchanged(const Git& git, const std::string& commit) {
@@ -140,10 +129,13 @@ int run_gate(const CommonArguments& common) {
         return print(fmt::format("{} has passed the gate already\n", commit->substr(0, 12)));
     }
     const Interruption interruption;
+    if (interruption.pipe() < 0) {
+        return report_error(Error{fmt::format("a pipe cannot be made: {}", ::strerrordesc_np(errno))});
+    }
     gates.until_end_of = interruption.pipe();
-    const std::string branch = variable("RALPH_TARGET_BRANCH");
+    const std::string branch = our_variable("RALPH_TARGET_BRANCH");
     auto base = git.resolve(origin_ref(branch.empty() ? "HEAD" : branch) + "^{commit}");
-    const std::string task_id = variable("RALPH_TASK_ID");
+    const std::string task_id = our_variable("RALPH_TASK_ID");
     auto verdict =
         base ? gates.judge(*commit, *files, base->value_or(std::string{}),
                            task_id.empty() ? std::vector<std::string>{} : std::vector<std::string>{task_id})

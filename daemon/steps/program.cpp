@@ -138,14 +138,14 @@ class Watch {
             if (ready < 0 && errno != EINTR) {
                 return give_up(fmt::format("poll failed: {}", ::strerrordesc_np(errno)));
             }
+            // Both also if there is always something to read.
             const bool is_unwanted = ready > 0 && (waited[3].revents & (POLLERR | POLLHUP)) != 0;
             if (is_unwanted) {
                 end.timed_out = true;
                 terminated_ = true;
                 deadline_.reset();
                 signal_group(SIGKILL);
-            } else if (deadline_ &&
-                       Clock::now() >= *deadline_) {  // also if there is always something to read
+            } else if (deadline_ && Clock::now() >= *deadline_) {
                 end.timed_out = true;
                 escalate();
             }
@@ -315,6 +315,11 @@ std::vector<std::string> our_environment() {
         lines.emplace_back(*entry);
     }
     return lines;
+}
+
+std::string our_variable(const char* name) {
+    const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): a step has one thread
+    return value == nullptr ? std::string{} : value;
 }
 
 }  // namespace ralph::daemon

@@ -53,7 +53,8 @@ struct ProgramEnd {
 // Whether the other end of the pipe is closed, or there is no such pipe.
 [[nodiscard]] bool is_at_end(int pipe);
 
-// The environment that we were given.
+// The environment that we were given; a variable that is not set is empty.
 [[nodiscard]] std::vector<std::string> our_environment();
+[[nodiscard]] std::string our_variable(const char* name);
 
 }  // namespace ralph::daemon

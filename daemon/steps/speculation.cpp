@@ -13,7 +13,6 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <set>
 #include <utility>
 
@@ -89,13 +88,8 @@ bool write_verdict(const std::string& text) {
     return true;
 }
 
-std::string place_name(unsigned number) {
+std::string place_name(std::string_view number) {
     return fmt::format("{}-{}", integration_workspace_name, number);
-}
-
-std::string variable(const char* name) {
-    const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): a step has one thread
-    return value == nullptr ? std::string{} : value;
 }
 
 }  // namespace
@@ -104,12 +98,12 @@ Speculation::Speculation(const StepContext& context) : context_(context) {
     std::set<std::string> names;
     for (unsigned number = 2; number <= context.settings.supervisor.lane.parallel_gates; ++number) {
         places_.emplace_back().number = number;
-        names.insert(place_name(number));
+        names.insert(place_name(std::to_string(number)));
     }
     const std::string& root = context.settings.workspace_root;
     const auto found = list_directory(root);
     for (const std::string& name : found ? *found : std::vector<std::string>{}) {
-        const bool is_place = name.rfind(fmt::format("{}-", integration_workspace_name), 0) == 0;
+        const bool is_place = name.rfind(place_name(""), 0) == 0;
         if (is_place && names.count(name) == 0) {  // of a time with more of them
             static_cast<void>(remove_tree(root, name));
         }
@@ -321,10 +315,10 @@ Result<std::optional<Speculation::Verdict>> gate_candidate(const StepContext& co
 }  // namespace
 
 int run_gate_step(const StepContext& context) {
-    const std::string tasks = variable("RALPH_GATE_TASKS");
-    const std::string name = fmt::format("{}-{}", integration_workspace_name, variable("RALPH_GATE_PLACE"));
+    const std::string tasks = our_variable("RALPH_GATE_TASKS");
+    const std::string name = place_name(our_variable("RALPH_GATE_PLACE"));
     const auto integration = IntegrationWorkspace::open_beside(context, name);
-    if (integration && integration->tip() != variable("RALPH_GATE_TIP")) {
+    if (integration && integration->tip() != our_variable("RALPH_GATE_TIP")) {
         return no_verdict;  // the lane is further on
     }
     const auto verdict = integration ? gate_candidate(context, *integration, split_task_ids(tasks))

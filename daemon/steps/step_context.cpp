@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 
 #include "core/queue_validation.h"
+#include "daemon/steps/program.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
 
@@ -16,13 +16,8 @@ namespace {
 
 constexpr const char* remedy = "steps are started by the supervisor, not by hand";
 
-std::string variable(const char* name) {
-    const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): a step has one thread
-    return value == nullptr ? std::string{} : value;
-}
-
 Result<std::uint32_t> number(const char* name) {
-    const std::string text = variable(name);
+    const std::string text = our_variable(name);
     if (text.empty()) {
         return 1U;
     }
@@ -39,15 +34,15 @@ Result<std::uint32_t> number(const char* name) {
 Result<StepContext> read_step_context() {
     for (const char* name :
          {"RALPH_ROOT", "RALPH_TASK_ID", "RALPH_WORKSPACE", "RALPH_TARGET_BRANCH", "RALPH_RUN_DIR"}) {
-        if (variable(name).empty()) {
+        if (our_variable(name).empty()) {
             return Error{fmt::format("{} is not set", name), remedy};
         }
     }
-    auto settings = load_settings(variable("RALPH_ROOT"));
+    auto settings = load_settings(our_variable("RALPH_ROOT"));
     if (!settings) {
         return settings.error();
     }
-    const std::string batch = variable("RALPH_BATCH");
+    const std::string batch = our_variable("RALPH_BATCH");
     auto attempt = number("RALPH_ATTEMPT");
     auto integration = number("RALPH_INTEGRATION");
     auto most = number("RALPH_MAX_INTEGRATIONS");
@@ -57,11 +52,11 @@ Result<StepContext> read_step_context() {
         }
     }
     StepContext context{std::move(*settings),
-                        variable("RALPH_TASK_ID"),
-                        variable("RALPH_TASK_TITLE"),
-                        variable("RALPH_WORKSPACE"),
-                        variable("RALPH_TARGET_BRANCH"),
-                        variable("RALPH_RUN_DIR"),
+                        our_variable("RALPH_TASK_ID"),
+                        our_variable("RALPH_TASK_TITLE"),
+                        our_variable("RALPH_WORKSPACE"),
+                        our_variable("RALPH_TARGET_BRANCH"),
+                        our_variable("RALPH_RUN_DIR"),
                         *attempt,
                         *integration,
                         *most};

@@ -46,9 +46,10 @@ TEST_CASE("a batch and its successor on top of it pass the gate at the same time
     Crowd crowd;
     set_integration(crowd.project,
                     "\"batch\": {\"max\": 2, \"min\": 4, \"wait\": \"1h\"}, \"parallel_gates\": 2");
-    // No gate ends before two have begun; the one ahead of time ends last.
+    // No gate ends before two have begun; the one ahead of time ends when the other has been pushed.
     crowd.set_gate("until [ $(wc -l < '" + crowd.project.outside("judged") +
-                   "') -ge 2 ]; do sleep 0.05; done; [ -z \"$RALPH_GATE_PLACE\" ] || sleep 1");
+                   "') -ge 2 ]; do sleep 0.05; done; [ -z \"$RALPH_GATE_PLACE\" ] || until [ -s '" +
+                   crowd.project.outside("pushed") + "' ]; do sleep 0.05; done");
     crowd.add(4, numbered_file);
     crowd.watch_pushes();
     fs::create_directories(crowd.project.workspaces() + "/.integration-3/cache");

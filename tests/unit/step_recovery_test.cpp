@@ -324,6 +324,14 @@ TEST_CASE("step recovery: how often a discard was lost is not held against what 
     driver.recovered("T1", found);
     driver.ended("T1", 5, gone);
     CHECK(driver.lifecycle("T1") == "running");
+
+    StepDriver adopting;
+    adopting.queue({"T1"});
+    found.newest->end.reset();
+    adopting.recovered("T1", found);
+    adopting.ended("T1", 4, exited(0));
+    adopting.ended("T1", 5, gone);
+    CHECK(adopting.lifecycle("T1") == "running");
 }
 
 TEST_CASE("step recovery: of several records of one task the first counts") {
