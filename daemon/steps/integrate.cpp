@@ -20,6 +20,7 @@
 #include "daemon/steps/landing_details.h"
 #include "daemon/steps/lane_member.h"
 #include "daemon/steps/lane_progress.h"
+#include "daemon/steps/push.h"
 #include "daemon/steps/speculation.h"
 #include "daemon/steps/steps.h"
 #include "daemon/store/files.h"
@@ -372,12 +373,13 @@ class Lane {
         }
         member_of(names.front()).note(verdict->note);
         show("pushing", commit, names);
-        auto pushed = push(integration, candidate);
+        auto pushed = push_candidate(context_, integration, candidate);
         if (!pushed) {
             return pushed.error();
         }
-        switch (*pushed) {
-            case Push::landed:
+        switch (pushed->kind) {
+            case PushEnd::Kind::landed:
+                settle(candidate, pushed->answer_was_lost);
                 if (integration.tip() == commit) {
                     landed_.insert(landed_.end(), names.begin(), names.end());
                 } else {
@@ -387,79 +389,33 @@ class Lane {
                             integration.tip() == commit && !verdict->recalled ? MergeQueue::Result::landed
                                                                               : MergeQueue::Result::unproven);
                 return true;
-            case Push::refused:
+            case PushEnd::Kind::refused:
                 // One of them may be the reason: a file that is too large, a commit without a signature.
                 if (names.size() > 1) {
                     queue.tried(names, decided, MergeQueue::Result::red);
                     return true;
                 }
-                block(names, refusal_);
+                block(names, pushed->why);
                 decided.push_back(names.front());
                 queue.tried({}, decided, MergeQueue::Result::empty);
                 return true;
-            case Push::failed:
+            case PushEnd::Kind::shut_out:
+                block(waiting(), pushed->why);
+                break;
+            case PushEnd::Kind::put_off:
+                put_off(pushed->why);
                 break;
         }
         return false;
     }
 
-    enum class Push {
-        landed,
-        refused,  // by the remote, once it had seen the candidate
-        failed,   // everybody has ended, or is put off
-    };
-
-    // No error text is trusted before it is known whether the push arrived.
-    Result<Push> push(IntegrationWorkspace& integration,
-                      const std::vector<IntegrationWorkspace::Landing>& candidate) {
-        const std::string base = integration.tip();
-        const std::string& commit = candidate.back().commit;
-        if (auto noted = integration.note_landings(candidate); !noted) {
-            return noted.error();
-        }
-        auto pushed =
-            integration.git().run({"push", "--porcelain", "--no-follow-tags", "--no-recurse-submodules",
-                                   "origin", fmt::format("{}:refs/heads/{}", commit, context_.target_branch)},
-                                  Git::push_timeout);
-        const bool said_yes = pushed && pushed->status == 0;
-        const std::string words =
-            said_yes ? ""
-                     : (pushed ? last_words(pushed->errors + "\n" + pushed->output) : pushed.error().line());
-        if (auto fetched = integration.fetch(); !fetched) {
-            put_off(said_yes ? fetched.error().line()
-                             : fmt::format("the push to {} failed, and origin cannot be reached: {}",
-                                           context_.target(), words));
-            return Push::failed;
-        }
-        auto arrived = integration.tip().empty() ? Result<bool>{false}
-                                                 : integration.git().is_ancestor(commit, integration.tip());
-        if (!arrived) {
-            return arrived.error();
-        }
-        if (*arrived) {  // only what the remote answers now counts as landed
-            for (const IntegrationWorkspace::Landing& landing : candidate) {
-                if (!said_yes) {
-                    member_of(landing.task_id).note("the answer to the push was lost, but it has arrived");
-                }
-                member_of(landing.task_id).settle(landing.commit, tracked_);
+    void settle(const std::vector<IntegrationWorkspace::Landing>& landings, bool answer_was_lost) {
+        for (const IntegrationWorkspace::Landing& landing : landings) {
+            if (answer_was_lost) {
+                member_of(landing.task_id).note("the answer to the push was lost, but it has arrived");
             }
-            return Push::landed;
+            member_of(landing.task_id).settle(landing.commit, tracked_);
         }
-        if (said_yes) {
-            put_off(fmt::format("{} does not hold the work after the push", context_.target()));
-        } else if (integration.tip() != base) {
-            put_off(fmt::format("somebody else pushed to {} in the meantime", context_.target()));
-        } else if (!pushed || words.find("cannot lock ref") != std::string::npos || is_passing_fault(words)) {
-            put_off(fmt::format("the push to {} failed: {}", context_.target(), words));
-        } else {
-            refusal_ = fmt::format("the push to {} was refused: {}; mend it", context_.target(), words);
-            // Whoever was not even let in (credentials, a hook on this side) would be refused with anything.
-            if (pushed->output.find("[remote rejected]") != std::string::npos) {
-                return Push::refused;
-            }
-            block(waiting(), refusal_);
-        }
-        return Push::failed;
     }
 
     // A checkout that a fault left half-way may keep new tasks from starting, and nobody else comes by who
@@ -486,7 +442,6 @@ class Lane {
     std::vector<std::string> landed_;         // by this run, with nobody else's work in between
     std::map<std::string, GateVerdict> red_;  // of a candidate that began with this task
     std::string tip_reason_;
-    std::string refusal_;  // of the last push
     bool tracked_ = false;
     bool target_is_red_ = false;
 };

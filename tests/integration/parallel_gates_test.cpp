@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,7 @@ TEST_CASE("a batch and its successor on top of it pass the gate at the same time
                    crowd.project.outside("pushed") + "' ]; do sleep 0.05; done");
     crowd.add(4, numbered_file);
     crowd.watch_pushes();
+    fs::create_directories(crowd.project.workspaces() + "/.integration-2/no clone");  // it is made anew
     fs::create_directories(crowd.project.workspaces() + "/.integration-3/cache");
     crowd.project.start({"run", "--parallel", "4"});
     CHECK(crowd.project.wait() == 0);
@@ -300,4 +302,22 @@ TEST_CASE("ralph gate that is ended ends its gate, with all that it started") {
     project.signal(SIGTERM);
     CHECK(project.wait() == 128 + SIGTERM);
     CHECK(!fs::exists("/proc/" + lines_of(Project::read(lives))[0]));
+}
+
+TEST_CASE("what has passed the gate is remembered within limits") {
+    Crowd crowd;
+    Project& project = crowd.project;
+    project.commit_and_push("config");
+    const std::string memory = project.paths().green_gates();
+    fs::create_directories(memory);
+    for (int i = 0; i < 600; ++i) {
+        Project::write(memory + fmt::format("/{:040}", i), "old");
+    }
+    Project::write(memory + fmt::format("/{:040}.new", 7), "of one that was killed");
+    CHECK(project.ralph({"gate"}).status == 0);
+    const auto files = std::distance(fs::directory_iterator(memory), fs::directory_iterator());
+    CHECK(files <= 500);
+    CHECK(files >= 499);  // the one that was never finished counted, too
+    CHECK(!fs::exists(memory + fmt::format("/{:040}.new", 7)));
+    CHECK(contains(project.ralph({"gate"}).output, "has passed the gate already"));
 }

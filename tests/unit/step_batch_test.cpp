@@ -1,6 +1,11 @@
 // Batches: one integrate run lands several tasks of the lane.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
 #include "tests/unit/step_driver.h"
 
 using namespace ralph::core;
@@ -66,6 +71,30 @@ TEST_CASE("batch: all who wait in the lane are landed by the run of the first, i
                  "announce T2 integrating -> completed attempt=1", "settle T2 2",
                  "announce T3 integrating -> completed attempt=1", "settle T3 2",
                  "start T1 4-discard attempt=1"}));
+}
+
+TEST_CASE(
+    "batch: with gates at the same time a run takes more tasks, but no more than its record can tell of") {
+    for (const auto& row :
+         std::vector<std::array<std::uint32_t, 3>>{{2, 1, 2}, {2, 3, 6}, {200, 1, 200}, {200, 2, 256}}) {
+        const auto max = row[0];
+        const auto gates = row[1];
+        const auto most = row[2];
+        SupervisorSettings settings = in_batches(max);
+        settings.batch.gates = gates;
+        std::vector<WorkerRecord> records;
+        for (int i = 1; i <= 300; ++i) {
+            records.push_back(record("T" + std::to_string(i), Lifecycle::integrating));
+        }
+        StepDriver driver(settings, records);
+        std::string last;
+        for (int i = 1; i <= 300; ++i) {
+            last = driver.recovered("T" + std::to_string(i), history({StepKind::work, 2, 1}, 0, exited(0)));
+        }
+        CAPTURE(max);
+        CAPTURE(gates);
+        CHECK(static_cast<std::uint32_t>(std::count(last.begin(), last.end(), ',')) + 2 == most);
+    }
 }
 
 TEST_CASE("batch: everybody ends as a run of its own would have") {
