@@ -17,6 +17,8 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 30
 # More at a time than there are cores: most of them wait for processes.
 CTEST := ctest --output-on-failure --parallel 3 --no-tests=error
+# Every page that the sanitizer keeps freed memory in is copied by each fork of a test.
+SMALL_QUARANTINE := ASAN_OPTIONS=quarantine_size_mb=4:thread_local_quarantine_size_kb=64
 # They take long, and run no code under the sanitizers that others do not run.
 ONLY_AS_BUILT := 'a state that cannot be read|every length and every flipped bit|the demo kills|an idle supervisor|a line without end|goes on where it was killed|made again from what was kept|what was kept before a task landed|doctor: run directories|sixteen|killed at any of its phases|place for candidates|pushes put a batch off|refuses because of one|red alone is mended|records that the doctor makes|conflicting pairs|leaves the conflict|no broken workspace and no blocked|dies at any operation|state folder that is removed|programs are replaced|a crash leaves does not matter|whose git was killed|ahead of time|bad tasks are found as without|lanes by scope|mends a red target|who conflicts with another|red by itself|gate.s own program|does not even reach|dependencies run one after'
 
@@ -40,11 +42,11 @@ demo: build
 test: build asan
 	@build/bin/systemd_tests --possible || true
 	$(CTEST) --test-dir build --label-exclude long
-	$(CTEST) --test-dir build/asan --label-exclude 'long|plain' --exclude-regex $(ONLY_AS_BUILT)
+	$(SMALL_QUARANTINE) $(CTEST) --test-dir build/asan --label-exclude 'long|plain' --exclude-regex $(ONLY_AS_BUILT)
 
 test-long: build asan
 	$(CTEST) --test-dir build
-	$(CTEST) --test-dir build/asan --label-exclude plain
+	$(SMALL_QUARANTINE) $(CTEST) --test-dir build/asan --label-exclude plain
 
 fuzz: dependencies
 	@tools/build fuzz

@@ -21,6 +21,14 @@ Ending conflict_with_target(const StepContext& task, const std::vector<std::stri
                                 named(paths), task.workspace, task.target(), retry_command(task)));
 }
 
+// A merge would bring back what was taken off the target.
+Ending merge_on_rewritten_target(const StepContext& task) {
+    return mendable(
+        fmt::format("{} was rewritten below the work, which holds a merge; put the work on it in {} "
+                    "(git rebase {}, and look at what the merge held), {}",
+                    task.target(), task.workspace, task.target(), retry_command(task)));
+}
+
 class Builder {
   public:
     Builder(const StepContext& task, const IntegrationWorkspace& integration)
@@ -79,20 +87,18 @@ class Builder {
         if (!on_top || !begin) {
             return on_top ? begin.error() : on_top.error();
         }
-        // A worker that has merged the target keeps its merge; a rebase would lose how it resolved the
-        // conflicts.
-        if (*on_top && *begin == tip) {
-            if (below_ == tip) {
-                auto moved = integration_.go_to(work);
-                return moved ? Result<Addition>{Addition{}} : Result<Addition>{moved.error()};
-            }
-            auto merges = git_.line({"rev-list", "--merges", "--max-count=1", tip + ".." + work});
-            if (!merges) {
-                return merges.error();
-            }
-            if (!merges->empty()) {
-                return judge(merge(work));
-            }
+        if (*on_top && *begin == tip && below_ == tip) {
+            auto moved = integration_.go_to(work);
+            return moved ? Result<Addition>{Addition{}} : Result<Addition>{moved.error()};
+        }
+        auto merges = git_.line({"rev-list", "--merges", "--max-count=1", *begin + ".." + work});
+        if (!merges) {
+            return merges.error();
+        }
+        // A rebase would lose how the worker's merges resolved their conflicts, without a word.
+        if (!merges->empty()) {
+            return *begin == tip ? judge(merge(work))
+                                 : Addition{Addition::Kind::stopped, merge_on_rewritten_target(task_)};
         }
         if (auto moved = git_.expect({"checkout", "--quiet", "--force", "--detach", work}); !moved) {
             return moved.error();
@@ -130,7 +136,7 @@ class Builder {
         if (conflicts->empty()) {
             // No conflict: a full disk, for one, at which the next attempt may find room.
             return Addition{Addition::Kind::stopped,
-                            try_again(fmt::format("the rebase on {} failed: {}", task_.target(),
+                            try_again(fmt::format("putting the work on {} failed: {}", task_.target(),
                                                   last_words(end->errors)))};
         }
         return below_ == integration_.tip()

@@ -97,7 +97,21 @@ TEST_CASE("a repository within the workspace is not lost with it") {
 
 TEST_CASE("commits that were removed from the target by force do not come back with the work") {
     Project project;
-    project.add("one", "echo x > x.txt; while ! [ -e '" + project.outside("go") + "' ]; do sleep 0.02; done");
+    std::string work;
+    bool lands = true;
+    SUBCASE("plain work") {
+        work = "echo x > x.txt";
+    }
+    // It can be moved only by a rebase, which would lose what nothing but the merge holds.
+    SUBCASE("work with a merge") {
+        lands = false;
+        work =
+            "git checkout -qb side; git commit -q --allow-empty -m a; git checkout -q -; git merge -q "
+            "--no-ff "
+            "--no-commit side; echo x > x.txt; git add x.txt; git commit -qm merge";
+    }
+    project.add("one", "[ ! -e x.txt ] || exit 0; " + work + "; while ! [ -e '" + project.outside("go") +
+                           "' ]; do sleep 0.02; done");
     project.commit_and_push("queue");
     Project::write(project.root() + "/secret.txt", "secret\n");
     project.commit_and_push("secret");
@@ -105,10 +119,17 @@ TEST_CASE("commits that were removed from the target by force do not come back w
     REQUIRE(Project::eventually([&] { return fs::exists(project.workspaces() + "/RQ-0001/x.txt"); }));
     project.git(project.root(), {"push", "-q", "--force", "origin", "HEAD~1:main"});
     Project::write(project.outside("go"), "");
-    CHECK(project.wait() == 0);
+    CHECK(project.wait() == (lands ? 0 : 3));
     const auto subjects = project.remote_subjects();
     CHECK(std::count(subjects.begin(), subjects.end(), "secret") == 0);
-    CHECK(project.git(project.remote(), {"show", "main:x.txt"}) == "x\n");
+    if (lands) {
+        CHECK(project.git(project.remote(), {"show", "main:x.txt"}) == "x\n");
+    } else {
+        CHECK(project.record("RQ-0001")->lifecycle == Lifecycle::blocked_push);
+        CHECK(project.record("RQ-0001")->last_error->find("was rewritten below the work") !=
+              std::string::npos);
+        CHECK(Project::read(project.workspaces() + "/RQ-0001/x.txt") == "x\n");
+    }
 }
 
 TEST_CASE("a command that is too long for the system fails once, not for ever") {

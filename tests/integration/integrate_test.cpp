@@ -261,7 +261,14 @@ TEST_CASE("a conflict is reported and leaves the workspace as it was") {
     SUBCASE("and has ended it") {
         GitFixture::write(workspace + "/a.txt", "both\n");
         fixture.git(workspace, {"commit", "--quiet", "-am", "Merge"});
-        CHECK(run_integrate_step(fixture.context()) == 0);
+        SUBCASE("on the tip") {
+            CHECK(run_integrate_step(fixture.context()) == 0);
+        }
+        SUBCASE("and somebody else has pushed since") {
+            fixture.push_by_colleague("b.txt", "b\n");
+            CHECK(run_integrate_step(fixture.context()) == 0);
+            CHECK(fixture.remote_file("b.txt") == "b\n");
+        }
         CHECK(fixture.remote_file("a.txt") == "both\n");
     }
     SUBCASE("and has not ended it") {
@@ -281,7 +288,7 @@ TEST_CASE("a rebase that fails without a conflict is tried again, and leaves the
     const std::string hook = fixture.integration() + "/.git/hooks/pre-rebase";
     GitFixture::write_script(hook, "echo half > b.txt; exit 1");
     CHECK(run_integrate_step(fixture.context()) == 75);
-    CHECK(fixture.outcome().summary.find("the rebase on origin/main failed") != std::string::npos);
+    CHECK(fixture.outcome().summary.find("putting the work on origin/main failed") != std::string::npos);
     CHECK(!GitFixture::exists(workspace + "/b.txt"));
     fs::remove(hook);
     CHECK(run_integrate_step(fixture.context()) == 0);

@@ -82,7 +82,11 @@ std::vector<std::string> Project::environment() const {
     std::vector<std::string> environment{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + (folder_ / "home"),
                                          "TMPDIR=" + folder_.path(),          "GIT_CONFIG_NOSYSTEM=1",
                                          "GIT_CONFIG_GLOBAL=/dev/null",       "ASAN_OPTIONS=detect_leaks=1"};
-    environment.insert(environment.end(), more_environment_.begin(), more_environment_.end());
+    for (const std::string& variable : more_environment_) {
+        const std::string name = variable.substr(0, variable.find('=') + 1);
+        std::erase_if(environment, [&name](const std::string& line) { return line.starts_with(name); });
+        environment.push_back(variable);
+    }
     return environment;
 }
 
