@@ -15,12 +15,12 @@
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 30
-# More at a time than there are cores: most of them wait for processes.
-CTEST := ctest --output-on-failure --parallel 3 --no-tests=error
+# Twice as many as there are cores here: most of them wait for processes.
+CTEST := ctest --output-on-failure --parallel 4 --no-tests=error
 # Every page that the sanitizer keeps freed memory in is copied by each fork of a test.
 SMALL_QUARANTINE := ASAN_OPTIONS=quarantine_size_mb=4:thread_local_quarantine_size_kb=64
 # They take long, and run no code under the sanitizers that others do not run.
-ONLY_AS_BUILT := 'a state that cannot be read|every length and every flipped bit|the demo kills|an idle supervisor|a line without end|goes on where it was killed|made again from what was kept|what was kept before a task landed|doctor: run directories|sixteen|killed at any of its phases|place for candidates|pushes put a batch off|refuses because of one|red alone is mended|records that the doctor makes|conflicting pairs|leaves the conflict|no broken workspace and no blocked|dies at any operation|state folder that is removed|programs are replaced|a crash leaves does not matter|whose git was killed|ahead of time|bad tasks are found as without|lanes by scope|mends a red target|who conflicts with another|red by itself|gate.s own program|does not even reach|dependencies run one after'
+ONLY_AS_BUILT := 'a state that cannot be read|every length and every flipped bit|the demo kills|an idle supervisor|a line without end|goes on where it was killed|made again from what was kept|what was kept before a task landed|doctor: run directories|sixteen|killed at any of its phases|place for candidates|pushes put a batch off|refuses because of one|red alone is mended|records that the doctor makes|conflicting pairs|leaves the conflict|no broken workspace and no blocked|dies at any operation|state folder that is removed|programs are replaced|a crash leaves does not matter|whose git was killed|ahead of time|bad tasks are found as without|lanes by scope|mends a red target|who conflicts with another|red by itself|gate.s own program|does not even reach|dependencies run one after|its workers go on, and the next|everything is synced|Debian package|README.s first run|every exit status|a batch and its successor|green only elsewhere|status shows the lane'
 
 .PHONY: build demo test test-long fuzz mutants lint install deb format clean dependencies asan release
 
