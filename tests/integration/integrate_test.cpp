@@ -1,17 +1,12 @@
 #include <doctest/doctest.h>
 
-#include <sys/stat.h>
-
-#include <chrono>
 #include <filesystem>
-#include <future>
 
 #include "core/run_record.h"
 #include "core/task_codec.h"
 #include "daemon/process/identity.h"
 #include "daemon/steps/steps.h"
 #include "daemon/store/files.h"
-#include "tests/support/crowd.h"
 #include "tests/support/git_fixture.h"
 
 using namespace ralph;
@@ -127,36 +122,6 @@ TEST_CASE("integrate lands the work with one bookkeeping commit, once") {
         CHECK(run_prepare_step(fixture.context()) == 10);
     }
     CHECK(fixture.remote_subjects() == subjects);
-}
-
-// Also where the supervisor could not know that another one is alive.
-TEST_CASE("one integrate step at a time: another one waits for its end") {
-    const GitFixture fixture;
-    work(fixture);
-    const daemon::StepContext context = fixture.context();
-    const std::string path = context.settings.paths.integrate_lock();
-    REQUIRE(daemon::make_directories(context.settings.paths.parallel()).has_value());
-    auto lock = daemon::FileLock::acquire(path, daemon::FileLock::Wait::no);
-    REQUIRE((lock && *lock));
-    auto code = std::async(std::launch::async, [&context] { return run_integrate_step(context); });
-    const auto has_ended = [&code] {
-        return code.wait_for(std::chrono::seconds{0}) == std::future_status::ready;
-    };
-    struct stat file {};
-    REQUIRE(::stat(path.c_str(), &file) == 0);
-    const std::string inode = ":" + std::to_string(file.st_ino) + " ";
-    CHECK(tests::Project::eventually([&] {
-        bool is_waited_for = false;
-        for (const std::string& line : tests::lines_of(GitFixture::read("/proc/locks"))) {
-            is_waited_for = is_waited_for || (contains(line, "-> FLOCK") && contains(line, inode));
-        }
-        return is_waited_for || has_ended();
-    }));
-    CHECK(!has_ended());
-    CHECK(fixture.remote_subjects() == Lines{"Begin"});
-    lock->reset();
-    CHECK(code.get() == 0);
-    expect_landed(fixture, plainly);
 }
 
 TEST_CASE("integrate without a workspace and without a landing is blocked") {

@@ -1,19 +1,26 @@
 // The lane with real git: many tasks that finish at once, red ones among them, others who push, and kills.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <future>
 #include <string>
 #include <vector>
 
+#include "daemon/steps/steps.h"
+#include "daemon/store/files.h"
 #include "tests/support/crowd.h"
+#include "tests/support/git_fixture.h"
 
 using namespace ralph;
 using core::Lifecycle;
 using tests::commit_file;
 using tests::contains;
 using tests::Crowd;
+using tests::GitFixture;
 using tests::Lines;
 using tests::lines_of;
 using tests::Project;
@@ -445,4 +452,35 @@ TEST_CASE("a gate that leaves HEAD elsewhere changes nothing in what is judged n
     CHECK(crowd.run(2) == 0);
     const Lines subjects = project.remote_subjects();
     CHECK(std::count(subjects.begin(), subjects.end(), "wild") == 0);
+}
+
+// Also where the supervisor could not know that another one is alive.
+TEST_CASE("one integrate step at a time: another one waits for its end") {
+    const GitFixture fixture;
+    REQUIRE(run_prepare_step(fixture.context()) == 0);
+    GitFixture::write(fixture.workspace() + "/work.txt", "work\n");
+    const daemon::StepContext context = fixture.context();
+    const std::string path = context.settings.paths.integrate_lock();
+    REQUIRE(daemon::make_directories(context.settings.paths.parallel()).has_value());
+    auto lock = daemon::FileLock::acquire(path, daemon::FileLock::Wait::no);
+    REQUIRE((lock && *lock));
+    auto code = std::async(std::launch::async, [&context] { return run_integrate_step(context); });
+    const auto has_ended = [&code] {
+        return code.wait_for(std::chrono::seconds{0}) == std::future_status::ready;
+    };
+    struct stat file {};
+    REQUIRE(::stat(path.c_str(), &file) == 0);
+    const std::string inode = ":" + std::to_string(file.st_ino) + " ";
+    CHECK(Project::eventually([&] {
+        bool is_waited_for = false;
+        for (const std::string& line : lines_of(GitFixture::read("/proc/locks"))) {
+            is_waited_for = is_waited_for || (contains(line, "-> FLOCK") && contains(line, inode));
+        }
+        return is_waited_for || has_ended();
+    }));
+    CHECK(!has_ended());
+    CHECK(fixture.remote_subjects() == Lines{"Begin"});
+    lock->reset();
+    CHECK(code.get() == 0);
+    CHECK(fixture.remote_file("work.txt") == "work\n");
 }
