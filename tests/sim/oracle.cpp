@@ -96,7 +96,7 @@ void Oracle::on_start(const std::string& task_id, const FakeRun& start, const co
             demand((record != nullptr && record->lifecycle == Lifecycle::integrating) ||
                        circumstances.state_was_lost,
                    task.id, "integrate starts without a durable integrating record");
-            check_integration(task_id, circumstances);
+            check_integration(task_id, durable, circumstances);
             for (const auto& [other, code] : start.batch) {
                 check_companion(other, durable, circumstances);
             }
@@ -150,14 +150,17 @@ void Oracle::check_slot(const std::string& task_id, const FakeRun& start,
            "more workers than were asked for");
 }
 
-void Oracle::check_integration(const std::string& task_id, const Circumstances& circumstances) const {
+void Oracle::check_integration(const std::string& task_id, const core::ParallelState& durable,
+                               const Circumstances& circumstances) const {
     for (const FakeTask& task : model_.tasks()) {
-        for (const FakeRun& run : task.runs) {
-            // With the state, an integration whose directory cannot be read is lost, too. The lock of the
-            // step itself, which is not in this world, keeps it apart.
-            demand(!run.alive() || run.run.step != StepKind::integrate || circumstances.state_was_lost,
-                   task_id, "two integrations at once");
-        }
+        const core::WorkerRecord* const record = record_of(durable, task.id);
+        // Its directory cannot be read, and its record went with the state: nobody can know of it. The lock
+        // of the step itself, which is not in this world, keeps it apart.
+        const bool is_lost = circumstances.state_was_lost &&
+                             (record == nullptr || record->lifecycle != Lifecycle::integrating);
+        const FakeRun* const live = task.live();
+        demand(live == nullptr || live->run.step != StepKind::integrate || is_lost, task_id,
+               "two integrations at once");
     }
     const FakeTask& task = model_.task(task_id);
     demand(task.workspace && task.finished, task.id, "unfinished work is integrated");

@@ -45,7 +45,8 @@ class Oracle {
   private:
     void check_slot(const std::string& task_id, const FakeRun& start,
                     const Circumstances& circumstances) const;
-    void check_integration(const std::string& task_id, const Circumstances& circumstances) const;
+    void check_integration(const std::string& task_id, const core::ParallelState& durable,
+                           const Circumstances& circumstances) const;
     void check_remediation(const std::string& task_id, const Circumstances& circumstances) const;
     void check_companion(const std::string& task_id, const core::ParallelState& durable,
                          const Circumstances& circumstances) const;
