@@ -196,9 +196,8 @@ class Lane {
         for (const std::string& task_id : queue.blamed()) {
             LaneMember& member = member_of(task_id);
             const GateVerdict& verdict = red_[task_id];
-            member.end_mendable(
-                mendable(fmt::format("{}; {}", verdict.reason, retry_command(member.context()))), {},
-                Handoff::CiContext{verdict.command, verdict.output});
+            member.end(mendable(fmt::format("{}; {}", verdict.reason, retry_command(member.context()))), {},
+                       Handoff::CiContext{verdict.command, verdict.output});
         }
         if (queue.tip_is_red()) {
             target_is_red_ = true;
@@ -275,11 +274,7 @@ class Lane {
                 case Addition::Kind::conflict:
                     break;
                 case Addition::Kind::stopped:
-                    if (added->conflicts.empty()) {
-                        member.end(std::move(*added->stop));
-                    } else {
-                        member.end_mendable(std::move(*added->stop), added->conflicts, std::nullopt);
-                    }
+                    member.end(std::move(*added->stop), added->conflicts);
                     candidate.decided.push_back(task_id);
                     break;
             }

@@ -25,12 +25,16 @@ constexpr core::Milliseconds patience = std::chrono::minutes{10};
 LaneMember::LaneMember(StepContext context)
     : context_(std::move(context)), workspace_(Git(context_.workspace).within(patience)) {}
 
-void LaneMember::end(Ending ending) {
+void LaneMember::end(Ending ending, const std::vector<std::string>& conflicts,
+                     const std::optional<Handoff::CiContext>& gate) {
+    if (ending.code == static_cast<int>(core::exit_mendable)) {
+        hand_off(ending.outcome.summary, conflicts, gate);
+    }
     ending_ = std::move(ending);
 }
 
-void LaneMember::end_mendable(Ending ending, const std::vector<std::string>& conflicts,
-                              const std::optional<Handoff::CiContext>& gate) {
+void LaneMember::hand_off(const std::string& reason, const std::vector<std::string>& conflicts,
+                          const std::optional<Handoff::CiContext>& gate) {
     Handoff handoff;
     handoff.task_id = context_.task_id;
     handoff.task_title = context_.task_title;
@@ -38,7 +42,7 @@ void LaneMember::end_mendable(Ending ending, const std::vector<std::string>& con
     handoff.attempt = context_.integration;
     handoff.max_attempts = context_.max_integrations;
     handoff.conflict_files = conflicts;
-    handoff.phase_summary = ending.outcome.summary;
+    handoff.phase_summary = reason;
     handoff.task_intent = context_.task_title;
     if (const auto task = read_kept_task(context_.settings.paths, context_.task_id)) {
         handoff.task_intent = task->description.value_or(task->title);
@@ -52,7 +56,6 @@ void LaneMember::end_mendable(Ending ending, const std::vector<std::string>& con
     if (const auto written = write_handoff(context_.workspace, handoff); !written) {
         note(written.error().line());
     }
-    end(std::move(ending));
 }
 
 void LaneMember::come_again(const std::string& why) {

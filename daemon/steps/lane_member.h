@@ -32,10 +32,10 @@ class LaneMember {
     // failures.
     void settle(const std::string& commit, bool tracked);
 
-    void end(Ending ending);
-    // It could be mended: leaves a handoff packet for whoever does.
-    void end_mendable(Ending ending, const std::vector<std::string>& conflicts,
-                      const std::optional<Handoff::CiContext>& gate);
+    // If it can be mended, leaves a handoff packet for whoever does: with the files in conflict with the
+    // target, and what a red gate said.
+    void end(Ending ending, const std::vector<std::string>& conflicts = {},
+             const std::optional<Handoff::CiContext>& gate = std::nullopt);
     void put_off(const std::string& why) { end(try_again(why)); }
     void note(const std::string& sentence) { add_note(notes_, sentence); }
     [[nodiscard]] bool has_ended() const { return ending_.has_value(); }
@@ -47,6 +47,8 @@ class LaneMember {
     [[nodiscard]] Ending finish();
 
   private:
+    void hand_off(const std::string& reason, const std::vector<std::string>& conflicts,
+                  const std::optional<Handoff::CiContext>& gate);
     [[nodiscard]] core::Result<Stop> commit_all();
     [[nodiscard]] core::Result<Stop> take_over(const IntegrationWorkspace& integration,
                                                const Bookkeeping& bookkeeping);

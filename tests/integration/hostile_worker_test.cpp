@@ -106,12 +106,16 @@ TEST_CASE("commits that were removed from the target by force do not come back w
     SUBCASE("work with a merge") {
         lands = false;
         work =
-            "git checkout -qb side; git commit -q --allow-empty -m a; git checkout -q -; git merge -q "
-            "--no-ff "
-            "--no-commit side; echo x > x.txt; git add x.txt; git commit -qm merge";
+            "git checkout -qb side; git commit -q --allow-empty -m a; git checkout -q -; "
+            "git merge -q --no-ff --no-commit side; echo x > x.txt; git add x.txt; git commit -qm merge";
     }
-    project.add("one", "[ ! -e x.txt ] || exit 0; " + work + "; while ! [ -e '" + project.outside("go") +
-                           "' ]; do sleep 0.02; done");
+    project.add("one", work + "; while ! [ -e '" + project.outside("go") + "' ]; do sleep 0.02; done");
+    // Who is to mend it is told why, and mends nothing.
+    const std::string agent = project.outside("agent");
+    Project::write(agent, "#!/bin/sh\ncp \"$RALPH_HANDOFF\" '" + project.outside("handoff") + "'\n");
+    fs::permissions(agent, fs::perms::owner_all);
+    Project::write(project.root() + "/.ralph/supervisor.jsonc",
+                   "{\"integration\": {\"remediate\": {\"command\": [\"" + agent + "\"]}}}\n");
     project.commit_and_push("queue");
     Project::write(project.root() + "/secret.txt", "secret\n");
     project.commit_and_push("secret");
@@ -129,6 +133,8 @@ TEST_CASE("commits that were removed from the target by force do not come back w
         CHECK(project.record("RQ-0001")->last_error->find("was rewritten below the work") !=
               std::string::npos);
         CHECK(Project::read(project.workspaces() + "/RQ-0001/x.txt") == "x\n");
+        CHECK(Project::read(project.outside("handoff")).find("was rewritten below the work") !=
+              std::string::npos);
     }
 }
 
