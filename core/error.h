@@ -5,19 +5,31 @@
 #include <boost/assert/source_location.hpp>
 #include <boost/system/result.hpp>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace ralph::core {
+
+// What can be expected of trying again. Set where errno or git's own words are seen, and nowhere else.
+enum class Fault {
+    permanent,  // it stays until somebody does something about it
+    passing,    // a bad minute of the host or of the remote: no room, no descriptors, a lock, a kill
+};
 
 struct ErrorText {
     std::string message;
     std::string remedy = {};
+    Fault fault = Fault::permanent;
 };
 
-// Written Error{message} or Error{message, remedy}. The texts are in a base so that a string alone does not
-// convert to an Error, which would make Result<std::string> ambiguous.
+// Written Error{message}, Error{message, remedy} or Error{message, remedy, fault}. The texts are in a base so
+// that a string alone does not convert to an Error, which would make Result<std::string> ambiguous.
 struct Error : ErrorText {
     // "message; remedy" on one line (control characters of foreign text are escaped).
     [[nodiscard]] std::string line() const;
+    [[nodiscard]] bool is_passing() const { return fault == Fault::passing; }
+    // The same error in other words.
+    [[nodiscard]] Error told_as(std::string text) const { return Error{{std::move(text), remedy, fault}}; }
 };
 
 template <class T>

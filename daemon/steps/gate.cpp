@@ -195,7 +195,7 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
         if (auto restored = restore_(commit); !restored) {
             return restored.error();
         }
-        if (!end && end.error().message.find("cannot be started") != std::string::npos) {
+        if (!end && end.error().is_passing()) {
             return end.error();  // no room for a process, for example
         }
         if (!end) {

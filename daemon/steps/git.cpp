@@ -88,14 +88,28 @@ std::string last_words(std::string_view text) {
     return core::printable(words);
 }
 
-bool is_passing_fault(std::string_view words) {
+core::Fault fault_in(std::string_view all_words) {
     // LC_ALL is C for every git of ours, and a local remote's.
-    constexpr std::array<std::string_view, 10> signs{
-        "was killed by signal", "died of signal",      "ran out of its time", "No space left on device",
-        "Disk quota exceeded",  "Input/output error",  "Too many open files", "Cannot allocate memory",
-        "unpacker error",       "remote unpack failed"};
-    return std::any_of(signs.begin(), signs.end(),
-                       [words](std::string_view sign) { return words.find(sign) != std::string_view::npos; });
+    constexpr std::array<std::string_view, 16> signs{"No space left on device",
+                                                     "Disk quota exceeded",
+                                                     "Input/output error",
+                                                     "Too many open files",
+                                                     "Cannot allocate memory",
+                                                     "out of memory",
+                                                     "Resource temporarily unavailable",
+                                                     "Read-only file system",
+                                                     "died of signal",
+                                                     "cannot lock ref",
+                                                     ".lock': File exists",
+                                                     "unpacker error",
+                                                     "remote unpack failed",
+                                                     "index-pack abnormal exit",
+                                                     "Text file busy",
+                                                     "Stale file handle"};
+    const bool passes = std::any_of(signs.begin(), signs.end(), [all_words](std::string_view sign) {
+        return all_words.find(sign) != std::string_view::npos;
+    });
+    return passes ? core::Fault::passing : core::Fault::permanent;
 }
 
 std::string origin_ref(std::string_view branch) {
@@ -136,9 +150,14 @@ Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
     request.program = "git";
     request.arguments = {"-c", "core.fsmonitor=false",   "-c", "gc.auto=0",
                          "-c", "maintenance.auto=false", "-C", directory_};
+    if (!folder_.empty()) {
+        request.environment = {"GIT_DIR=" + folder_, "GIT_WORK_TREE=" + directory_,
+                               "GIT_COMMON_DIR=" + folder_, "GIT_NO_REPLACE_OBJECTS=1"};
+    }
     request.arguments.insert(request.arguments.end(), arguments.begin(), arguments.end());
     request.directory = "/";
-    request.environment = environment_without_git();
+    const auto inherited = environment_without_git();
+    request.environment.insert(request.environment.end(), inherited.begin(), inherited.end());
     const std::string parent = std::filesystem::path(directory_).parent_path().string();
     request.environment.insert(request.environment.end(),
                                {"GIT_TERMINAL_PROMPT=0", "LC_ALL=C", "GIT_CEILING_DIRECTORIES=" + parent});
@@ -146,10 +165,23 @@ Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
     request.timeout = timeout ? timeout : timeout_;
     request.inherited = inherited_;
     auto end = run_program(request);
-    if (end && (end->signal != 0 || end->timed_out)) {
-        return Error{fmt::format("git {} in {} {}", command_of(arguments), directory_, end->describe())};
+    if (!end) {
+        // git that is missing is most likely being upgraded: a start has seen that it was there.
+        return Error{{end.error().message, end.error().remedy, core::Fault::passing}};
+    }
+    if (end->signal != 0 || end->timed_out) {
+        return Error{{fmt::format("git {} in {} {}", command_of(arguments), directory_, end->describe()),
+                      {},
+                      core::Fault::passing}};
     }
     return end;
+}
+
+Error Git::failure(const std::vector<std::string>& arguments, const ProgramEnd& end) const {
+    return Error{{fmt::format("git {} in {}: {}", command_of(arguments), directory_,
+                              end.errors.empty() ? end.describe() : last_words(end.errors)),
+                  {},
+                  fault_in(end.errors)}};
 }
 
 Result<void> Git::expect(const std::vector<std::string>& arguments,
@@ -159,8 +191,7 @@ Result<void> Git::expect(const std::vector<std::string>& arguments,
         return end.error();
     }
     if (end->status != 0) {
-        return Error{fmt::format("git {} in {}: {}", command_of(arguments), directory_,
-                                 end->errors.empty() ? end->describe() : last_words(end->errors))};
+        return failure(arguments, *end);
     }
     return {};
 }
@@ -171,8 +202,7 @@ Result<std::string> Git::output(const std::vector<std::string>& arguments) const
         return end.error();
     }
     if (end->status != 0) {
-        return Error{fmt::format("git {} in {}: {}", command_of(arguments), directory_,
-                                 end->errors.empty() ? end->describe() : last_words(end->errors))};
+        return failure(arguments, *end);
     }
     return {boost::system::in_place_value, std::move(end->output)};
 }
@@ -191,7 +221,7 @@ Result<std::optional<std::string>> Git::resolve(const std::string& expression) c
         return end.error();
     }
     if (end->status > 1) {
-        return Error{fmt::format("git rev-parse in {}: {}", directory_, last_words(end->errors))};
+        return failure({"rev-parse"}, *end);
     }
     return as_optional(end->status == 0 ? std::string(core::trimmed(end->output)) : std::string{});
 }
@@ -225,7 +255,7 @@ Result<bool> Git::is_ancestor(const std::string& ancestor, const std::string& of
         return end.error();
     }
     if (end->status > 1) {
-        return Error{fmt::format("git merge-base in {}: {}", directory_, last_words(end->errors))};
+        return failure({"merge-base"}, *end);
     }
     return end->status == 0;
 }
@@ -236,7 +266,7 @@ Result<std::optional<std::string>> Git::current_branch() const {
         return end.error();
     }
     if (end->status > 1) {
-        return Error{fmt::format("git symbolic-ref in {}: {}", directory_, last_words(end->errors))};
+        return failure({"symbolic-ref"}, *end);
     }
     std::string name(core::trimmed(end->output));
     constexpr std::string_view branches = "refs/heads/";
@@ -275,7 +305,7 @@ Result<std::optional<std::string>> Git::config_value(const std::string& key) con
         return end.error();
     }
     if (end->status > 1) {
-        return Error{fmt::format("git config in {}: {}", directory_, last_words(end->errors))};
+        return failure({"config"}, *end);
     }
     return as_optional(end->status == 0 ? std::string(core::trimmed(end->output)) : std::string{});
 }
@@ -317,7 +347,7 @@ Result<bool> Git::is_ignored(const std::string& path) const {
         return end.error();
     }
     if (end->status > 1) {
-        return Error{fmt::format("git check-ignore in {}: {}", directory_, last_words(end->errors))};
+        return failure({"check-ignore"}, *end);
     }
     return end->status == 0;
 }

@@ -21,9 +21,9 @@ namespace ralph::daemon {
 // What a program said at its end, fit for one line: the last lines that are no hints.
 [[nodiscard]] std::string last_words(std::string_view text);
 
-// Whether what git said, or what we say of its end, tells of a fault that may pass by itself: it was killed,
-// or there was no room.
-[[nodiscard]] bool is_passing_fault(std::string_view words);
+// What can be expected of trying again after a git that said this. All that it said, not its last words: a
+// banner of the remote may come after what counts.
+[[nodiscard]] core::Fault fault_in(std::string_view all_words);
 
 // "refs/remotes/origin/BRANCH"
 [[nodiscard]] std::string origin_ref(std::string_view branch);
@@ -36,12 +36,19 @@ class Git {
     static constexpr core::Milliseconds fetch_timeout = std::chrono::minutes{10};
     static constexpr core::Milliseconds push_timeout = std::chrono::minutes{30};
 
-    // `directory` is absolute: the top of a working tree, or where a command needs none, any folder. A
-    // repository further up is never used, so that a command for a broken workspace inside a repository
-    // cannot hit that repository.
+    // For the user's own repository: git finds its folder by itself. `directory` is absolute: the top of a
+    // working tree, or where a command needs none, any folder. A repository further up is never used, so
+    // that a command for a broken workspace inside a repository cannot hit that repository.
     explicit Git(std::string directory) : directory_(std::move(directory)) {}
 
+    // For a working tree in which others may have written what they like: git is told its folder, its working
+    // tree and where its refs are, whatever stands in them. Both absolute.
+    Git(std::string directory, std::string folder)
+        : directory_(std::move(directory)), folder_(std::move(folder)) {}
+
     [[nodiscard]] const std::string& directory() const { return directory_; }
+    // Where HEAD, index and refs are.
+    [[nodiscard]] std::string folder() const { return folder_.empty() ? directory_ + "/.git" : folder_; }
     [[nodiscard]] Git with_environment(std::string name, std::string_view value) const;
     // Every command ends after this time, unless it is given another.
     [[nodiscard]] Git within(core::Milliseconds time) const;
@@ -53,6 +60,8 @@ class Git {
     [[nodiscard]] core::Result<ProgramEnd> run(
         const std::vector<std::string>& arguments,
         std::optional<core::Milliseconds> timeout = std::nullopt) const;
+    // The error that an end with another status than 0 is.
+    [[nodiscard]] core::Error failure(const std::vector<std::string>& arguments, const ProgramEnd& end) const;
     // An exit status other than 0 is an error: "git fetch in DIRECTORY: git's last words".
     [[nodiscard]] core::Result<void> expect(const std::vector<std::string>& arguments,
                                             std::optional<core::Milliseconds> timeout = std::nullopt) const;
@@ -89,6 +98,7 @@ class Git {
 
   private:
     std::string directory_;
+    std::string folder_;              // empty: git finds it
     std::vector<std::string> added_;  // "NAME=value"
     int inherited_ = -1;
     std::optional<core::Milliseconds> timeout_;

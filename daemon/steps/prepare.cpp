@@ -115,7 +115,7 @@ class Preparation {
     Result<int> keep_and_go_on(const Git& workspace) {
         auto kept = keep_work(context_.settings, workspace, context_.task_id);
         if (!kept) {
-            return is_passing_fault(kept.error().message) ? later(kept.error())
+            return kept.error().is_passing() ? later(kept.error())
                                                           : start_over(kept.error().line());
         }
         if (!kept->made.empty()) {
@@ -124,7 +124,7 @@ class Preparation {
         }
         core::Outcome said;
         if (auto recovered = recover_workspace(context_, workspace, said); !recovered) {
-            if (is_passing_fault(recovered.error().message)) {
+            if (recovered.error().is_passing()) {
                 return later(recovered.error());
             }
             // Where HEAD belongs is not known any more. All is kept; the work begins anew.
@@ -136,7 +136,7 @@ class Preparation {
         if (kept) {
             return make_ready(workspace, kept->files);
         }
-        return is_passing_fault(kept.error().message) ? later(kept.error()) : start_over(kept.error().line());
+        return kept.error().is_passing() ? later(kept.error()) : start_over(kept.error().line());
     }
 
     Result<int> start_over(const std::string& why) {

@@ -30,6 +30,7 @@
 
 #include "daemon/process/file_descriptor.h"
 #include "daemon/shim/tree.h"
+#include "daemon/store/files.h"
 
 namespace ralph::daemon {
 namespace {
@@ -215,7 +216,9 @@ Result<ProgramEnd> start_and_wait(const ProgramRequest& request, const std::stri
         problem, std::forward<Streams>(streams)...);
     if (problem) {
         return Error{
-            fmt::format("{}: cannot be started in {}: {}", path, request.directory, problem.message())};
+            {fmt::format("{}: cannot be started in {}: {}", path, request.directory, problem.message()),
+             {},
+             fault_of(problem.value())}};
     }
     auto end = Watch(request, child.id()).until_end(output, errors);
     child.wait(problem);
@@ -300,7 +303,8 @@ Result<ProgramEnd> run_program(const ProgramRequest& request) {
         bp::pipe errors;
         return start_and_wait(request, *path, &output, &errors, bp::std_out > output, bp::std_err > errors);
     } catch (const std::system_error& problem) {  // no descriptors, no memory for a fork
-        return Error{fmt::format("{}: cannot be started: {}", *path, problem.what())};
+        return Error{
+            {fmt::format("{}: cannot be started: {}", *path, problem.what()), {}, core::Fault::passing}};
     }
 }
 

@@ -44,7 +44,7 @@ Result<PushEnd> push_candidate(const StepContext& context, IntegrationWorkspace&
     if (integration.tip() != base) {
         return PushEnd{Kind::put_off, fmt::format("somebody else pushed to {} in the meantime", target)};
     }
-    if (!pushed || words.find("cannot lock ref") != std::string::npos || is_passing_fault(words)) {
+    if (!pushed || fault_in(pushed->errors + pushed->output) == core::Fault::passing) {
         return PushEnd{Kind::put_off, fmt::format("the push to {} failed: {}", target, words)};
     }
     const bool was_let_in = pushed->output.find("[remote rejected]") != std::string::npos;

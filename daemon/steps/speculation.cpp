@@ -329,7 +329,7 @@ int run_gate_step(const StepContext& context) {
     if (!verdict) {
         const std::string why = verdict.error().line();
         static_cast<void>(std::fprintf(stderr, "ralph: gating ahead of time: %s\n", why.c_str()));
-        if (!is_passing_fault(why)) {  // nobody's only copy; the next one makes it anew
+        if (!verdict.error().is_passing()) {  // nobody's only copy; the next one makes it anew
             static_cast<void>(remove_tree(context.settings.workspace_root, name));
         }
         return no_verdict;

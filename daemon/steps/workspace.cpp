@@ -122,7 +122,7 @@ Result<bool> is_usable_workspace(const Git& workspace) {
         return false;
     }
     const auto dirty = tree ? workspace.dirty_paths(Git::Untracked::no) : tree.error();
-    if (!dirty && is_passing_fault(dirty.error().message)) {
+    if (!dirty && dirty.error().is_passing()) {
         return dirty.error();
     }
     return dirty.has_value();

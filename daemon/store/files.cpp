@@ -103,8 +103,32 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
 
 }  // namespace
 
+core::Fault fault_of(int error_number) {
+    switch (error_number) {
+        case ENOSPC:
+        case EDQUOT:
+        case EIO:
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+        case ENOBUFS:
+        case EAGAIN:
+        case EINTR:
+        case EBUSY:
+        case ETXTBSY:
+        case ESTALE:
+        case ETIMEDOUT:
+        case EROFS:  // what a disk becomes that has failed, until it is mounted anew
+            return core::Fault::passing;
+        default:
+            return core::Fault::permanent;
+    }
+}
+
 Error system_error(std::string_view what, const std::string& path, int error_number) {
-    return Error{fmt::format("{}: {} failed: {}", path, what, ::strerrordesc_np(error_number))};
+    return Error{{fmt::format("{}: {} failed: {}", path, what, ::strerrordesc_np(error_number)),
+                  {},
+                  fault_of(error_number)}};
 }
 
 Result<std::optional<std::string>> read_file(const std::string& path, std::size_t limit) {

@@ -15,6 +15,9 @@ namespace ralph::daemon {
 using core::Error;
 using core::Result;
 
+// What can be expected of trying again after this errno.
+[[nodiscard]] core::Fault fault_of(int error_number);
+
 // "PATH: what failed: No such file or directory"
 [[nodiscard]] Error system_error(std::string_view what, const std::string& path, int error_number);
 
