@@ -36,7 +36,7 @@ std::string with(std::string text, const std::string& piece, const std::string& 
     return text.replace(place, piece.size(), other);
 }
 
-struct Fault {
+struct Refusal {
     const char* piece;
     const char* other;
     const char* part_of_message;
@@ -44,9 +44,9 @@ struct Fault {
 
 template <class T, std::size_t count>
 void check_faults(Result<T> (*read)(const JsonDocument&), const std::string& text,
-                  const Fault (&faults)[count]) {
+                  const Refusal (&faults)[count]) {
     CHECK(fault_of(read, text) == "read");
-    for (const Fault& fault : faults) {
+    for (const Refusal& fault : faults) {
         CAPTURE(fault.piece);
         CAPTURE(fault.other);
         const std::string message = fault_of(read, with(text, fault.piece, fault.other));
@@ -136,7 +136,7 @@ TEST_CASE("run_record: a spec") {
         CHECK(again.working_directory == "/w");
         CHECK(again.created_at == "now");
     }
-    const Fault faults[] = {
+    const Refusal faults[] = {
         {"\"version\": 1", "\"version\": 2", "is 2, and this ralph knows versions 1 to 1"},
         {"\"version\": 1", "\"version\": 0", "is 0, and this ralph knows versions 1 to 1"},
         {"\"version\": 1,", "", "lacks the key \"version\""},
@@ -163,7 +163,7 @@ TEST_CASE("run_record: the identity of a process") {
     CHECK(
         must_read(read_process_record, with(identity_json, "\"b\"", R"("b", "cgroup": "/c\\x2d")")).cgroup ==
         "/c\\x2d");
-    const Fault faults[] = {
+    const Refusal faults[] = {
         {"\"version\": 1", "\"version\": 2", "knows versions 1 to 1"},
         {"42", "0", "is not a process id"},
         {"42", "2147483648", "is not a process id"},
@@ -187,7 +187,7 @@ TEST_CASE("run_record: an exit record") {
     CHECK(must_read(read_exit_record, exit_json) == expected);
     CHECK(must_read(read_exit_record, R"({"version": 1, "kind": "signalled", "value": 9})") ==
           record_of(ExitRecord::Kind::signalled, 9));
-    const Fault faults[] = {
+    const Refusal faults[] = {
         {"\"version\": 1", "\"version\": 2", "knows versions 1 to 1"},
         {"\"version\": 1,", "", "lacks the key \"version\""},
         {"\"kind\": \"exited\",", "", "lacks the key \"kind\""},
@@ -282,7 +282,7 @@ TEST_CASE("run_record: a block marker") {
         CHECK(again.max_attempts == 5);
         CHECK(again.generated_at == "g");
     }
-    const Fault faults[] = {
+    const Refusal faults[] = {
         {"\"task_id\": \"T1\",", "", "lacks the key \"task_id\""},
         {"\"reason\": \"r\",", "", "lacks the key \"reason\""},
         {"\"attempt\": 4,", "", "lacks the key \"attempt\""},
