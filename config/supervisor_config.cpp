@@ -94,12 +94,13 @@ void read_gates(ObjectReader& root, std::string_view key, std::vector<NamedGateS
     }
 }
 
-void read_lanes(ObjectReader& integration, std::string_view key, bool& by_scope) {
-    if (is_set(integration, key)) {
-        std::string lanes;
-        integration.read(key, lanes);
-        check_choice(integration, key, lanes, {"one", "scope"});
-        by_scope = lanes == "scope";
+// One of two words; the second one is true.
+void read_either(ObjectReader& section, std::string_view key, const char* no, const char* yes, bool& out) {
+    if (is_set(section, key)) {
+        std::string word;
+        section.read(key, word);
+        check_choice(section, key, word, {no, yes});
+        out = word == yes;
     }
 }
 
@@ -111,7 +112,7 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 28> settings{{
+constexpr std::array<Setting, 31> settings{{
     {"worker", "command", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_command(section, key, out.worker.command);
@@ -131,6 +132,14 @@ constexpr std::array<Setting, 28> settings{{
     {"worker", "log_limit_mib", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_whole(section, key, 1, 102'400, out.worker.log_limit_mib);
+     }},
+    {"worker", "no_change", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_either(section, key, "blocked", "complete", out.worker.no_change_completes);
+     }},
+    {"worker", "may_push", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         section.read(key, out.worker.may_push);
      }},
     {"", "max_restarts", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
@@ -182,11 +191,15 @@ constexpr std::array<Setting, 28> settings{{
      }},
     {"integration", "lanes", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_lanes(section, key, out.lane.by_scope);
+         read_either(section, key, "one", "scope", out.lane.by_scope);
      }},
     {"integration", "barrier_paths", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_patterns(section, key, out.lane.barrier_paths);
+     }},
+    {"integration", "undo", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_either(section, key, "refuse", "allow", out.lane.may_undo);
      }},
     {"integration.remediate", "max", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {

@@ -21,6 +21,8 @@ struct WorkerSettings {
     std::optional<core::Milliseconds> timeout = std::chrono::hours{24};  // to 365 d; nothing means no limit
     core::Milliseconds kill_grace = std::chrono::seconds{10};            // 0 to 1 h, from SIGTERM to SIGKILL
     std::uint32_t log_limit_mib = 64;                                    // 1 to 102,400
+    bool no_change_completes = false;  // no_change "complete": to end with 0 and to leave nothing is enough
+    bool may_push = false;             // to the remote by itself
 
     bool operator==(const WorkerSettings&) const = default;
 };
@@ -56,11 +58,13 @@ struct BatchSettings {
     bool operator==(const BatchSettings&) const = default;
 };
 
-// Which finished tasks share a run of the gate, and how many such runs there are at the same time.
+// Which finished tasks share a run of the gate, how many such runs there are at the same time, and what none
+// may do to another.
 struct LaneSettings {
     std::uint32_t parallel_gates = 1;        // 1 to 16
     bool by_scope = false;                   // tasks that have nothing in common pass the gate apart
     std::vector<std::string> barrier_paths;  // globs; who changes one of these passes the gate alone
+    bool may_undo = false;                   // undo "allow": a task may take back what another has landed
 
     bool operator==(const LaneSettings&) const = default;
 };

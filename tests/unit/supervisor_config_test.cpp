@@ -242,7 +242,7 @@ TEST_CASE("the supervisor example gives every setting with its default") {
 
     const auto document = core::JsonDocument::parse(text, "example").value();
     const std::vector<std::string> paths = config::supervisor_setting_paths();
-    CHECK(paths.size() == 28);
+    CHECK(paths.size() == 31);
     for (const std::string& path : paths) {
         CAPTURE(path);
         const boost::json::object* object = &document.root().as_object();
@@ -290,6 +290,30 @@ TEST_CASE("supervisor settings: gates at the same time, lanes by scope and barri
          {"{integration: {parallel_gates: 0}}", "{integration: {parallel_gates: 17}}",
           "{integration: {lanes: \"two\"}}", "{integration: {lanes: true}}",
           "{integration: {barrier_paths: [\"/etc\"]}}", "{integration: {barrier_paths: \"src\"}}"}) {
+        CAPTURE(wrong);
+        CHECK(load(wrong).has_error());
+    }
+}
+
+TEST_CASE("supervisor settings: what a worker and its work may do") {
+    const SupervisorConfig defaults;
+    CHECK_FALSE(defaults.worker.no_change_completes);
+    CHECK_FALSE(defaults.worker.may_push);
+    CHECK_FALSE(defaults.lane.may_undo);
+    const SupervisorConfig open =
+        load(R"({worker: {no_change: "complete", may_push: true}, integration: {undo: "allow"}})", false)
+            .value();
+    CHECK(open.worker.no_change_completes);
+    CHECK(open.worker.may_push);
+    CHECK(open.lane.may_undo);
+    // A repository may be stricter than what holds for all.
+    const Layer global{"g.jsonc", R"({worker: {no_change: "complete", may_push: true},
+                                      integration: {undo: "allow"}})"};
+    const Layer project{"p.jsonc", R"({worker: {no_change: "blocked", may_push: false},
+                                       integration: {undo: "refuse"}})"};
+    CHECK(config::load_supervisor_config(global, project, false).value() == defaults);
+    for (const char* wrong : {"{worker: {no_change: true}}", "{worker: {no_change: \"failed\"}}",
+                              "{worker: {may_push: \"yes\"}}", "{integration: {undo: \"\"}}"}) {
         CAPTURE(wrong);
         CHECK(load(wrong).has_error());
     }
