@@ -113,6 +113,7 @@ struct BatchEnd {
     std::string summary;
     std::string note;
     std::string landed_sha;
+    std::string landed_by = {};  // as in Outcome
 
     bool operator==(const BatchEnd&) const = default;
 };
@@ -135,6 +136,7 @@ struct Outcome {
     std::vector<BatchEnd> batch = {};
     // The target branch is red by itself: nobody's fault, and nothing lands until it is mended.
     bool target_is_red = false;
+    std::string landed_by = {};  // somebody else has landed the task: who, and with which commit
 
     bool operator==(const Outcome&) const = default;
 };

@@ -8,6 +8,7 @@
 
 #include "daemon/steps/glob.h"
 #include "daemon/steps/landing_details.h"
+#include "daemon/steps/undo_guard.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/store/run_directory.h"
 
@@ -29,6 +30,16 @@ Ending merge_on_rewritten_target(const StepContext& task) {
                     task.target(), task.workspace, task.target(), retry_command(task)));
 }
 
+// Whoever made it can put it right, as with a conflict.
+Ending takes_back(const StepContext& task, const Undone& undone) {
+    const std::string commit = undone.commit.substr(0, 12);
+    return mendable(fmt::format(
+        "it would take back what {} ({}) has landed since its worker began, in {}; put that back in {} "
+        "(see `git show {}`), or say that it is meant, in a commit message (\"This reverts commit {}\"), {}",
+        commit, core::printable(undone.subject), core::printable(undone.path), task.workspace, commit, commit,
+        retry_command(task)));
+}
+
 class Builder {
   public:
     Builder(const StepContext& task, const IntegrationWorkspace& integration)
@@ -40,11 +51,7 @@ class Builder {
             return head.error();
         }
         below_ = *head;
-        auto work = own_work();
-        auto addition = work ? put_on_top(*work) : Result<Addition>{work.error()};
-        if (addition && addition->kind == Addition::Kind::added) {
-            addition = archive();
-        }
+        auto addition = add();
         if (addition && addition->kind == Addition::Kind::added) {
             return addition;
         }
@@ -55,12 +62,75 @@ class Builder {
             return restored.error();
         }
         // Whatever it was, the others are tried without this one.
-        return addition
-                   ? std::move(addition)
-                   : Result<Addition>{Addition{Addition::Kind::stopped, try_again(addition.error().line())}};
+        if (!addition) {
+            const std::string why = addition.error().line();
+            return Addition{Addition::Kind::stopped,
+                            addition.error().is_passing() ? unavailable(why) : try_again(why)};
+        }
+        return addition;
     }
 
   private:
+    Result<Addition> add() {
+        auto texts = bookkeeping_at(task_.settings, git_, below_, task_.target());
+        if (!texts) {
+            return texts.error();
+        }
+        auto bookkeeping = parse_bookkeeping(task_.settings, std::move(*texts));
+        if (!bookkeeping) {
+            return Addition{Addition::Kind::stopped, blocked(bookkeeping.error().line())};
+        }
+        if (bookkeeping->tracked && is_done(bookkeeping->done, task_.task_id) && !has_landed_itself()) {
+            return Addition{Addition::Kind::stopped, landed_elsewhere(task_, git_, integration_.tip())};
+        }
+        auto work = own_work();
+        auto addition = work ? put_on_top(*work) : Result<Addition>{work.error()};
+        if (addition && addition->kind == Addition::Kind::added) {
+            addition = guard();
+        }
+        return addition && addition->kind == Addition::Kind::added ? archive(std::move(*bookkeeping))
+                                                                   : addition;
+    }
+
+    // Before its bookkeeping: whoever settled it here has done the rest.
+    [[nodiscard]] bool has_landed_itself() const {
+        const auto landing = git_.resolve(landing_ref(task_.task_id));
+        const auto landed =
+            landing && *landing ? git_.is_ancestor(**landing, integration_.tip()) : Result<bool>{false};
+        return landed && *landed;
+    }
+
+    // What another one has landed while this one was at work stays.
+    Result<Addition> guard() {
+        const auto prepared = newest_preparation(task_.settings.paths, task_.task_id);
+        if (!prepared) {
+            return prepared.error();
+        }
+        auto known = prepared->base_sha.empty() ? Result<std::optional<std::string>>{std::nullopt}
+                                                : git_.resolve(prepared->base_sha + "^{commit}");
+        if (!known) {
+            return known.error();
+        }
+        // Where nobody has noted what it began at: where its work and the target part.
+        auto begin = *known ? Result<std::string>{**known}
+                            : git_.line({"merge-base", work_ref(task_.task_id), integration_.tip()});
+        auto undone =
+            begin ? find_undone(task_, git_, *begin, below_) : Result<std::optional<Undone>>{begin.error()};
+        if (!undone) {
+            return undone.error();
+        }
+        if (!*undone) {
+            return Addition{};
+        }
+        auto is_on_target = git_.is_ancestor((*undone)->commit, integration_.tip());
+        if (!is_on_target) {
+            return is_on_target.error();
+        }
+        return *is_on_target
+                   ? Addition{Addition::Kind::stopped, takes_back(task_, **undone), {(*undone)->path}}
+                   : Addition{Addition::Kind::conflict, {}};
+    }
+
     // Without bookkeeping commits that somebody has made on top of it.
     Result<std::string> own_work() const {
         auto work = git_.resolve(work_ref(task_.task_id));
@@ -134,26 +204,19 @@ class Builder {
             return conflicts.error();
         }
         if (conflicts->empty()) {
-            // No conflict: a full disk, for one, at which the next attempt may find room.
-            return Addition{Addition::Kind::stopped,
-                            try_again(fmt::format("putting the work on {} failed: {}", task_.target(),
-                                                  last_words(end->errors)))};
+            std::string why =
+                fmt::format("putting the work on {} failed: {}", task_.target(), last_words(end->errors));
+            return Addition{Addition::Kind::stopped, fault_in(end->errors) == core::Fault::passing
+                                                         ? unavailable(std::move(why))
+                                                         : try_again(std::move(why))};
         }
         return below_ == integration_.tip()
                    ? Addition{Addition::Kind::stopped, conflict_with_target(task_, *conflicts), *conflicts}
                    : Addition{Addition::Kind::conflict, {}};
     }
 
-    Result<Addition> archive() {
-        auto texts = bookkeeping_at(task_.settings, git_, below_, task_.target());
-        if (!texts) {
-            return texts.error();
-        }
-        auto bookkeeping = parse_bookkeeping(task_.settings, std::move(*texts));
-        if (!bookkeeping) {
-            return Addition{Addition::Kind::stopped, blocked(bookkeeping.error().line())};
-        }
-        auto stop = commit_bookkeeping(task_, git_, std::move(*bookkeeping), below_);
+    Result<Addition> archive(Bookkeeping bookkeeping) {
+        auto stop = commit_bookkeeping(task_, git_, std::move(bookkeeping), below_);
         if (!stop) {
             return stop.error();
         }

@@ -76,8 +76,8 @@ std::vector<NamedGate> gates_of(const Settings& settings) {
     return gates;
 }
 
-Gates::Gates(const Settings& settings, Git git, Restore restore)
-    : settings_(settings), git_(std::move(git)), restore_(std::move(restore)), gates_(gates_of(settings)) {
+Gates::Gates(const Settings& settings, Git git, GateGround ground)
+    : settings_(settings), git_(std::move(git)), ground_(std::move(ground)), gates_(gates_of(settings)) {
     for (const NamedGate& gate : gates_) {
         commands_ += fmt::format("{}: {}\n", gate.name, fmt::join(gate.command, " "));
     }
@@ -190,23 +190,28 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
         if (about_to_run) {
             about_to_run(gate.name);
         }
+        if (auto ready = ground_.make_ready(); !ready) {
+            return ready.error();
+        }
         const auto end = run_program(request);
         // Whatever it has done to locks of git, to HEAD or to the working tree.
-        if (auto restored = restore_(commit); !restored) {
-            return restored.error();
+        const auto harm = ground_.restore(commit);
+        if (!harm) {
+            return harm.error();
         }
         if (!end && end.error().is_passing()) {
             return end.error();  // no room for a process, for example
         }
-        if (!end) {
-            // A program within the candidate is the candidate's affair, any other is the machine's.
-            const bool is_of_candidate =
-                gate.command.front().front() != '/' && gate.command.front().find('/') != std::string::npos;
+        if (!end || !harm->empty()) {
+            // A program within the candidate is the candidate's responsibility, any other is the machine's.
+            const std::string& program = gate.command.front();
             GateVerdict verdict;
             verdict.green = false;
-            verdict.ran = is_of_candidate;
-            verdict.reason = fmt::format("gate `{}`: {}", shown, end.error().line());
+            verdict.ran = end || (program.front() != '/' && program.find('/') != std::string::npos);
+            verdict.reason = end ? fmt::format("gate `{}` {}; see {}", shown, *harm, log.path())
+                                 : fmt::format("gate `{}`: {}", shown, end.error().line());
             verdict.command = shown;
+            verdict.output = log.tail();
             return verdict;
         }
         if (until_end_of >= 0 && is_at_end(until_end_of)) {

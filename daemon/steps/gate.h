@@ -38,12 +38,20 @@ struct GateVerdict {
     std::string output = {};   // the end of what it wrote
 };
 
+// What a gate runs in.
+struct GateGround {
+    // Before each run.
+    std::function<core::Result<void>()> make_ready;
+    // After each run: puts the working tree back to the commit. Returns what the gate has done to its ground
+    // that makes it red whatever its exit code says ("removed ..."), or nothing; what cannot be repaired is
+    // an error.
+    std::function<core::Result<std::string>(const std::string& commit)> restore;
+};
+
 class Gates {
   public:
-    // `restore` puts the working tree back to the commit after each run; what it cannot mend is its error.
     // The settings must outlive this.
-    using Restore = std::function<core::Result<void>(const std::string& commit)>;
-    Gates(const Settings& settings, Git git, Restore restore);
+    Gates(const Settings& settings, Git git, GateGround ground);
 
     // Called before a gate runs, with its name.
     std::function<void(const std::string& name)> about_to_run;
@@ -78,7 +86,7 @@ class Gates {
 
     const Settings& settings_;
     Git git_;
-    Restore restore_;
+    GateGround ground_;
     std::vector<NamedGate> gates_;
     std::string commands_;
     std::map<std::string, GateVerdict> known_;  // by files, of this run

@@ -90,7 +90,7 @@ std::string last_words(std::string_view text) {
 
 core::Fault fault_in(std::string_view all_words) {
     // LC_ALL is C for every git of ours, and a local remote's.
-    constexpr std::array<std::string_view, 16> signs{"No space left on device",
+    constexpr std::array<std::string_view, 14> signs{"No space left on device",
                                                      "Disk quota exceeded",
                                                      "Input/output error",
                                                      "Too many open files",
@@ -99,8 +99,6 @@ core::Fault fault_in(std::string_view all_words) {
                                                      "Resource temporarily unavailable",
                                                      "Read-only file system",
                                                      "died of signal",
-                                                     "cannot lock ref",
-                                                     ".lock': File exists",
                                                      "unpacker error",
                                                      "remote unpack failed",
                                                      "index-pack abnormal exit",

@@ -44,14 +44,20 @@ class Lane {
     // How it ended for the run's own task, and in its outcome for the others.
     Ending run() {
         auto ran = land_all();
-        if (!ran && is_fault_of_place()) {
-            // Once: what is wrong with the place where candidates are built is no reason to hold up anybody.
-            note_all(fmt::format("candidates are built in a new place, since {}", ran.error().line()));
-            ran = IntegrationWorkspace::renew(context_);
-            ran = ran ? land_all() : ran;
+        bool is_reached = true;
+        if (!ran && !ran.error().is_passing()) {
+            is_reached = remote_answers();
+            if (is_reached) {
+                // Once: what is wrong with the place where candidates are built is no reason to hold up
+                // anybody.
+                note_all(fmt::format("candidates are built in a new place, since {}", ran.error().line()));
+                ran = IntegrationWorkspace::renew(context_);
+                ran = ran ? land_all() : ran;
+            }
         }
         if (!ran) {
-            put_off(ran.error().line());
+            const bool passes = ran.error().is_passing() || !is_reached;
+            end_all(passes ? unavailable(ran.error().line()) : try_again(ran.error().line()));
         }
         bring_forward();
         Ending own = members_.front().finish();
@@ -60,17 +66,17 @@ class Lane {
             Ending ending = members_[i].finish();
             own.outcome.batch.push_back({members_[i].task_id(), static_cast<std::uint32_t>(ending.code),
                                          ending.outcome.summary, ending.outcome.note,
-                                         ending.outcome.landed_sha});
+                                         ending.outcome.landed_sha, ending.outcome.landed_by});
         }
         return own;
     }
 
   private:
     // Everybody who has not ended yet.
-    void put_off(const std::string& why) {
+    void end_all(const Ending& ending) {
         for (LaneMember& member : members_) {
             if (!member.has_ended()) {
-                member.put_off(why);
+                member.end(ending);
             }
         }
     }
@@ -81,8 +87,7 @@ class Lane {
         }
     }
 
-    // Whether the remote answers all the same.
-    [[nodiscard]] bool is_fault_of_place() const {
+    [[nodiscard]] bool remote_answers() const {
         const auto answer = Git(context_.settings.paths.root)
                                 .run({"ls-remote", "--exit-code", "--quiet", "origin",
                                       "refs/heads/" + context_.target_branch},
@@ -125,6 +130,7 @@ class Lane {
             return opened.error();
         }
         IntegrationWorkspace& integration = *opened;
+        tell_of_rewrite(integration);
         if (integration.tip().empty()) {
             block(waiting(),
                   fmt::format("branch {} is not on origin any more; push it", context_.target_branch));
@@ -152,8 +158,7 @@ class Lane {
         if (!groups) {
             return groups.error();
         }
-        Gates gates(context_.settings, integration.git(),
-                    [&integration](const std::string& commit) { return integration.restore(commit); });
+        Gates gates(context_.settings, integration.git(), integration.ground());
         return try_all(integration, gates, *groups);
     }
 
@@ -201,9 +206,32 @@ class Lane {
         }
         if (queue.tip_is_red()) {
             target_is_red_ = true;
-            put_off(fmt::format("{} is red by itself, nobody is blamed: {}", context_.target(), tip_reason_));
+            blame_for_tip(integration.tip());
+            end_all(try_again(
+                fmt::format("{} is red by itself, nobody is blamed: {}", context_.target(), tip_reason_)));
         }
         return {};
+    }
+
+    // A worker that has pushed by itself what makes the target red is told so, and may be given it back.
+    void blame_for_tip(const std::string& tip) {
+        for (LaneMember& member : members_) {
+            if (member.has_ended() || !member.has_made(tip)) {
+                continue;
+            }
+            const std::string why = fmt::format(
+                "{} is red since {}, which the worker of {} has pushed by itself: {}; {}", context_.target(),
+                tip.substr(0, 12), member.task_id(), tip_reason_, retry_command(member.context()));
+            tip_reason_ = why;
+            member.end(mendable(why));
+        }
+    }
+
+    // Commits that were taken off the target are somebody's loss or somebody's secret: told with every task.
+    void tell_of_rewrite(IntegrationWorkspace& integration) {
+        if (const auto rewrite = integration.take_rewrite()) {
+            note_all(*rewrite);
+        }
     }
 
     void show(const char* doing, const std::string& candidate = {},
@@ -369,6 +397,7 @@ class Lane {
         member_of(names.front()).note(verdict->note);
         show("pushing", commit, names);
         auto pushed = push_candidate(context_, integration, candidate);
+        tell_of_rewrite(integration);
         if (!pushed) {
             return pushed.error();
         }
@@ -398,7 +427,10 @@ class Lane {
                 block(waiting(), pushed->why);
                 break;
             case PushEnd::Kind::put_off:
-                put_off(pushed->why);
+                end_all(try_again(pushed->why));
+                break;
+            case PushEnd::Kind::unavailable:
+                end_all(unavailable(pushed->why));
                 break;
         }
         return false;
@@ -445,13 +477,13 @@ Ending integrate(const StepContext& context) {
     const Paths& paths = context.settings.paths;
     auto made = make_directories(paths.parallel());
     if (!made) {
-        return try_again(made.error().line());
+        return made.error().is_passing() ? unavailable(made.error().line()) : try_again(made.error().line());
     }
     // One landing at a time: each has the tip of the branch for itself, so that nearly every first push
     // succeeds.
     auto lock = FileLock::acquire(paths.integrate_lock(), FileLock::Wait::yes);
     if (!lock) {
-        return try_again(lock.error().line());
+        return lock.error().is_passing() ? unavailable(lock.error().line()) : try_again(lock.error().line());
     }
     return Lane(context).run();
 }

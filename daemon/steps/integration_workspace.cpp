@@ -20,12 +20,20 @@ constexpr std::string_view landing_prefix = "refs/ralph/landing/";
 // Of git alone; the gates have their own.
 constexpr core::Milliseconds patience = std::chrono::minutes{30};
 constexpr const char* synced = "core.fsync=all";
+constexpr unsigned shared_mode = 0644;
+constexpr std::string_view refusing_address = "no-push/only the lane pushes, and not a gate";
 constexpr const char* incoming_ref = "refs/ralph/incoming";
 
+// "lane.git" of ".integration", "lane-2.git" of ".integration-2".
+std::string git_name(std::string_view workspace_name) {
+    return fmt::format("lane{}.git", workspace_name.substr(integration_workspace_name.size()));
+}
+
 // Large files that are not in git itself: a smudge filter here shall find those that only the worker has.
+// From one git folder to another.
 void link_large_files(const std::string& from, const std::string& to) {
     std::error_code problem;
-    const fs::path source = from + "/.git/lfs/objects";
+    const fs::path source = from + "/lfs/objects";
     if (!is_directory(source.string())) {
         return;
     }
@@ -35,7 +43,7 @@ void link_large_files(const std::string& from, const std::string& to) {
         if (entry->symlink_status(unknown).type() != fs::file_type::regular) {
             continue;
         }
-        const fs::path target = fs::path(to) / ".git/lfs/objects" / entry->path().lexically_relative(source);
+        const fs::path target = fs::path(to) / "lfs/objects" / entry->path().lexically_relative(source);
         std::error_code refused;
         fs::create_directories(target.parent_path(), refused);
         fs::create_hard_link(entry->path(), target, refused);
@@ -55,18 +63,18 @@ std::string landing_ref(std::string_view task_id) {
     return std::string(landing_prefix) + std::string(task_id);
 }
 
-IntegrationWorkspace::IntegrationWorkspace(const StepContext& context, std::string name)
-    : context_(&context),
-      name_(std::move(name)),
-      git_(Git(context.settings.workspace_root + "/" + name_).within(patience)) {}
+IntegrationWorkspace::IntegrationWorkspace(const StepContext& context, std::string_view name)
+    : context_(&context), name_(name), git_(git_of(context.settings, name).within(patience)) {}
+
+Git IntegrationWorkspace::git_of(const Settings& settings, std::string_view name) {
+    return {fmt::format("{}/{}", settings.workspace_root, name),
+            fmt::format("{}/{}", settings.paths.parallel(), git_name(name))};
+}
 
 core::Result<IntegrationWorkspace> IntegrationWorkspace::open(const StepContext& context) {
-    IntegrationWorkspace made(context, std::string(integration_workspace_name));
+    IntegrationWorkspace made(context, integration_workspace_name);
     if (auto sound = made.make_sound(); !sound) {
         return sound.error();
-    }
-    if (auto configured = configure_workspace(context.settings, made.git_); !configured) {
-        return configured.error();
     }
     if (auto fetched = made.fetch(); !fetched) {
         return fetched.error();
@@ -79,15 +87,14 @@ core::Result<IntegrationWorkspace> IntegrationWorkspace::open(const StepContext&
 
 Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext& context,
                                                                const std::string& name) {
-    const IntegrationWorkspace first(context, std::string(integration_workspace_name));
+    const IntegrationWorkspace first(context, integration_workspace_name);
     IntegrationWorkspace made(context, name);
     auto ready = made.make_sound();
-    ready = ready ? configure_workspace(context.settings, made.git_) : ready;
     const std::string branch = origin_ref(context.target_branch);
     // Refs of tasks that are gone would be in the way of nobody, but they would keep their objects.
     ready = ready
                 ? made.git_.expect({"fetch", "--quiet", "--no-tags", "--prune", "--no-recurse-submodules",
-                                    "--no-write-fetch-head", first.git_.directory(),
+                                    "--no-write-fetch-head", first.git_.folder(),
                                     fmt::format("+{0}*:{0}*", work_prefix), fmt::format("+{0}:{0}", branch)},
                                    Git::fetch_timeout)
                 : ready;
@@ -96,13 +103,22 @@ Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext
     if (!fetched) {
         return fetched.error();
     }
-    link_large_files(first.git_.directory(), made.git_.directory());
+    link_large_files(first.git_.folder(), made.git_.folder());
     made.tip_ = fetched->value_or(std::string{});
     return made;
 }
 
+Result<void> IntegrationWorkspace::remove(const Settings& settings, const std::string& name) {
+    auto removed = remove_tree(settings.paths.parallel(), git_name(name));
+    if (removed) {
+        const std::string path = settings.workspace_root + "/" + name;
+        removed = is_directory(path) ? remove_tree(settings.workspace_root, name) : remove_file(path);
+    }
+    return removed;
+}
+
 Result<void> IntegrationWorkspace::renew(const StepContext& context) {
-    const IntegrationWorkspace old(context, std::string(integration_workspace_name));
+    const IntegrationWorkspace old(context, integration_workspace_name);
     struct Noted {
         std::string task_id;
         std::string work;
@@ -121,10 +137,16 @@ Result<void> IntegrationWorkspace::renew(const StepContext& context) {
     const std::string& root = context.settings.workspace_root;
     const std::string aside = fmt::format("{}.old", integration_workspace_name);
     static_cast<void>(remove_tree(root, aside));
-    if (auto moved = rename_durably(old.git_.directory(), root + "/" + aside); !moved) {
-        return moved;
+    if (is_directory(old.git_.directory())) {
+        if (auto moved = rename_durably(old.git_.directory(), root + "/" + aside); !moved) {
+            return moved;
+        }
     }
     static_cast<void>(remove_tree(root, aside));  // what cannot be removed lies there until it can be
+    if (auto removed = remove_tree(context.settings.paths.parallel(), git_name(integration_workspace_name));
+        !removed) {
+        return removed;
+    }
     auto made = open(context);
     if (!made) {
         return made.error();
@@ -132,11 +154,12 @@ Result<void> IntegrationWorkspace::renew(const StepContext& context) {
     for (const Noted& each : noted) {
         // The landing is on origin if there was one, and the work is in its workspace.
         const auto landed = made->git_.resolve(each.landing + "^{commit}");
-        if (!landed || !*landed || !is_directory(context.settings.workspace(each.task_id))) {
+        const std::string workspace = context.settings.workspace(each.task_id);
+        if (!landed || !*landed || !is_directory(workspace)) {
             continue;
         }
-        auto taken = made->take_over(context.settings.workspace(each.task_id), each.task_id);
-        if (taken && taken->head == each.work) {
+        auto taken = made->take_over(Git(workspace, workspace + "/.git"), each.task_id);
+        if (taken && taken->head == each.work && made->note_work(each.task_id, *taken)) {
             auto set = made->git_.expect({"update-ref", landing_ref(each.task_id), each.landing});
             if (!set) {
                 return set;
@@ -147,38 +170,127 @@ Result<void> IntegrationWorkspace::renew(const StepContext& context) {
 }
 
 Result<void> IntegrationWorkspace::make_sound() const {
-    const std::string& root = context_->settings.workspace_root;
-    if (auto made = make_directories(root); !made) {
+    if (auto made = make_folder(); !made) {
         return made;
     }
     remove_left_overs(context_->settings, git_);
-    auto usable = is_usable_workspace(git_);
+    auto usable = is_usable();
     if (!usable) {
         return usable.error();
     }
-    if (*usable) {
-        return forget_unfinished_operation(git_);
+    if (!*usable) {
+        if (auto made = make_git(); !made) {
+            return made;
+        }
     }
-    const std::string beginning = name_ + ".new";
-    if (auto cloned = clone_repository(context_->settings, beginning); !cloned) {
-        return cloned;
+    if (auto configured = configure_workspace(context_->settings, git_); !configured) {
+        return configured;
     }
-    if (auto removed = remove_tree(root, name_); !removed) {
+    // Our own commits are judged by the gates, and not by hooks.
+    for (const auto& [key, value] : {std::pair{"core.hooksPath", "/dev/null"}, {"core.bare", "false"}}) {
+        if (auto set = git_.set_config(key, value); !set) {
+            return set;
+        }
+    }
+    return forget_unfinished_operation(git_);
+}
+
+// Also what a gate has left in its place, and the `.git` that it was lent.
+Result<void> IntegrationWorkspace::make_folder() const {
+    const std::string& folder = git_.directory();
+    if (!is_directory(folder)) {
+        if (auto removed = remove_file(folder); !removed) {
+            return removed;
+        }
+        if (auto made = make_directories(folder); !made) {
+            return made;
+        }
+    }
+    return is_directory(folder + "/.git") ? remove_tree(folder, ".git") : remove_file(folder + "/.git");
+}
+
+Result<bool> IntegrationWorkspace::is_usable() const {
+    if (!is_directory(git_.folder())) {
+        return false;
+    }
+    const auto tree = git_.resolve("HEAD^{tree}");
+    const auto dirty = tree && *tree ? git_.dirty_paths(Git::Untracked::no)
+                                     : Result<std::vector<std::string>>{tree ? Error{} : tree.error()};
+    if (!dirty && dirty.error().is_passing()) {
+        return dirty.error();
+    }
+    return dirty.has_value();
+}
+
+// Without any ref, so that the first fetch believes nothing to be there that may be missing.
+Result<void> IntegrationWorkspace::make_git() const {
+    const std::string cache = context_->settings.paths.parallel();
+    const std::string beginning = git_name(name_) + ".new";
+    const Git begun(git_.directory(), cache + "/" + beginning);
+    const Git repository(context_->settings.paths.root);
+    Result<void> cloned;
+    // By hard links. Should somebody be packing the repository at this moment, git is asked for the objects.
+    for (const char* const way : {"--local", "--no-local"}) {
+        if (auto removed = remove_tree(cache, beginning); !removed) {
+            return removed;
+        }
+        cloned = repository.expect({"clone", "--quiet", "--bare", "--single-branch", "--no-tags", way,
+                                    repository.directory(), begun.folder()});
+        if (cloned) {
+            break;
+        }
+    }
+    auto unborn = cloned ? begun.expect({"symbolic-ref", "HEAD", "refs/heads/lane"}) : cloned;
+    auto refs = unborn ? begun.refs({"refs/"}) : Result<std::vector<std::string>>{unborn.error()};
+    if (!refs) {
+        return refs.error();
+    }
+    for (const std::string& ref : *refs) {
+        if (auto deleted = begun.expect({"update-ref", "--no-deref", "-d", ref}); !deleted) {
+            return deleted;
+        }
+    }
+    if (auto removed = remove_tree(cache, git_name(name_)); !removed) {
         return removed;
     }
-    return rename_durably(root + "/" + beginning, git_.directory());
+    return rename_durably(begun.folder(), git_.folder());
 }
 
 Result<void> IntegrationWorkspace::fetch() {
+    const std::string ref = origin_ref(context_->target_branch) + "^{commit}";
+    auto before = git_.resolve(ref);
+    if (!before) {
+        return before.error();
+    }
     if (auto fetched = git_.fetch_origin(); !fetched) {
         return fetched;
     }
-    auto tip = git_.resolve(origin_ref(context_->target_branch) + "^{commit}");
+    auto tip = git_.resolve(ref);
     if (!tip) {
         return tip.error();
     }
     tip_ = tip->value_or(std::string{});
+    if (!*before || tip_.empty()) {
+        return {};
+    }
+    auto kept = git_.is_ancestor(**before, tip_);
+    auto gone = kept && !*kept ? git_.line({"rev-list", "--count", **before, "--not", tip_})
+                               : Result<std::string>{boost::system::in_place_value, ""};
+    if (!kept || !gone) {
+        return kept ? gone.error() : kept.error();
+    }
+    if (!gone->empty()) {
+        rewrite_ = fmt::format(
+            "{} was rewritten by force, from {} to {}: {} of its commits were taken off, and "
+            "do not come back with what lands now (see them with `git log {}..{}`)",
+            context_->target(), (*before)->substr(0, 12), tip_.substr(0, 12), *gone, tip_.substr(0, 12),
+            (*before)->substr(0, 12));
+    }
     return {};
+}
+
+std::optional<std::string> IntegrationWorkspace::take_rewrite() {
+    return std::exchange(rewrite_, std::nullopt);
 }
 
 // Tasks whose workspace was removed.
@@ -205,9 +317,86 @@ Result<void> IntegrationWorkspace::go_to(const std::string& commit) const {
     return moved ? git_.expect({"clean", "-ffdq"}) : moved;
 }
 
-Result<void> IntegrationWorkspace::restore(const std::string& commit) const {
-    remove_left_overs(context_->settings, git_);
-    return go_to(commit);
+Result<void> IntegrationWorkspace::lend_git(const std::vector<Setting>& settings) const {
+    const std::string lent = git_.directory() + "/.git";
+    auto refs = git_.output(
+        {"for-each-ref", "--format=%(objectname) %(refname)", "refs/remotes/origin", "refs/tags"});
+    auto head = git_.head();
+    if (!refs || !head) {
+        return refs ? head.error() : refs.error();
+    }
+    for (const char* const folder :
+         {"/objects/info", "/objects/pack", "/refs/heads", "/refs/tags", "/info"}) {
+        if (auto made = make_directories(lent + folder); !made) {
+            return made;
+        }
+    }
+    std::error_code problem;
+    fs::copy_file(git_.folder() + "/index", lent + "/index", problem);
+    if (!problem) {
+        fs::copy_file(git_.folder() + "/config", lent + "/config", problem);
+    }
+    if (problem) {
+        return Error{
+            {fmt::format("{}: cannot be made: {}", lent, problem.message()), {}, fault_of(problem.value())}};
+    }
+    fs::copy_file(git_.folder() + "/info/exclude", lent + "/info/exclude", problem);  // if there is one
+    const std::pair<const char*, std::string> files[] = {
+        {"/objects/info/alternates", git_.folder() + "/objects\n"},
+        {"/packed-refs", *refs},
+        {"/HEAD", *head + "\n"}};  // last: git takes it for a repository from then on
+    for (const auto& [name, text] : files) {
+        if (auto written = write_file_durably(lent + name, text, shared_mode); !written) {
+            return written;
+        }
+    }
+    const Git its(git_.directory(), lent);
+    for (const auto& [key, value] : settings) {
+        if (auto set = its.set_config(key, value); !set) {
+            return set;
+        }
+    }
+    return {};
+}
+
+// Not with git_, whose git hands its folder on to the hooks, and so to whatever they call elsewhere.
+Result<ProgramEnd> IntegrationWorkspace::push(const std::string& commit) const {
+    const Git repository(context_->settings.paths.root);
+    auto hooks = repository.line({"rev-parse", "--path-format=absolute", "--git-path", "hooks"});
+    auto lent = hooks ? make_folder() : Result<void>{hooks.error()};
+    // In its settings, and not on the command line, which hooks would hand on to every git of theirs.
+    lent = lent ? lend_git({{"core.hooksPath", *hooks}, {"lfs.storage", git_.folder() + "/lfs"}}) : lent;
+    if (!lent) {
+        return lent.error();
+    }
+    const std::string branch = "refs/heads/" + context_->target_branch;
+    auto end = Git(git_.directory())
+                   .run({"push", "--porcelain", "--no-follow-tags", "--no-recurse-submodules",
+                         fmt::format("--force-with-lease={}:{}", branch, tip_), "origin",
+                         fmt::format("{}:{}", commit, branch)},
+                        Git::push_timeout);
+    auto taken_back = make_folder();
+    return end && !taken_back ? Result<ProgramEnd>{taken_back.error()} : end;
+}
+
+Result<std::string> IntegrationWorkspace::restore(const std::string& commit) const {
+    std::string harm;
+    if (!is_directory(git_.directory())) {
+        harm = "removed the folder that it ran in";
+    } else if (!is_directory(git_.directory() + "/.git")) {
+        harm = "removed the .git of the folder that it ran in";
+    }
+    auto restored = make_folder();
+    restored = restored ? go_to(commit) : restored;
+    return restored ? Result<std::string>{boost::system::in_place_value, std::move(harm)}
+                    : Result<std::string>{restored.error()};
+}
+
+GateGround IntegrationWorkspace::ground() const {
+    return {[this] {
+                return lend_git({{"remote.origin.pushurl", std::string(refusing_address)}});
+            },
+            [this](const std::string& commit) { return restore(commit); }};
 }
 
 Result<void> IntegrationWorkspace::seed(bool tracked) const {
@@ -217,30 +406,32 @@ Result<void> IntegrationWorkspace::seed(bool tracked) const {
     return left_out ? Result<void>{} : Result<void>{left_out.error()};
 }
 
-Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const std::string& workspace,
+Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const Git& workspace,
                                                                    std::string_view task_id) const {
     auto before = git_.resolve(work_ref(task_id));
     if (!before) {
         return before.error();
     }
     // With syncs, since a power failure must not leave refs here that lead to nothing.
-    auto fetched =
-        git_.expect({"-c", synced, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
-                     "--no-write-fetch-head", "--force", workspace, "HEAD:" + std::string(incoming_ref)},
-                    Git::fetch_timeout);
+    auto fetched = git_.expect(
+        {"-c", synced, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
+         "--no-write-fetch-head", "--force", workspace.folder(), "HEAD:" + std::string(incoming_ref)},
+        Git::fetch_timeout);
     auto work = fetched ? git_.resolve(incoming_ref) : Result<std::optional<std::string>>{fetched.error()};
     if (!work) {
         return work.error();
     }
-    link_large_files(workspace, git_.directory());
-    Work found{work->value_or(std::string{}), false, {}};
+    link_large_files(workspace.folder(), git_.folder());
+    Work found;
+    found.head = work->value_or(std::string{});
+    found.was_noted = *before == *work;
     auto contained = git_.is_ancestor(found.head, tip_);
     if (!contained) {
         return contained.error();
     }
     found.has_landed = *contained;
     found.landed_as = found.head;
-    if (!found.has_landed && *before == *work) {
+    if (!found.has_landed && found.was_noted) {
         auto landing = git_.resolve(landing_ref(task_id));
         auto landed = landing && *landing ? git_.is_ancestor(**landing, tip_) : Result<bool>{false};
         if (!landing || !landed) {
@@ -249,17 +440,22 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const std::st
         found.has_landed = *landed;
         found.landed_as = landing->value_or(found.head);
     }
-    // In this order: a landing that is noted is always one of the work that is noted.
-    if (*before != *work) {
-        for (const std::vector<std::string>& change :
-             {std::vector<std::string>{"-c", synced, "update-ref", "-d", landing_ref(task_id)},
-              std::vector<std::string>{"-c", synced, "update-ref", work_ref(task_id), found.head}}) {
-            if (auto changed = git_.expect(change); !changed) {
-                return changed.error();
-            }
+    return found;
+}
+
+// In this order: a landing that is noted is always one of the work that is noted.
+Result<void> IntegrationWorkspace::note_work(std::string_view task_id, const Work& work) const {
+    if (work.was_noted) {
+        return {};
+    }
+    for (const std::vector<std::string>& change :
+         {std::vector<std::string>{"-c", synced, "update-ref", "-d", landing_ref(task_id)},
+          std::vector<std::string>{"-c", synced, "update-ref", work_ref(task_id), work.head}}) {
+        if (auto changed = git_.expect(change); !changed) {
+            return changed;
         }
     }
-    return found;
+    return {};
 }
 
 Result<void> IntegrationWorkspace::note_landings(const std::vector<Landing>& landings) const {
@@ -269,7 +465,7 @@ Result<void> IntegrationWorkspace::note_landings(const std::vector<Landing>& lan
             return set;
         }
     }
-    return sync_workspace(git_.directory());
+    return sync_workspace(git_.folder());
 }
 
 Result<void> IntegrationWorkspace::forget(std::string_view task_id) const {

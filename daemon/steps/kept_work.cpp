@@ -166,7 +166,7 @@ class Keeper {
     // The commit of this workspace whose work the lane has put on the target, if the target still holds that;
     // else nothing. Asked of the integration workspace: what a worker writes in its own says nothing.
     [[nodiscard]] std::string landed_work() const {
-        const Git integration(settings_.workspace_root + "/" + std::string(integration_workspace_name));
+        const Git integration = IntegrationWorkspace::git_of(settings_);
         const auto work = integration.resolve(work_ref(task_id_));
         const auto landing = integration.resolve(landing_ref(task_id_));
         if (!work || !landing || !*work || !*landing || !is_known(**work)) {

@@ -14,11 +14,18 @@ namespace ralph::daemon {
 // How the step ends early; nothing means that it goes on.
 using Stop = std::optional<Ending>;
 
-// Exit 65: an operator must resolve it. Exit 66: the same, but the worker may be able to mend it. Exit 75:
-// the world was in the way, try again.
+// Exit 65: an operator must resolve it. Exit 66: the same, but the worker may be able to mend it. Exit 67:
+// the worker left nothing to land. Exit 69: a bad minute of the host or the remote. Exit 75: the target was
+// in the way, try again.
 [[nodiscard]] Ending blocked(std::string summary);
 [[nodiscard]] Ending mendable(std::string summary);
+[[nodiscard]] Ending nothing_to_land(std::string summary);
+[[nodiscard]] Ending unavailable(std::string summary);
 [[nodiscard]] Ending try_again(std::string summary);
+
+// The target's done file holds the task, by somebody else's doing: "RQ-0001 is done on origin/main by commit
+// ...", with what is to be told of the work here.
+[[nodiscard]] Ending landed_elsewhere(const StepContext& context, const Git& git, const std::string& tip);
 
 // Removes what a killed git left, and ends what the worker left unfinished; what could be somebody's work is
 // kept first.

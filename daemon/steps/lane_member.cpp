@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/transition.h"
 #include "daemon/clock.h"
 #include "daemon/steps/kept_refs.h"
+#include "daemon/steps/landing_details.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
@@ -23,7 +25,13 @@ constexpr core::Milliseconds patience = std::chrono::minutes{10};
 }  // namespace
 
 LaneMember::LaneMember(StepContext context)
-    : context_(std::move(context)), workspace_(Git(context_.workspace).within(patience)) {}
+    : context_(std::move(context)),
+      workspace_(Git(context_.workspace, context_.workspace + "/.git").within(patience)) {}
+
+void LaneMember::end_by(const core::Error& error) {
+    end(error.is_passing() ? unavailable(error.line())
+                           : blocked(fmt::format("{}; {}", error.line(), retry_command(context_))));
+}
 
 void LaneMember::end(Ending ending, const std::vector<std::string>& conflicts,
                      const std::optional<Handoff::CiContext>& gate) {
@@ -74,9 +82,7 @@ void LaneMember::get_ready(const IntegrationWorkspace& integration, const Bookke
         stop = take_over(integration, bookkeeping);
     }
     if (!stop) {
-        // The world may be better at the next attempt: a full disk, for one. When attempts run out, the
-        // workspace stays.
-        put_off(stop.error().line());
+        end_by(stop.error());
     } else if (*stop) {
         end(std::move(**stop));
     }
@@ -102,17 +108,88 @@ Result<Stop> LaneMember::commit_all() {
 }
 
 Result<Stop> LaneMember::take_over(const IntegrationWorkspace& integration, const Bookkeeping& bookkeeping) {
-    auto work = integration.take_over(context_.workspace, context_.task_id);
+    auto work = integration.take_over(workspace_, context_.task_id);
     if (!work) {
         return work.error();
+    }
+    const bool is_archived = bookkeeping.tracked && is_done(bookkeeping.done, context_.task_id);
+    const bool is_ours = work->has_landed && work->was_noted;
+    if (is_archived && !is_ours) {
+        return Stop{landed_elsewhere(context_, integration.git(), integration.tip())};
+    }
+    auto is_idle = is_ours ? Result<bool>{false} : is_without_work(integration, *work);
+    if (!is_idle) {
+        return is_idle.error();
+    }
+    if (*is_idle) {
+        return Stop{nothing_to_land(fmt::format(
+            "the worker exited with 0 and left nothing to land: {}. A commit, also an empty one (`git commit "
+            "--allow-empty`), says that nothing needed changing; worker.no_change \"complete\" in "
+            "supervisor.jsonc asks for none; {}",
+            what_is_left(), retry_command(context_)))};
+    }
+    if (auto noted = integration.note_work(context_.task_id, *work); !noted) {
+        return noted.error();
     }
     if (auto stop = check_completeness(context_, workspace_, integration.git(), work->head); !stop || *stop) {
         return stop;
     }
-    if (work->has_landed && (!bookkeeping.tracked || is_done(bookkeeping.done, context_.task_id))) {
+    if (work->has_landed && (!bookkeeping.tracked || is_archived)) {
         settle(work->landed_as, bookkeeping.tracked);
     }
     return Stop{};
+}
+
+// A worker that was denied every tool, or whose key is wrong, exits with 0, too. Commits that came onto the
+// target by somebody else's push are not its word, unless it may push by itself. A proposal for new tasks is
+// work: it lands with the bookkeeping.
+Result<bool> LaneMember::is_without_work(const IntegrationWorkspace& integration,
+                                         const IntegrationWorkspace::Work& work) const {
+    const config::WorkerSettings& worker = context_.settings.supervisor.worker;
+    const auto proposal = is_there(followups_path(context_.workspace, context_.task_id));
+    if (!proposal || *proposal || worker.no_change_completes) {
+        return proposal ? Result<bool>{false} : proposal.error();
+    }
+    const auto prepared = newest_preparation(context_.settings.paths, context_.task_id);
+    if (!prepared) {
+        return prepared.error();
+    }
+    const std::string& base = prepared->base_sha;
+    const bool counts_pushed = worker.may_push && !base.empty();
+    auto own = integration.git().line(
+        {"rev-list", "--max-count=1", work.head, "--not", counts_pushed ? base : integration.tip()});
+    return own ? Result<bool>{own->empty()} : own.error();
+}
+
+// For the message: what an idle worker has left all the same.
+std::string LaneMember::what_is_left() const {
+    const auto status =
+        workspace_.output({"--no-optional-locks", "status", "--porcelain=v1", "-z", "--ignored=traditional"});
+    std::vector<std::string> ignored;
+    for (const std::string& entry : status ? split_at_nul(*status) : std::vector<std::string>{}) {
+        const bool is_ours = entry.rfind("!! .ralph/", 0) == 0;
+        if (entry.rfind("!! ", 0) == 0 && !is_ours) {
+            ignored.push_back(entry.substr(3));
+        }
+    }
+    const auto stash = workspace_.ref_exists("refs/stash");
+    if (stash && *stash) {
+        return "there is only a stash (`git stash pop` brings it back)";
+    }
+    return ignored.empty() ? "there is no commit and no changed file"
+                           : fmt::format("there are only files that git ignores ({})", named(ignored));
+}
+
+// By HEAD's history there. Not knowing blames nobody.
+bool LaneMember::has_made(const std::string& commit) const {
+    const auto history = workspace_.output({"log", "--walk-reflogs", "-z", "--no-show-signature",
+                                            "--format=%H %gs", "--end-of-options", "HEAD"});
+    const auto entries = history ? split_at_nul(*history) : std::vector<std::string>{};
+    return std::any_of(entries.begin(), entries.end(), [&commit](const std::string& entry) {
+        const std::string made = commit + " commit";  // also "commit (amend)", "commit (merge)"
+        return entry.rfind(made, 0) == 0 || entry.rfind(commit + " cherry-pick", 0) == 0 ||
+               entry.rfind(commit + " rebase", 0) == 0;
+    });
 }
 
 // The workspace may have been removed after the landing; the remote knows.

@@ -37,7 +37,11 @@ class LaneMember {
     void end(Ending ending, const std::vector<std::string>& conflicts = {},
              const std::optional<Handoff::CiContext>& gate = std::nullopt);
     void put_off(const std::string& why) { end(try_again(why)); }
+    // A fault of the world: passing ones are waited for, and count for nobody.
+    void end_by(const core::Error& error);
     void note(const std::string& sentence) { add_note(notes_, sentence); }
+    // Whether the commit was made in this workspace, and not fetched.
+    [[nodiscard]] bool has_made(const std::string& commit) const;
     [[nodiscard]] bool has_ended() const { return ending_.has_value(); }
     [[nodiscard]] bool has_landed() const { return ending_ && ending_->code == 0; }
     // It has landed, and the run is to be done again for what comes after that.
@@ -50,6 +54,9 @@ class LaneMember {
     void hand_off(const std::string& reason, const std::vector<std::string>& conflicts,
                   const std::optional<Handoff::CiContext>& gate);
     [[nodiscard]] core::Result<Stop> commit_all();
+    [[nodiscard]] core::Result<bool> is_without_work(const IntegrationWorkspace& integration,
+                                                     const IntegrationWorkspace::Work& work) const;
+    [[nodiscard]] std::string what_is_left() const;
     [[nodiscard]] core::Result<Stop> take_over(const IntegrationWorkspace& integration,
                                                const Bookkeeping& bookkeeping);
     [[nodiscard]] Ending without_workspace(const Bookkeeping& bookkeeping);

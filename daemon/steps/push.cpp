@@ -2,12 +2,30 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "daemon/steps/git.h"
 
 namespace ralph::daemon {
 
 using core::Result;
 using Kind = PushEnd::Kind;
+
+namespace {
+
+// Beside what passes everywhere: another push, or a packing of refs, holds the ref on the remote.
+bool is_passing(const std::string& all_words) {
+    constexpr std::array<std::string_view, 3> locked{"cannot lock ref", "failed to update ref",
+                                                     ".lock': File exists"};
+    return fault_in(all_words) == core::Fault::passing ||
+           std::any_of(locked.begin(), locked.end(), [&all_words](std::string_view sign) {
+               return all_words.find(sign) != std::string::npos;
+           });
+}
+
+}  // namespace
 
 Result<PushEnd> push_candidate(const StepContext& context, IntegrationWorkspace& integration,
                                const std::vector<IntegrationWorkspace::Landing>& landings) {
@@ -17,16 +35,13 @@ Result<PushEnd> push_candidate(const StepContext& context, IntegrationWorkspace&
     if (auto noted = integration.note_landings(landings); !noted) {
         return noted.error();
     }
-    auto pushed =
-        integration.git().run({"push", "--porcelain", "--no-follow-tags", "--no-recurse-submodules", "origin",
-                               fmt::format("{}:refs/heads/{}", commit, context.target_branch)},
-                              Git::push_timeout);
+    auto pushed = integration.push(commit);
     const bool said_yes = pushed && pushed->status == 0;
     const std::string words =
         said_yes ? "" : (pushed ? last_words(pushed->errors + "\n" + pushed->output) : pushed.error().line());
     if (auto fetched = integration.fetch(); !fetched) {
         return PushEnd{
-            Kind::put_off,
+            Kind::unavailable,
             said_yes ? fetched.error().line()
                      : fmt::format("the push to {} failed, and origin cannot be reached: {}", target, words)};
     }
@@ -41,11 +56,11 @@ Result<PushEnd> push_candidate(const StepContext& context, IntegrationWorkspace&
     if (said_yes) {
         return PushEnd{Kind::put_off, fmt::format("{} does not hold the work after the push", target)};
     }
-    if (integration.tip() != base) {
+    if (integration.tip() != base) {  // the lease held, or somebody was faster
         return PushEnd{Kind::put_off, fmt::format("somebody else pushed to {} in the meantime", target)};
     }
-    if (!pushed || fault_in(pushed->errors + pushed->output) == core::Fault::passing) {
-        return PushEnd{Kind::put_off, fmt::format("the push to {} failed: {}", target, words)};
+    if (!pushed || is_passing(pushed->errors + pushed->output)) {
+        return PushEnd{Kind::unavailable, fmt::format("the push to {} failed: {}", target, words)};
     }
     const bool was_let_in = pushed->output.find("[remote rejected]") != std::string::npos;
     return PushEnd{was_let_in ? Kind::refused : Kind::shut_out,

@@ -105,7 +105,7 @@ Speculation::Speculation(const StepContext& context) : context_(context) {
     for (const std::string& name : found ? *found : std::vector<std::string>{}) {
         const bool is_place = name.rfind(place_name(""), 0) == 0;
         if (is_place && names.count(name) == 0) {  // of a time with more of them
-            static_cast<void>(remove_tree(root, name));
+            static_cast<void>(IntegrationWorkspace::remove(context.settings, name));
         }
     }
 }
@@ -294,8 +294,7 @@ Result<std::optional<Speculation::Verdict>> gate_candidate(const StepContext& co
     if (!seeded) {
         return seeded.error();
     }
-    Gates gates(context.settings, integration.git(),
-                [&](const std::string& commit) { return integration.restore(commit); });
+    Gates gates(context.settings, integration.git(), integration.ground());
     gates.until_end_of = held_descriptor;
     auto files = gates.files_of(*head);
     if (!files) {
@@ -330,7 +329,7 @@ int run_gate_step(const StepContext& context) {
         const std::string why = verdict.error().line();
         static_cast<void>(std::fprintf(stderr, "ralph: gating ahead of time: %s\n", why.c_str()));
         if (!verdict.error().is_passing()) {  // nobody's only copy; the next one makes it anew
-            static_cast<void>(remove_tree(context.settings.workspace_root, name));
+            static_cast<void>(IntegrationWorkspace::remove(context.settings, name));
         }
         return no_verdict;
     }

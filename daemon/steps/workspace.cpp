@@ -26,7 +26,7 @@ constexpr std::string_view block_end = "# ralph: end\n";
 constexpr std::array run_time_paths{"cache/", "lock/", "logs/", "workspaces/", "trust.jsonc"};
 
 std::string git_folder(const Git& workspace) {
-    return workspace.directory() + "/.git";
+    return workspace.folder();
 }
 
 // Where our block begins and ends in the text of .git/info/exclude; both at the end if it is not there.

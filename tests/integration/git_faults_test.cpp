@@ -69,21 +69,24 @@ TEST_CASE(
     "an integrate step that is killed in the middle of its rebase is run again, and lands the work once") {
     Project project;
     without_pauses(project);
-    // The hook runs at every change of a ref: once, in the middle of the rebase, it kills git and the step
-    // above it.
+    // The filter runs for every file that git puts there: once, in the middle of the rebase, it kills git and
+    // the step above it.
     const std::string killed = project.outside("killed");
-    const std::string hook = project.outside("hook");
-    Project::write(hook,
+    const std::string filter = project.outside("filter");
+    Project::write(filter,
                    "#!/bin/sh\n"
-                   "[ -d .git/rebase-merge ] && [ -e .git/rebase-merge/done ] && mkdir '" +
+                   "cat\n"
+                   "[ -e \"$GIT_DIR/rebase-merge/done\" ] && mkdir '" +
                        killed +
                        "' 2>/dev/null || exit 0\n"
-                       "step=$(cut -d ' ' -f 4 /proc/$PPID/stat)\n"
+                       "step=$PPID\n"
                        "while ! tr '\\0' ' ' < /proc/$step/cmdline | grep -q 'ralph step integrate'; do\n"
                        "  step=$(cut -d ' ' -f 4 /proc/$step/stat); [ \"$step\" -gt 1 ] || exit 0\n"
                        "done\n"
                        "kill -9 $step $PPID\n");
-    fs::permissions(hook, fs::perms::owner_all);
+    fs::permissions(filter, fs::perms::owner_all);
+    project.git(project.root(), {"config", "filter.killer.smudge", filter});
+    Project::write(project.root() + "/.gitattributes", "*.txt filter=killer\n");
     const std::string colleague = project.outside("colleague");
     project.git(project.root(), {"clone", "-q", project.remote(), colleague});
     project.add("zero", "true");
@@ -91,8 +94,8 @@ TEST_CASE(
     REQUIRE(project.ralph({"run", "--parallel"}).status == 0);
     project.git(project.root(), {"pull", "-q"});
     project.add("one",
-                "for i in 1 2 3; do echo $i > $i.txt; git add -A; git commit -q -m \"part $i\"; done; cp '" +
-                    hook + "' ../.integration/.git/hooks/reference-transaction; cd '" + colleague +
+                "for i in 1 2 3; do echo $i > $i.txt; git add -A; git commit -q -m \"part $i\"; done; cd '" +
+                    colleague +
                     "' && git pull -q && git -c user.name=C -c user.email=c@example.org commit -q "
                     "--allow-empty -m faster && git push -q origin HEAD:main");
     project.commit_and_push();

@@ -111,12 +111,11 @@ TEST_CASE("integrate lands the work with one bookkeeping commit, once") {
         CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":late.txt"}) == "late");
     }
     SUBCASE("run again without a workspace") {
-        CHECK(!fixture.git(fixture.integration(), {"for-each-ref", "refs/ralph"}).empty());
+        CHECK(!fixture.in_lane({"for-each-ref", "refs/ralph"}).empty());
         CHECK(run_discard_step(fixture.context()) == 0);
         CHECK(fixture.kept_refs().empty());
         CHECK(run_integrate_step(fixture.context()) == 0);
-        CHECK(fixture.git(fixture.integration(), {"for-each-ref", "refs/ralph/work", "refs/ralph/landing"})
-                  .empty());
+        CHECK(fixture.in_lane({"for-each-ref", "refs/ralph/work", "refs/ralph/landing"}).empty());
     }
     SUBCASE("prepared again") {
         CHECK(run_prepare_step(fixture.context()) == 10);
@@ -131,11 +130,57 @@ TEST_CASE("integrate without a workspace and without a landing is blocked") {
     CHECK_FALSE(GitFixture::exists(fixture.workspace()));
 }
 
-TEST_CASE("a worker that changed nothing lands as bookkeeping only") {
+TEST_CASE("a worker that exits with 0 and leaves nothing to land has not completed its task") {
     const GitFixture fixture;
     REQUIRE(run_prepare_step(fixture.context()) == 0);
-    REQUIRE(run_integrate_step(fixture.context()) == 0);
-    CHECK(fixture.remote_subjects() == Lines{archived, "Begin"});
+    const std::string workspace = fixture.workspace();
+    auto context = fixture.context();
+    int expected = 67;
+    std::string found = "there is no commit and no changed file";
+    SUBCASE("nothing at all") {}
+    SUBCASE("only what it wrote into queue and done") {
+        GitFixture::write(workspace + "/.ralph/queue.jsonc", "rubbish");
+    }
+    SUBCASE("only ignored files") {
+        fixture.push_by_colleague(".gitignore", "*.log\n");
+        GitFixture::write(workspace + "/.git/info/exclude", "*.log\n");
+        GitFixture::write(workspace + "/build.log", "log\n");
+        found = "there are only files that git ignores (build.log)";
+    }
+    SUBCASE("only a stash") {
+        GitFixture::write(workspace + "/a.txt", "stashed\n");
+        fixture.git(workspace, {"stash"});
+        found = "there is only a stash";
+    }
+    SUBCASE("only something outside") {
+        GitFixture::write(fixture.folder() + "/outside.txt", "outside\n");
+    }
+    SUBCASE("only what somebody else has pushed, fetched and checked out") {
+        fixture.push_by_colleague("b.txt", "b\n");
+        fixture.git(workspace, {"fetch", "--quiet", fixture.remote(), "main"});
+        fixture.git(workspace, {"reset", "--quiet", "--hard", "FETCH_HEAD"});
+    }
+    SUBCASE("but an empty commit, which is its word that nothing needed changing") {
+        fixture.git(workspace, {"commit", "--quiet", "--allow-empty", "-m", "Nothing to do"});
+        expected = 0;
+    }
+    SUBCASE("but a proposal of new tasks") {
+        GitFixture::write(daemon::followups_path(workspace, "RQ-0001"),
+                          R"({"version": 1, "source_task_id": "RQ-0001", "tasks": []})");
+        expected = 0;
+    }
+    SUBCASE("and the settings take that for enough") {
+        context.settings.supervisor.worker.no_change_completes = true;
+        expected = 0;
+    }
+    CHECK(run_integrate_step(context) == expected);
+    CHECK(contains(fixture.remote_file(".ralph/done.jsonc"), "RQ-0001") == (expected == 0));
+    if (expected != 0) {
+        CHECK(contains(fixture.outcome().summary, "left nothing to land: " + found));
+        // A commit of a person's makes it count.
+        fixture.git(workspace, {"commit", "--quiet", "--allow-empty", "-m", "Nothing to do"});
+        CHECK(run_integrate_step(context) == 0);
+    }
 }
 
 TEST_CASE("a long title becomes one line of at most 100 bytes") {
@@ -163,11 +208,11 @@ TEST_CASE("integrate goes on where it was killed") {
         GitFixture::write(workspace + "/.ralph/queue.jsonc.new", "half");
     }
     SUBCASE("while git held locks where candidates are built") {
-        GitFixture::write(fixture.integration() + "/.git/index.lock", "");
-        GitFixture::write(fixture.integration() + "/.git/HEAD.lock", "");
-        GitFixture::write(fixture.integration() + "/.git/ralph-gate-index.lock", "");
-        fs::create_directories(fixture.integration() + "/.git/refs/ralph/work");
-        GitFixture::write(fixture.integration() + "/.git/refs/ralph/work/RQ-0001.lock", "");
+        GitFixture::write(fixture.lane().folder() + "/index.lock", "");
+        GitFixture::write(fixture.lane().folder() + "/HEAD.lock", "");
+        GitFixture::write(fixture.lane().folder() + "/ralph-gate-index.lock", "");
+        fs::create_directories(fixture.lane().folder() + "/refs/ralph/work");
+        GitFixture::write(fixture.lane().folder() + "/refs/ralph/work/RQ-0001.lock", "");
     }
     SUBCASE("while the place where candidates are built was made") {
         fs::create_directories(fixture.workspaces() + "/.integration.new/.git");
@@ -177,15 +222,15 @@ TEST_CASE("integrate goes on where it was killed") {
         GitFixture::write(fixture.integration() + "/.ralph/queue.jsonc.new", "half");
         GitFixture::write(fixture.integration() + "/.ralph/queue.jsonc", "rubbish");
         GitFixture::write(fixture.integration() + "/other.txt", "half of a candidate");
-        fixture.git(fixture.integration(), {"add", "--all"});
-        fixture.git(fixture.integration(), {"commit", "--quiet", "-m", "Half of a candidate"});
+        fixture.in_lane({"add", "--all"});
+        fixture.in_lane({"commit", "--quiet", "-m", "Half of a candidate"});
         GitFixture::write(fixture.integration() + "/another.txt", "not even committed");
     }
     SUBCASE("after the bookkeeping commit, and others have landed since") {
         const std::string refuse = fixture.remote() + "/hooks/pre-receive";
         GitFixture::write_script(refuse, "exit 1");
         REQUIRE(run_integrate_step(fixture.context()) == 65);
-        CHECK(fixture.git(fixture.integration(), {"log", "-1", "--format=%s"}) == archived);
+        CHECK(fixture.in_lane({"log", "-1", "--format=%s"}) == archived);
         fs::remove(refuse);
         fixture.push_by_colleague("b.txt", "b\n");
         REQUIRE(run_integrate_step(fixture.context()) == 0);
@@ -194,23 +239,23 @@ TEST_CASE("integrate goes on where it was killed") {
     SUBCASE("in the middle of the rebase") {
         fixture.git(workspace, {"add", "--all"});
         fixture.git(workspace, {"commit", "--quiet", "-m", "RQ-0001: Do the work"});
-        const std::string place = fixture.integration();
-        fixture.git(place, {"fetch", "--quiet", workspace, "HEAD"});
-        fixture.git(place, {"checkout", "--quiet", "--detach", "FETCH_HEAD"});
-        REQUIRE(daemon::Git(place)
+        const std::string place = fixture.lane().folder();
+        fixture.in_lane({"fetch", "--quiet", workspace, "HEAD"});
+        fixture.in_lane({"checkout", "--quiet", "--detach", "FETCH_HEAD"});
+        REQUIRE(fixture.lane()
                     .with_environment("GIT_SEQUENCE_EDITOR", "sed -i 's/^pick/edit/'")
                     .run({"rebase", "-i", "HEAD~2"})
                     ->status == 0);
-        REQUIRE(GitFixture::exists(place + "/.git/rebase-merge"));
+        REQUIRE(GitFixture::exists(place + "/rebase-merge"));
         SUBCASE("which git can abort") {}
         SUBCASE("which git cannot abort") {
-            fs::remove(place + "/.git/rebase-merge/head-name");
+            fs::remove(place + "/rebase-merge/head-name");
         }
         SUBCASE("and only HEAD left of it") {
-            fs::remove_all(place + "/.git/rebase-merge");
+            fs::remove_all(place + "/rebase-merge");
         }
         REQUIRE(run_integrate_step(fixture.context()) == 0);
-        CHECK(!GitFixture::exists(place + "/.git/rebase-merge"));
+        CHECK(!GitFixture::exists(place + "/rebase-merge"));
         CHECK(fixture.kept_refs().empty());
     }
     SUBCASE("while the gate was building") {
@@ -227,7 +272,7 @@ TEST_CASE("integrate goes on where it was killed") {
         const std::string hook = fixture.remote() + "/hooks/post-receive";
         // The remote is gone for the moment in which the answer is looked for.
         GitFixture::write_script(hook, "mv '" + fixture.remote() + "' '" + fixture.remote() + ".away'");
-        CHECK(run_integrate_step(fixture.context()) == 75);
+        CHECK(run_integrate_step(fixture.context()) == 69);
         fs::rename(fixture.remote() + ".away", fixture.remote());
         fs::remove(hook);
         // Somebody goes on with it, so that it could not be put there again.
@@ -279,18 +324,18 @@ TEST_CASE("a conflict is reported and leaves the workspace as it was") {
     }
 }
 
-// As with a full disk: a hook that writes what a checkout may leave behind.
+// As with a program that is missing: a filter that the files need does not work.
 TEST_CASE("a rebase that fails without a conflict is tried again, and leaves the workspace as it was") {
     const GitFixture fixture;
     work(fixture);
     fixture.push_by_colleague("b.txt", "b\n");
-    const std::string workspace = fixture.workspace();
-    const std::string hook = fixture.integration() + "/.git/hooks/pre-rebase";
-    GitFixture::write_script(hook, "echo half > b.txt; exit 1");
+    fixture.push_by_colleague(".gitattributes", "work.txt filter=broken\n");
+    fixture.git(fixture.root(), {"config", "filter.broken.required", "true"});
+    fixture.git(fixture.root(), {"config", "filter.broken.smudge", "exit 1"});
     CHECK(run_integrate_step(fixture.context()) == 75);
     CHECK(fixture.outcome().summary.find("putting the work on origin/main failed") != std::string::npos);
-    CHECK(!GitFixture::exists(workspace + "/b.txt"));
-    fs::remove(hook);
+    CHECK(!GitFixture::exists(fixture.workspace() + "/b.txt"));
+    fixture.git(fixture.root(), {"config", "filter.broken.smudge", "cat"});
     CHECK(run_integrate_step(fixture.context()) == 0);
     CHECK(fixture.remote_file("b.txt") == "b\n");
 }
@@ -328,7 +373,7 @@ TEST_CASE("a worker that commits changes of the queue does not conflict with oth
 TEST_CASE("somebody else's push between fetch and push is tried again") {
     const GitFixture fixture;
     work(fixture);
-    const std::string hook = fixture.integration() + "/.git/hooks/pre-push";
+    const std::string hook = fixture.root() + "/.git/hooks/pre-push";
     fixture.git(fixture.colleague(), {"pull", "--quiet", "--ff-only", "origin", "main"});
     GitFixture::write(fixture.colleague() + "/b.txt", "b\n");
     fixture.git(fixture.colleague(), {"add", "b.txt"});
@@ -346,7 +391,7 @@ TEST_CASE("a push whose answer is lost has landed") {
     const GitFixture fixture;
     work(fixture);
     // The push arrives, and then the one that is waited for fails.
-    GitFixture::write_script(fixture.integration() + "/.git/hooks/pre-push",
+    GitFixture::write_script(fixture.root() + "/.git/hooks/pre-push",
                              "git push --quiet --no-verify origin HEAD:main; exit 1");
     REQUIRE(run_integrate_step(fixture.context()) == 0);
     expect_landed(fixture, plainly);
@@ -369,7 +414,7 @@ TEST_CASE("a remote that cannot be reached is tried again") {
     const GitFixture fixture;
     work(fixture);
     fs::rename(fixture.remote(), fixture.remote() + ".away");
-    CHECK(run_integrate_step(fixture.context()) == 75);
+    CHECK(run_integrate_step(fixture.context()) == 69);
     CHECK(contains(fixture.outcome().summary, "does not appear to be a git repository"));
     fs::rename(fixture.remote() + ".away", fixture.remote());
     REQUIRE(run_integrate_step(fixture.context()) == 0);
@@ -507,13 +552,13 @@ TEST_CASE("a place for candidates that cannot be used is made anew in the same r
     REQUIRE(run_integrate_step(fixture.context()) == 0);
     REQUIRE(run_prepare_step(fixture.context("RQ-0002")) == 0);
     GitFixture::write(fixture.workspace("RQ-0002") + "/more.txt", "more\n");
-    const std::string place = fixture.integration();
+    const std::string place = fixture.lane().folder();
     SUBCASE("a ref without content") {
-        GitFixture::write(place + "/.git/refs/ralph/work/RQ-0009", "");
+        GitFixture::write(place + "/refs/ralph/work/RQ-0009", "");
     }
     SUBCASE("a lock that nobody lets go") {
-        fs::create_directories(place + "/.git/refs/remotes/origin/main.lock/x");
-        fs::remove(place + "/.git/refs/remotes/origin/main");
+        fs::create_directories(place + "/refs/remotes/origin/main.lock/x");
+        fs::remove(place + "/refs/remotes/origin/main");
     }
     fixture.push_by_colleague("b.txt", "b\n");
     CHECK(run_integrate_step(fixture.context("RQ-0002")) == 0);

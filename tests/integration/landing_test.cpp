@@ -103,7 +103,7 @@ TEST_CASE("a queue that cannot be reconciled does not undo the landing") {
     work(fixture);
     const std::string path = propose(fixture, proposal);
     // The user's file becomes unreadable while the push is on its way.
-    GitFixture::write_script(fixture.integration() + "/.git/hooks/pre-push",
+    GitFixture::write_script(fixture.root() + "/.git/hooks/pre-push",
                              "echo '{' > '" + fixture.root() + "/.ralph/queue.jsonc'");
     CHECK(run_integrate_step(fixture.context()) == 0);
     CHECK(contains(fixture.outcome().note, "RQ-0001 has landed, but its entry was not moved"));

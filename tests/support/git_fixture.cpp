@@ -69,14 +69,26 @@ core::Outcome GitFixture::outcome() const {
 }
 
 std::string GitFixture::integration() const {
-    const std::string name(daemon::integration_workspace_name);
-    const std::string path = workspaces() + "/" + name;
-    if (!exists(path)) {
-        fs::create_directories(workspaces());
-        REQUIRE(daemon::clone_repository(context().settings, name).has_value());
-        git(path, {"checkout", "--quiet", "--detach", git(root(), {"rev-parse", "origin/main"})});
+    return lane().directory();
+}
+
+daemon::Git GitFixture::lane() const {
+    const auto run = context();
+    daemon::Git git = daemon::IntegrationWorkspace::git_of(run.settings);
+    if (!exists(git.folder())) {
+        const auto made = daemon::IntegrationWorkspace::open(run);
+        REQUIRE(made.has_value());
+        REQUIRE(made->go_to(made->tip()).has_value());
     }
-    return path;
+    return git;
+}
+
+std::string GitFixture::in_lane(const std::vector<std::string>& arguments) const {
+    const auto text = lane().line(arguments);
+    if (!text) {
+        FAIL(text.error().line());
+    }
+    return *text;
 }
 
 std::string GitFixture::git(const std::string& directory, const std::vector<std::string>& arguments) const {

@@ -30,8 +30,11 @@ class GitFixture {
     [[nodiscard]] std::string workspace(std::string_view task = "RQ-0001") const {
         return workspaces() + "/" + std::string(task);
     }
-    // Where candidates are built. Made here, as the lane makes it, if it is not there yet.
+    // Where candidates are built, and the git of it. Made here, as the lane makes them, if they are not there.
     [[nodiscard]] std::string integration() const;
+    [[nodiscard]] daemon::Git lane() const;
+    // Runs that git, which must succeed, and returns its output without the last line end.
+    std::string in_lane(const std::vector<std::string>& arguments) const;
     [[nodiscard]] std::string workspaces() const { return folder_ + "/.workspaces/repo/parallel"; }
 
     // As the supervisor would hand it to a step of the task; without a gate.

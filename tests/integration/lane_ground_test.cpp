@@ -1,0 +1,219 @@
+// What a gate does where it runs stays there, and what lands is what was judged on the target as it is.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "core/queue_edit.h"
+#include "core/task_codec.h"
+#include "daemon/steps/steps.h"
+#include "tests/support/git_fixture.h"
+
+using namespace ralph;
+using tests::GitFixture;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+// A finished worker that leaves one file.
+void work(const GitFixture& fixture, const std::string& task, const std::string& path = "") {
+    REQUIRE(run_prepare_step(fixture.context(task)) == 0);
+    // As the supervisor keeps it: what the work began at.
+    const daemon::Paths paths{fixture.root()};
+    const std::string run = paths.run(task, core::Run{core::StepKind::prepare, 1, 1});
+    GitFixture::write(run + "/outcome.json", GitFixture::read(fixture.folder() + "/run/outcome.json"));
+    const std::string name = path.empty() ? task + ".txt" : path;
+    GitFixture::write(fixture.workspace(task) + "/" + name, "work of " + task + "\n");
+}
+
+daemon::StepContext gated(const GitFixture& fixture, const std::string& script,
+                          const std::string& task = "RQ-0001", std::vector<std::string> batch = {}) {
+    auto context = fixture.context(task);
+    context.settings.project.ci_gate.enabled = true;
+    context.settings.project.ci_gate.argv = {"sh", "-c", script};
+    context.batch = std::move(batch);
+    return context;
+}
+
+std::string landed(const GitFixture& fixture, const std::string& task) {
+    return fixture.remote_file(task + ".txt");
+}
+
+}  // namespace
+
+TEST_CASE("what a gate sets in its folder's git ends with the gate") {
+    const GitFixture fixture;
+    const std::string fake = fixture.folder() + "/fake.git";
+    fixture.git(fixture.folder(), {"clone", "--quiet", "--bare", fixture.remote(), fake});
+    const std::string before = fixture.git(fake, {"rev-parse", "main"});
+    std::string script;
+    SUBCASE("another address for the remote") {
+        script = "git config url." + fake + ".insteadOf " + fixture.remote();
+    }
+    SUBCASE("another remote") {
+        script = "git remote set-url origin " + fake + " && git config remote.origin.pushurl " + fake;
+    }
+    SUBCASE("hooks, as husky does") {
+        script =
+            "mkdir -p .husky && printf '#!/bin/sh\\nexit 1\\n' >.husky/commit-msg && cp .husky/commit-msg "
+            ".husky/pre-push && cp .husky/commit-msg .husky/pre-rebase && chmod +x .husky/* && git config "
+            "core.hooksPath .husky";
+    }
+    SUBCASE("hooks in its git folder") {
+        script =
+            "mkdir -p .git/hooks && for h in commit-msg pre-commit pre-push post-checkout; do printf "
+            "'#!/bin/sh\\nexit 1\\n' >.git/hooks/$h; chmod +x .git/hooks/$h; done";
+    }
+    SUBCASE("a filter for all files") {
+        script =
+            "git config filter.x.clean 'tr a-z A-Z' && mkdir -p .git/info && echo '* filter=x' "
+            ">.git/info/attributes";
+    }
+    SUBCASE("a working tree elsewhere") {
+        script = "git config core.worktree " + fixture.folder() + "/elsewhere";
+    }
+    SUBCASE("the refs of the lane") {
+        script =
+            "for t in 1 2; do for r in work landing; do git update-ref refs/ralph/$r/RQ-000$t HEAD~1; done; "
+            "done; git update-ref refs/remotes/origin/main HEAD";
+    }
+    SUBCASE("its common folder") {
+        script = "echo '" + fixture.root() + "/.git' >.git/commondir";
+    }
+    SUBCASE("locks") {
+        script = "touch .git/index.lock .git/HEAD.lock .git/config.lock";
+    }
+    SUBCASE("another commit, and files") {
+        script =
+            "git checkout -q --orphan other && echo x >other.txt && git add -A && git -c user.name=g -c "
+            "user.email=g@localhost commit -qm other";
+    }
+    for (const char* const task : {"RQ-0001", "RQ-0002"}) {
+        work(fixture, task);
+        REQUIRE(run_integrate_step(gated(fixture, script, task)) == 0);
+        CHECK(landed(fixture, task) == std::string("work of ") + task + "\n");
+    }
+    CHECK(fixture.remote_file("other.txt") == "(missing)");
+    CHECK(fixture.git(fake, {"rev-parse", "main"}) == before);
+    CHECK(!GitFixture::exists(fixture.folder() + "/elsewhere"));
+    CHECK(!GitFixture::exists(fixture.integration() + "/.git"));
+    CHECK(fixture.git(fixture.root(), {"status", "--porcelain", "--untracked-files=no"}).empty());
+}
+
+TEST_CASE("a gate finds a repository with the candidate and the target, and cannot push from it") {
+    const GitFixture fixture;
+    work(fixture, "RQ-0001");
+    const std::string seen = fixture.folder() + "/seen";
+    const int code = run_integrate_step(gated(
+        fixture,
+        "test \"$(git rev-parse HEAD)\" = \"$RALPH_CANDIDATE_SHA\" && test \"$(git rev-parse origin/main)\" "
+        "= \"$RALPH_BASE_SHA\" && git status --porcelain >'" +
+            seen + "' && git show --stat >/dev/null && ! git push -q origin HEAD:main 2>>'" + seen + "'"));
+    CHECK(code == 0);
+    CHECK(landed(fixture, "RQ-0001") == "work of RQ-0001\n");
+}
+
+TEST_CASE("a gate that removes its folder is its candidate's fault, and the others land") {
+    const GitFixture fixture;
+    std::string harm;
+    SUBCASE("the folder") {
+        harm = "rm -rf \"$RALPH_WORKSPACE\"";
+    }
+    SUBCASE("its git folder") {
+        harm = "rm -rf .git";
+    }
+    SUBCASE("the folder, with a link in its place") {
+        harm = "rm -rf \"$RALPH_WORKSPACE\" && ln -s " + fixture.folder() + "/elsewhere \"$RALPH_WORKSPACE\"";
+    }
+    SUBCASE("all workspaces") {
+        harm = "rm -rf '" + fixture.workspaces() + "'";
+    }
+    fs::create_directories(fixture.folder() + "/elsewhere");
+    GitFixture::write(fixture.folder() + "/elsewhere/mine.txt", "mine\n");
+    work(fixture, "RQ-0001");
+    work(fixture, "RQ-0002", "bad.txt");
+    CHECK(run_integrate_step(
+              gated(fixture, "[ ! -e bad.txt ] || { " + harm + "; exit 0; }", "RQ-0001", {"RQ-0002"})) == 0);
+    CHECK(landed(fixture, "RQ-0001") == "work of RQ-0001\n");
+    CHECK(fixture.remote_file("bad.txt") == "(missing)");
+    REQUIRE(fixture.outcome().batch.size() == 1);
+    CHECK(fixture.outcome().batch[0].code == 66);
+    CHECK(contains(fixture.outcome().batch[0].summary, "removed the"));
+    CHECK(GitFixture::read(fixture.folder() + "/elsewhere/mine.txt") == "mine\n");
+    // Nothing of it is lost: it can be landed by hand.
+    CHECK(fixture.in_lane({"show", "refs/ralph/work/RQ-0002:bad.txt"}) == "work of RQ-0002");
+}
+
+TEST_CASE("what was taken off the target while the gate ran does not come back") {
+    const GitFixture fixture;
+    const std::string good = fixture.git(fixture.root(), {"rev-parse", "origin/main"});
+    fixture.push_by_colleague("secret.txt", "a password\n");
+    work(fixture, "RQ-0001");
+    const std::string rewind = "git -C '" + fixture.remote() + "' update-ref refs/heads/main " + good;
+    CHECK(run_integrate_step(gated(fixture, rewind)) == 75);
+    CHECK(fixture.git(fixture.remote(), {"rev-parse", "main"}) == good);
+    CHECK(contains(fixture.outcome().note, "origin/main was rewritten by force"));
+    CHECK(run_integrate_step(gated(fixture, "true")) == 0);
+    CHECK(fixture.remote_file("secret.txt") == "(missing)");
+    CHECK(landed(fixture, "RQ-0001") == "work of RQ-0001\n");
+}
+
+TEST_CASE("a task that somebody else has finished is not landed again") {
+    const GitFixture fixture;
+    work(fixture, "RQ-0001");
+    const auto finish = [&fixture] {
+        fixture.git(fixture.colleague(), {"pull", "--quiet", "--ff-only", "origin", "main"});
+        auto queue = fixture.remote_tasks(".ralph/queue.jsonc");
+        core::TaskFile done;
+        REQUIRE(core::archive_finished_task(queue, done, "RQ-0001", core::Instant{}).has_value());
+        GitFixture::write(fixture.colleague() + "/.ralph/queue.jsonc", core::task_file_text(queue));
+        GitFixture::write(fixture.colleague() + "/.ralph/done.jsonc", core::task_file_text(done));
+        GitFixture::write(fixture.colleague() + "/first.txt", "first\n");
+        fixture.commit_and_push(fixture.colleague(), "Another host was here");
+    };
+    auto context = fixture.context();
+    SUBCASE("before it comes to land") {
+        finish();
+    }
+    SUBCASE("while the gate runs") {
+        const std::string started = fixture.folder() + "/started";
+        const std::string push = fixture.folder() + "/push";
+        finish();
+        const std::string theirs = fixture.git(fixture.remote(), {"rev-parse", "main"});
+        fixture.git(fixture.remote(), {"update-ref", "refs/heads/main", theirs + "~1"});
+        context = gated(fixture, "git -C '" + fixture.remote() + "' update-ref refs/heads/main " + theirs);
+        CHECK(run_integrate_step(context) == 75);
+    }
+    CHECK(run_integrate_step(context) == 0);
+    CHECK(landed(fixture, "RQ-0001") == "(missing)");
+    CHECK(fixture.remote_file("first.txt") == "first\n");
+    CHECK(contains(fixture.outcome().landed_by, "commit "));
+    CHECK(contains(fixture.outcome().note, "is not landed again, and is kept"));
+    CHECK(run_discard_step(fixture.context()) == 0);
+    REQUIRE(fixture.kept_refs().size() == 1);
+    CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":RQ-0001.txt"}) ==
+          "work of RQ-0001");
+}
+
+TEST_CASE(
+    "a worker that has pushed by itself what makes the target red is blamed for it, and the others wait") {
+    const GitFixture fixture;
+    work(fixture, "RQ-0001", "red.txt");
+    work(fixture, "RQ-0002");
+    const std::string workspace = fixture.workspace();
+    fixture.git(workspace, {"add", "--all"});
+    fixture.git(workspace, {"commit", "--quiet", "-m", "Red"});
+    fixture.git(workspace, {"push", "--quiet", fixture.remote(), "HEAD:main"});
+    const std::string red = fixture.git(workspace, {"rev-parse", "HEAD"});
+    auto context = gated(fixture, "test ! -e red.txt", "RQ-0002", {"RQ-0001"});
+    context.settings.supervisor.worker.may_push = true;
+    CHECK(run_integrate_step(context) == 75);
+    CHECK(fixture.outcome().target_is_red);
+    REQUIRE(fixture.outcome().batch.size() == 1);
+    CHECK(fixture.outcome().batch[0].code == 66);
+    CHECK(contains(fixture.outcome().batch[0].summary, "red since " + red.substr(0, 12)));
+    CHECK(contains(fixture.outcome().batch[0].summary, "the worker of RQ-0001 has pushed by itself"));
+}
