@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 
+#include "core/shown_text.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/common.h"
 #include "daemon/process/cgroup_layout.h"
@@ -311,7 +312,7 @@ int run_command_line(int argc, char** argv) {
         std::ostringstream said;
         std::ostringstream complained;
         const bool asked_for = app.exit(error, said, complained) == 0;
-        static_cast<void>(std::fputs(complained.str().c_str(), stderr));
+        static_cast<void>(std::fputs(ralph::core::terminal_text(complained.str()).c_str(), stderr));
         const int told = print(said.str());
         return asked_for ? told : 2;
     }

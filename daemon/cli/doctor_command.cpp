@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "core/shown_text.h"
 #include "daemon/cli/common.h"
 #include "daemon/clock.h"
 #include "daemon/doctor/examination.h"
@@ -14,6 +15,7 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr std::size_t longest_line = 2'000;
 constexpr int exit_something_wrong = 4;
 
 // What --fix did about one finding.
@@ -25,10 +27,10 @@ struct Mended {
 };
 
 std::string paragraph(const Finding& finding) {
-    std::string text = core::printable(finding.title) + "\n";
+    std::string text = core::shortened(finding.title, longest_line) + "\n";
     const auto line = [&text](std::string_view name, const std::string& value) {
         if (!value.empty()) {
-            text += fmt::format("  {:<8}{}\n", name, core::printable(value));
+            text += fmt::format("  {:<8}{}\n", name, core::shortened(value, longest_line));
         }
     };
     line("where", finding.place);

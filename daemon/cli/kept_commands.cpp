@@ -1,5 +1,6 @@
 // kept list, show, restore, prune: work that was kept when its workspace was reused or removed.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -276,7 +277,12 @@ int kept_list(const CommonArguments& common, bool as_json) {
 
 int kept_show(const CommonArguments& common, const std::string& name, bool patch) {
     const auto settings = open_repository(common);
-    return settings ? answer(show_text(*settings, name, patch)) : report_error(settings.error());
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    const auto text = show_text(*settings, name, patch);
+    // A patch is for programs; only a terminal is kept from obeying what stands in it.
+    return text && patch && ::isatty(STDOUT_FILENO) == 0 ? print_unchanged(*text) : answer(text);
 }
 
 int kept_restore(const CommonArguments& common, const std::string& name, const std::string& branch) {
