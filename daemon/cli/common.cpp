@@ -8,6 +8,9 @@
 #include <cstring>
 
 #include "core/shown_text.h"
+#include "daemon/store/files.h"
+#include "daemon/tracked_files.h"
+#include "daemon/trust.h"
 
 namespace ralph::daemon {
 namespace {
@@ -25,7 +28,21 @@ core::Result<Settings> open_repository(const CommonArguments& common) {
     if (!root) {
         return root.error();
     }
-    return load_settings(*root);
+    auto settings = load_settings(*root);
+    if (settings && !settings->trust_refusal.empty()) {
+        say(fmt::format("{}; {}", settings->trust_refusal, trust_remedy));
+    }
+    return settings;
+}
+
+core::Result<LoadedQueue> open_queue(const Settings& settings) {
+    auto queue = load_queue(settings);
+    if (!queue && !path_exists(settings.queue_file)) {
+        if (auto absent = not_checked_out(settings.paths.root, {settings.queue_relative})) {
+            return std::move(*absent);
+        }
+    }
+    return queue;
 }
 
 std::string text_table(const std::vector<std::vector<std::string>>& rows) {

@@ -11,8 +11,11 @@
 
 namespace ralph::daemon {
 
-// The settings of the repository that --repo names.
+// The settings of the repository that --repo names. Says what they leave out of account.
 [[nodiscard]] core::Result<Settings> open_repository(const CommonArguments& common);
+
+// load_queue; a queue that is missing in the working tree but not in git is not to be made with `ralph init`.
+[[nodiscard]] core::Result<LoadedQueue> open_queue(const Settings& settings);
 
 // A table with columns as wide as their widest cell, two spaces apart. A cell is one line, escaped, and has
 // at most so many characters.

@@ -9,6 +9,7 @@
 #include "daemon/cli/common.h"
 #include "daemon/clock.h"
 #include "daemon/doctor/examination.h"
+#include "daemon/store/ralph_folder.h"
 
 namespace ralph::daemon {
 namespace {
@@ -99,6 +100,9 @@ Result<std::vector<Mended>> mend(const std::string& root) {
         return Error{fmt::format("nothing is mended while {}", who),
                      "ask it to finish with `ralph queue stop`, then run `ralph doctor --fix`"};
     };
+    if (auto checked = check_ralph_folder(paths); !checked) {
+        return checked.error();
+    }
     if (auto made = make_directories(paths.parallel()); !made) {
         return made.error();
     }

@@ -10,6 +10,9 @@
 #include "daemon/clock.h"
 #include "daemon/steps/git.h"
 #include "daemon/store/files.h"
+#include "daemon/store/ralph_folder.h"
+#include "daemon/tracked_files.h"
+#include "daemon/trust.h"
 
 namespace ralph::daemon {
 namespace {
@@ -85,6 +88,19 @@ bool is_trusting(const std::string& path) {
 
 Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust) {
     Paths paths{root};
+    if (auto checked = check_ralph_folder(paths); !checked) {
+        return checked.error();
+    }
+    if (std::string foreign = trust && path_exists(paths.trust()) ? foreign_trust(paths) : std::string{};
+        !foreign.empty()) {
+        return Error{std::move(foreign), trust_remedy};
+    }
+    // Made anew, they would be an empty queue over a full one.
+    if (auto refusal =
+            not_checked_out(root, {".ralph/queue.jsonc", ".ralph/done.jsonc", ".ralph/config.jsonc",
+                                   ".ralph/supervisor.jsonc", ".gitignore"})) {
+        return std::move(*refusal);
+    }
     std::vector<std::string> written;
     // Whoever makes the first .ralph of a repository wrote what is in it; one that came with a clone is
     // another's.
@@ -97,10 +113,10 @@ Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool
     if (made) {
         made = write_if_missing(paths.ralph() + "/done.jsonc", empty, written);
     }
-    if (made && own) {
+    if (made && (own || trust)) {
         made = write_if_missing(paths.config(), first_config, written);
     }
-    if (made && own) {
+    if (made && (own || trust)) {
         made = write_if_missing(paths.supervisor_config(), first_supervisor_config, written);
     }
     if (made) {

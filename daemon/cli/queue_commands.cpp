@@ -35,7 +35,7 @@ struct Addition {
 
 // Reads, adds and validates; writes nothing.
 Result<Addition> with_new_task(const Settings& settings, const TaskAddArguments& arguments) {
-    auto loaded = load_queue(settings);
+    auto loaded = open_queue(settings);
     if (!loaded) {
         return loaded.error();
     }
@@ -113,7 +113,7 @@ int list_queue(const CommonArguments& common, bool json) {
     if (!settings) {
         return report_error(settings.error());
     }
-    const auto queue = load_queue(*settings);
+    const auto queue = open_queue(*settings);
     if (!queue) {
         return report_error(queue.error());
     }
@@ -143,7 +143,7 @@ int validate_queue_files(const CommonArguments& common) {
     if (!settings) {
         return report_error(settings.error());
     }
-    const auto queue = load_queue(*settings);
+    const auto queue = open_queue(*settings);
     if (!queue) {
         return report_error(queue.error());
     }

@@ -35,6 +35,7 @@ int take_over(int returned, const struct stat& info, Status& result) {
     if (returned == 0) {
         result.kind = S_ISREG(info.st_mode)   ? Kind::regular
                       : S_ISDIR(info.st_mode) ? Kind::directory
+                      : S_ISLNK(info.st_mode) ? Kind::link
                                               : Kind::other;
         result.size = static_cast<unsigned long long>(info.st_size);
         result.links = info.st_nlink;

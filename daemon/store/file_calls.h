@@ -12,7 +12,7 @@
 
 namespace ralph::daemon::file_calls {
 
-enum class Kind { regular, directory, other };
+enum class Kind { regular, directory, link, other };
 
 struct Status {
     Kind kind = Kind::other;

@@ -101,6 +101,23 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
     return sync_directory(parent_of(path));
 }
 
+// The folder of the file, with all links followed, must be in `within`; an empty one asks for nothing.
+Result<void> check_folder_within(const std::string& path, const std::string& within) {
+    std::string folder;
+    std::string allowed;
+    if (within.empty()) {
+        return {};
+    }
+    if (file_calls::real_path(parent_of(path), folder) != 0 || file_calls::real_path(within, allowed) != 0) {
+        return system_error("follow the links", parent_of(path), errno);
+    }
+    if (folder != allowed && folder.rfind(allowed + "/", 0) != 0) {
+        return Error{fmt::format("{}: leads to {}, outside of {}", path, folder, within),
+                     "put a folder there instead of the link"};
+    }
+    return {};
+}
+
 }  // namespace
 
 core::Fault fault_of(int error_number) {
@@ -176,6 +193,9 @@ Result<void> write_file_durably(const std::string& path, std::string_view conten
 
 Result<void> rewrite_file_durably(const std::string& path, std::string_view content,
                                   const std::string& within) {
+    if (auto inside = check_folder_within(path, within); !inside) {
+        return inside;
+    }
     file_calls::Status status;
     if (file_calls::status_of_link(path, status) != 0) {
         return errno == ENOENT ? write_file_durably(path, content)
@@ -206,7 +226,8 @@ std::string real_path(const std::string& path) {
 }
 
 Result<void> append_file(const std::string& path, std::string_view content) {
-    const FileDescriptor file(file_calls::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+    const FileDescriptor file(
+        file_calls::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file) {
         return system_error("open", path, errno);
     }
