@@ -72,9 +72,26 @@ Result<void> empty_directory(int directory, const std::string& path) {
     return {};
 }
 
-// Given `permissions` the new file has exactly those, whatever the umask says.
+// Whose the file before was. Only root may give a file away, and others only to a group of theirs; whoever
+// may write there at all is let do it.
+Result<void> take_over_owner(int file, const file_calls::Status& before, const std::string& path) {
+    file_calls::Status now;
+    if (file_calls::status(file, now) != 0) {
+        return system_error("stat", path, errno);
+    }
+    if (now.owner == before.owner && now.group == before.group) {
+        return {};
+    }
+    if (file_calls::set_owner(file, before.owner, before.group) == 0 ||
+        (errno == EPERM && file_calls::set_owner(file, now.owner, before.group) == 0) || errno == EPERM) {
+        return {};
+    }
+    return system_error("chown", path, errno);
+}
+
+// Given the status of the file before, the new one has exactly its permissions, whatever the umask says.
 Result<void> replace_file(const std::string& path, std::string_view content, unsigned mode,
-                          std::optional<unsigned> permissions) {
+                          const std::optional<file_calls::Status>& before) {
     // One name per target: what a crash leaves behind is replaced by the next write. Always a new file, since
     // after a failed sync nothing more can be known about the old one.
     const std::string temporary = path + std::string(beginning_suffix);
@@ -85,7 +102,10 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
         return system_error("create", temporary, errno);
     }
     auto written = write_all(file.get(), content, temporary);
-    if (written && permissions && file_calls::set_permissions(file.get(), *permissions) != 0) {
+    if (written && before) {
+        written = take_over_owner(file.get(), *before, temporary);
+    }
+    if (written && before && file_calls::set_permissions(file.get(), before->permissions) != 0) {
         written = system_error("chmod", temporary, errno);
     }
     if (written && retry_interrupted([&] { return file_calls::sync(file.get()); }) != 0) {
@@ -202,7 +222,7 @@ Result<void> rewrite_file_durably(const std::string& path, std::string_view cont
                                : Result<void>{system_error("stat", path, errno)};
     }
     if (status.kind == file_calls::Kind::regular) {
-        return replace_file(path, content, status.permissions, status.permissions);
+        return replace_file(path, content, status.permissions, status);
     }
     if (within.empty()) {
         return write_file_durably(path, content);
@@ -217,7 +237,7 @@ Result<void> rewrite_file_durably(const std::string& path, std::string_view cont
         return Error{fmt::format("{}: is a link to {}, outside of {}", path, target, within),
                      fmt::format("put the file itself there: `cp --remove-destination {} {}`", target, path)};
     }
-    return replace_file(target, content, status.permissions, status.permissions);
+    return replace_file(target, content, status.permissions, status);
 }
 
 std::string real_path(const std::string& path) {
