@@ -107,9 +107,9 @@ TEST_CASE("a file of the user's that root rewrites keeps its owner and its group
 TEST_CASE("what ralph keeps for itself is private, and what git writes is as the user's umask wants it") {
     Project project;
     project.add("one", "echo 1 > one");
-    project.commit_and_push();
     Project::write(project.paths().config(),
                    R"({"agent": {"ci_gate": {"enabled": true, "argv": ["true"]}}})");
+    project.commit_and_push();
     CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
     for (const std::string& folder : {project.paths().cache(), project.paths().ralph() + "/logs"}) {
         CHECK((status_of(folder).st_mode & private_bits) == 0);
