@@ -56,6 +56,16 @@ Result<void> write_if_missing(const std::string& path, const std::string& text,
 }
 
 Result<void> extend_gitignore(const std::string& path, std::vector<std::string>& written) {
+    const auto exists = is_there(path);
+    const auto regular = exists ? is_regular_file_there(path) : exists;
+    if (!regular) {
+        return regular.error();
+    }
+    // What a link leads to may be the user's own, and does not get into the repository as our new file.
+    if (*exists && !*regular) {
+        return Error{fmt::format("{}: is no regular file", path),
+                     "put a file there, then run `ralph init` again"};
+    }
     auto text = read_file(path);
     if (!text) {
         return text.error();

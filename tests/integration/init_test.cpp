@@ -60,6 +60,17 @@ TEST_CASE("init makes no empty queue over one that git tracks and that is not ch
     CHECK(says(doctor.output, "git tracks it"));
 }
 
+TEST_CASE("init copies nothing into .gitignore that a link leads to") {
+    Project project;
+    Project::write(project.outside("secret"), "secret");
+    fs::remove(project.root() + "/.gitignore");
+    fs::create_symlink(project.outside("secret"), project.root() + "/.gitignore");
+    const auto end = project.ralph({"init"});
+    CHECK(end.status == 1);
+    CHECK(says(end.errors, ".gitignore: is no regular file"));
+    CHECK(fs::is_symlink(project.root() + "/.gitignore"));
+}
+
 TEST_CASE("init --trust beside the queue of another tool writes what init would") {
     Project project;
     for (const std::string& path :
