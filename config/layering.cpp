@@ -12,6 +12,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/shown_text.h"
 #include "core/task.h"
 
 namespace ralph::config {
@@ -114,15 +115,15 @@ void read_list(ObjectReader& reader, std::string_view key, std::vector<std::stri
     }
 }
 
-void read_filled_text(ObjectReader& reader, std::string_view key, std::string& out) {
+void read_name(ObjectReader& reader, std::string_view key, std::string& out) {
     if (!is_set(reader, key)) {
         return;
     }
     reader.read(key, out);
     if (core::trimmed(out).empty()) {
         reader.fail(key, "must not be empty");
-    } else if (out.find('\0') != std::string::npos) {
-        reader.fail(key, "must not contain a NUL character");
+    } else if (const auto found = core::first_steering(out)) {
+        reader.fail(key, fmt::format("must not contain the character {}", *found));
     }
 }
 

@@ -59,7 +59,9 @@ bool claim_if_set(core::ObjectReader& reader, std::string_view key, TrustGate& g
 // Each of these leaves `out` alone if the key is not set, and notes a fault if the value does not fit.
 void read_flag(core::ObjectReader& reader, std::string_view key, bool& out);
 void read_list(core::ObjectReader& reader, std::string_view key, std::vector<std::string>& out);
-void read_filled_text(core::ObjectReader& reader, std::string_view key, std::string& out);  // not blank
+// Neither blank nor with a character that is a line break, a control or a direction: what becomes a path, a
+// name or a part of an id.
+void read_name(core::ObjectReader& reader, std::string_view key, std::string& out);
 void read_duration(core::ObjectReader& reader, std::string_view key, core::Milliseconds low,
                    core::Milliseconds high, core::Milliseconds& out);
 

@@ -25,9 +25,9 @@ constexpr std::uint64_t any_u32 = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t longest_wait = std::uint64_t{36'500} * 86'400'000;
 
 void read_queue(ObjectReader& queue, QueueConfig& out) {
-    read_filled_text(queue, "file", out.file);
-    read_filled_text(queue, "done_file", out.done_file);
-    read_filled_text(queue, "id_prefix", out.id_prefix);
+    read_name(queue, "file", out.file);
+    read_name(queue, "done_file", out.done_file);
+    read_name(queue, "id_prefix", out.id_prefix);
     // Ids are compared with the prefix in upper case (contract section 1.4).
     out.id_prefix = core::trimmed(out.id_prefix);
     for (char& c : out.id_prefix) {
@@ -52,7 +52,7 @@ void read_workspace_root(ObjectReader& parallel, std::optional<std::string>& out
         return;
     }
     std::string root;
-    read_filled_text(parallel, "workspace_root", root);
+    read_name(parallel, "workspace_root", root);
     if (("/" + root + "/").find("/../") != std::string::npos) {
         parallel.fail("workspace_root", "must not have a \"..\" component; write the path it leads to");
     }

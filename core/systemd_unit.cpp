@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "core/shown_text.h"
 #include "core/utf8.h"
 
 namespace ralph::core {
@@ -57,6 +59,27 @@ std::string account_lines(const ServiceAccount& account) {
         text += "# It hides the home of root, too.\nProtectHome=no\n";
     }
     return text;
+}
+
+// Whoever writes a unit for root lets nobody else choose a line of it.
+Result<void> check_values(const ServiceDropIn& drop_in) {
+    std::vector<std::pair<std::string_view, std::string_view>> values;
+    if (drop_in.account) {
+        values.emplace_back("the account", drop_in.account->user);
+        values.emplace_back("the group", drop_in.account->group);
+        values.emplace_back("the home", drop_in.account->home);
+    }
+    for (const std::string& path : drop_in.writable) {
+        values.emplace_back("the folder", path);
+    }
+    for (const auto& [what, value] : values) {
+        if (const auto found = first_steering(value)) {
+            return Error{fmt::format("{} \"{}\" has the character {} in it, and cannot stand in a unit", what,
+                                     printable(value), *found),
+                         "choose another name for it"};
+        }
+    }
+    return {};
 }
 
 }  // namespace
@@ -125,7 +148,10 @@ std::vector<std::string> outermost_paths(std::vector<std::string> paths) {
     return outermost;
 }
 
-std::string drop_in_text(const ServiceDropIn& drop_in) {
+Result<std::string> drop_in_text(const ServiceDropIn& drop_in) {
+    if (auto plain = check_values(drop_in); !plain) {
+        return plain.error();
+    }
     std::string text =
         "# Written by `ralph service install`, which writes it anew; changes of your own belong into a file "
         "beside "

@@ -37,6 +37,7 @@ struct ServiceDropIn {
     std::vector<std::string> writable;      // beside the repository, absolute
     std::optional<std::uint32_t> workers;
 };
-[[nodiscard]] std::string drop_in_text(const ServiceDropIn& drop_in);
+// An error if a name or a path in it could become a line of its own.
+[[nodiscard]] Result<std::string> drop_in_text(const ServiceDropIn& drop_in);
 
 }  // namespace ralph::core

@@ -7,8 +7,10 @@
 #include <sstream>
 #include <string>
 
+#include "core/shown_text.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/common.h"
+#include "daemon/cli/owner.h"
 #include "daemon/process/cgroup_layout.h"
 #include "daemon/version.h"
 
@@ -82,6 +84,14 @@ Examples:
   ralph service logs --follow                 what it says, as it says it
 )";
 
+// As whom the commands are run that work in a repository without supervising it: never as root in somebody
+// else's.
+template <class Command>
+int as_owner(const CommonArguments& common, Command command) {
+    const auto became = become_owner(common);
+    return became ? command() : report_error(became.error());
+}
+
 void add_kept_commands(CLI::App& app, const CommonArguments& common, KeptArguments& arguments,
                        int& exit_code) {
     auto* kept = app.add_subcommand("kept", "Look at work that is kept of tasks that did not land")
@@ -90,17 +100,21 @@ void add_kept_commands(CLI::App& app, const CommonArguments& common, KeptArgumen
     kept->footer(kept_examples);
     auto* list = kept->add_subcommand("list", "Show what is kept, and until when")->fallthrough();
     list->add_flag("--json", arguments.json, "As JSON (document version 1)");
-    list->callback([&] { exit_code = kept_list(common, arguments.json); });
+    list->callback([&] { exit_code = as_owner(common, [&] { return kept_list(common, arguments.json); }); });
     auto* show = kept->add_subcommand("show", "Show commits and files of one")->fallthrough();
     show->add_option("TASK[/N]", arguments.name, "Which; without N the newest")->required();
     show->add_flag("--patch", arguments.patch, "With all changes");
-    show->callback([&] { exit_code = kept_show(common, arguments.name, arguments.patch); });
+    show->callback([&] {
+        exit_code = as_owner(common, [&] { return kept_show(common, arguments.name, arguments.patch); });
+    });
     auto* restore =
         kept->add_subcommand("restore", "Make a branch of one; touches nothing else")->fallthrough();
     restore->add_option("TASK[/N]", arguments.name, "Which; without N the newest")->required();
     restore->add_option("--branch", arguments.branch, "The branch's name (default: kept/TASK/N)")
         ->type_name("NAME");
-    restore->callback([&] { exit_code = kept_restore(common, arguments.name, arguments.branch); });
+    restore->callback([&] {
+        exit_code = as_owner(common, [&] { return kept_restore(common, arguments.name, arguments.branch); });
+    });
     auto* prune =
         kept->add_subcommand("prune", "Remove what kept_work_retention has ended for")->fallthrough();
     prune->add_option("TASK", arguments.prune.task_id, "Only of this task");
@@ -109,7 +123,8 @@ void add_kept_commands(CLI::App& app, const CommonArguments& common, KeptArgumen
             ->type_name("DURATION");
     prune->add_flag("--all", arguments.prune.all, "Remove it whatever its age")->excludes(older);
     prune->add_flag("--dry-run", arguments.prune.dry_run, "Only say what would be removed");
-    prune->callback([&] { exit_code = kept_prune(common, arguments.prune); });
+    prune->callback(
+        [&] { exit_code = as_owner(common, [&] { return kept_prune(common, arguments.prune); }); });
 }
 
 void add_doctor(CLI::App& app, const CommonArguments& common, DoctorArguments& arguments, int& exit_code) {
@@ -118,7 +133,9 @@ void add_doctor(CLI::App& app, const CommonArguments& common, DoctorArguments& a
     doctor->footer(doctor_examples);
     doctor->add_flag("--fix", arguments.fix, "Mend what can be mended without losing anything");
     doctor->add_flag("--json", arguments.json, "As JSON (document version 1)");
-    doctor->callback([&] { exit_code = consult_doctor(common, arguments.fix, arguments.json); });
+    doctor->callback([&] {
+        exit_code = as_owner(common, [&] { return consult_doctor(common, arguments.fix, arguments.json); });
+    });
 }
 
 void add_service(CLI::App& app, const CommonArguments& common, ServiceArguments& arguments, int& exit_code) {
@@ -215,7 +232,7 @@ int run_command_line(int argc, char** argv) {
 
     auto* init = app.add_subcommand("init", "Make .ralph/ in a git repository")->fallthrough();
     init->add_flag("--trust", trust, "Allow this repository's files to name commands that are run");
-    init->callback([&] { exit_code = initialize(common, trust); });
+    init->callback([&] { exit_code = as_owner(common, [&] { return initialize(common, trust); }); });
 
     auto* task = app.add_subcommand("task", "Change the queue")->require_subcommand(1)->fallthrough();
     auto* add =
@@ -232,20 +249,20 @@ int run_command_line(int argc, char** argv) {
     add->add_option("--priority", task_arguments.priority, "critical, high, medium or low")
         ->check(CLI::IsMember({"critical", "high", "medium", "low"}))
         ->type_name("LEVEL");
-    add->callback([&] { exit_code = add_task(common, task_arguments); });
+    add->callback([&] { exit_code = as_owner(common, [&] { return add_task(common, task_arguments); }); });
 
     auto* queue = app.add_subcommand("queue", "Look at the queue, or ask the supervisor to finish")
                       ->require_subcommand(1)
                       ->fallthrough();
     auto* list = queue->add_subcommand("list", "Show the open tasks")->fallthrough();
     list->add_flag("--json", json, "As JSON");
-    list->callback([&] { exit_code = list_queue(common, json); });
+    list->callback([&] { exit_code = as_owner(common, [&] { return list_queue(common, json); }); });
     queue->add_subcommand("validate", "Check queue and done file")->fallthrough()->callback([&] {
-        exit_code = validate_queue_files(common);
+        exit_code = as_owner(common, [&] { return validate_queue_files(common); });
     });
     queue->add_subcommand("stop", "Ask the supervisor to start nothing new and finish what runs")
         ->fallthrough()
-        ->callback([&] { exit_code = request_stop(common, false); });
+        ->callback([&] { exit_code = as_owner(common, [&] { return request_stop(common, false); }); });
 
     auto* run =
         app.add_subcommand("run", "Run the queued tasks (--parallel N), or look at a run")->fallthrough();
@@ -257,15 +274,15 @@ int run_command_line(int argc, char** argv) {
         run->add_subcommand("parallel", "Look at a run, or change it")->require_subcommand(1)->fallthrough();
     auto* status = parallel->add_subcommand("status", "Show every task's record")->fallthrough();
     status->add_flag("--json", json, "As JSON (document version 3)");
-    status->callback([&] { exit_code = show_status(common, json); });
+    status->callback([&] { exit_code = as_owner(common, [&] { return show_status(common, json); }); });
     auto* stop = parallel->add_subcommand("stop", "Start nothing new and finish what runs; or end what runs")
                      ->fallthrough();
     stop->add_flag("--now", now,
                    "End the workers and their trees; the tasks count as failed, their work is kept");
-    stop->callback([&] { exit_code = request_stop(common, now); });
+    stop->callback([&] { exit_code = as_owner(common, [&] { return request_stop(common, now); }); });
     auto* retry = parallel->add_subcommand("retry", "Run a failed or blocked task again")->fallthrough();
     retry->add_option("--task", task_id, "Which")->required()->type_name("ID");
-    retry->callback([&] { exit_code = retry_task(common, task_id); });
+    retry->callback([&] { exit_code = as_owner(common, [&] { return retry_task(common, task_id); }); });
     run->final_callback([&] {
         if (parallel->parsed()) {
             return;
@@ -279,7 +296,7 @@ int run_command_line(int argc, char** argv) {
            "Run the gate on the commit that is checked out here; the lane will not run it again on "
            "the same files")
         ->fallthrough()
-        ->callback([&] { exit_code = run_gate(common); });
+        ->callback([&] { exit_code = as_owner(common, [&] { return run_gate(common); }); });
 
     KeptArguments kept_arguments;
     add_kept_commands(app, common, kept_arguments, exit_code);
@@ -311,7 +328,7 @@ int run_command_line(int argc, char** argv) {
         std::ostringstream said;
         std::ostringstream complained;
         const bool asked_for = app.exit(error, said, complained) == 0;
-        static_cast<void>(std::fputs(complained.str().c_str(), stderr));
+        static_cast<void>(std::fputs(ralph::core::terminal_text(complained.str()).c_str(), stderr));
         const int told = print(said.str());
         return asked_for ? told : 2;
     }

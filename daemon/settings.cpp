@@ -9,6 +9,7 @@
 #include "config/trust.h"
 #include "core/task_codec.h"
 #include "daemon/store/files.h"
+#include "daemon/store/ralph_folder.h"
 
 namespace ralph::daemon {
 namespace {
@@ -108,20 +109,19 @@ Result<std::string> find_repository(const std::string& start) {
     }
 }
 
-Result<Settings> load_settings(const std::string& root) {
-    Settings settings;
-    settings.paths.root = root;
-    auto trust = read_layer(settings.paths.trust());
+Result<bool> trust_file_allows(const Paths& paths) {
+    auto trust = read_layer(paths.trust());
     if (!trust) {
         return trust.error();
     }
-    if (*trust) {
-        auto trusted = config::read_trust(**trust);
-        if (!trusted) {
-            return trusted.error();
-        }
-        settings.trusted = *trusted;
-    }
+    return *trust ? config::read_trust(**trust) : Result<bool>{false};
+}
+
+Result<Settings> read_settings(const Paths& paths, bool trusted) {
+    Settings settings;
+    settings.paths = paths;
+    settings.trusted = trusted;
+    const std::string& root = paths.root;
     const std::string folder = global_folder();
     for (const bool shared : {true, false}) {
         const char* const name = shared ? "/config.jsonc" : "/supervisor.jsonc";
@@ -157,6 +157,14 @@ Result<Settings> load_settings(const std::string& root) {
     const auto& configured = settings.project.parallel.workspace_root;
     settings.workspace_root = configured ? absolute(*configured, root) : default_workspace_root(root);
     return settings;
+}
+
+Result<Settings> reload_settings(const Settings& before) {
+    if (auto checked = check_ralph_folder(before.paths); !checked) {
+        return checked.error();
+    }
+    const auto allows = trust_file_allows(before.paths);
+    return allows ? read_settings(before.paths, before.trusted && *allows) : Result<Settings>{allows.error()};
 }
 
 Result<core::TaskFile> load_task_file(const std::string& path, bool missing_is_empty) {

@@ -16,6 +16,7 @@ namespace ralph::daemon {
 struct Settings {
     Paths paths;
     bool trusted = false;
+    std::string trust_refusal;  // why .ralph/trust.jsonc counts for nothing although it allows; else empty
     config::ProjectConfig project;
     config::SupervisorConfig supervisor;
     std::string queue_file;      // absolute, inside the repository
@@ -36,8 +37,17 @@ struct Settings {
 // or done file in it, or .git (contract section 3.1).
 [[nodiscard]] core::Result<std::string> find_repository(const std::string& start);
 
-// `root` as found by find_repository.
+// `root` as found by find_repository. Asks git whether trust is this user's own (daemon/trust.cpp).
 [[nodiscard]] core::Result<Settings> load_settings(const std::string& root);
+
+// The parts: what .ralph/trust.jsonc says by itself, and the settings of a repository that is trusted or not.
+[[nodiscard]] core::Result<bool> trust_file_allows(const Paths& paths);
+[[nodiscard]] core::Result<Settings> read_settings(const Paths& paths, bool trusted);
+
+// The same while a supervisor runs, which starts no git: a repository that was not trusted at its start is
+// not trusted before the next one, whatever has come into it meanwhile. Trust that is taken back is lost at
+// once.
+[[nodiscard]] core::Result<Settings> reload_settings(const Settings& before);
 
 // Reads and validates queue and done. A missing done file is an empty archive; warnings are returned beside.
 struct LoadedQueue {

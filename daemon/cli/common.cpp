@@ -7,6 +7,11 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/shown_text.h"
+#include "daemon/store/files.h"
+#include "daemon/tracked_files.h"
+#include "daemon/trust.h"
+
 namespace ralph::daemon {
 namespace {
 
@@ -23,7 +28,21 @@ core::Result<Settings> open_repository(const CommonArguments& common) {
     if (!root) {
         return root.error();
     }
-    return load_settings(*root);
+    auto settings = load_settings(*root);
+    if (settings && !settings->trust_refusal.empty()) {
+        say(fmt::format("{}; {}", settings->trust_refusal, trust_remedy));
+    }
+    return settings;
+}
+
+core::Result<LoadedQueue> open_queue(const Settings& settings) {
+    auto queue = load_queue(settings);
+    if (!queue && !path_exists(settings.queue_file)) {
+        if (auto absent = not_checked_out(settings.paths.root, {settings.queue_relative})) {
+            return std::move(*absent);
+        }
+    }
+    return queue;
 }
 
 std::string text_table(const std::vector<std::vector<std::string>>& rows) {
@@ -31,14 +50,14 @@ std::string text_table(const std::vector<std::vector<std::string>>& rows) {
     for (const auto& row : rows) {
         widths.resize(std::max(widths.size(), row.size()));
         for (std::size_t i = 0; i < row.size(); ++i) {
-            widths[i] = std::max(widths[i], width_of(core::printable(row[i])));
+            widths[i] = std::max(widths[i], width_of(core::shortened(row[i], widest_cell)));
         }
     }
     std::string text;
     for (const auto& row : rows) {
         std::string line;
         for (std::size_t i = 0; i < row.size(); ++i) {
-            const std::string cell = core::printable(row[i]);
+            const std::string cell = core::shortened(row[i], widest_cell);
             line += cell;
             if (i + 1 < row.size()) {
                 line.append(widths[i] - width_of(cell) + 2, ' ');
@@ -60,6 +79,14 @@ std::string rough_age(std::chrono::nanoseconds age) {
 }
 
 int print(const std::string& text) {
+    return print_unchanged(core::terminal_text(text));
+}
+
+void say(std::string_view what) {
+    static_cast<void>(std::fprintf(stderr, "ralph: %s\n", core::printable(what).c_str()));
+}
+
+int print_unchanged(const std::string& text) {
     const bool written =
         std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
     const int reason = errno;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/time.h"
@@ -10,17 +11,27 @@
 
 namespace ralph::daemon {
 
-// The settings of the repository that --repo names.
+// The settings of the repository that --repo names. Says what they leave out of account.
 [[nodiscard]] core::Result<Settings> open_repository(const CommonArguments& common);
 
-// A table with columns as wide as their widest cell, two spaces apart; control characters are escaped.
+// load_queue; a queue that is missing in the working tree but not in git is not to be made with `ralph init`.
+[[nodiscard]] core::Result<LoadedQueue> open_queue(const Settings& settings);
+
+// A table with columns as wide as their widest cell, two spaces apart. A cell is one line, escaped, and has
+// at most so many characters.
+inline constexpr std::size_t widest_cell = 100;
 [[nodiscard]] std::string text_table(const std::vector<std::vector<std::string>>& rows);
 
 // "3d", "5h", "12m" or "7s": how long ago, roughly.
 [[nodiscard]] std::string rough_age(std::chrono::nanoseconds age);
 
-// Standard output, whole. Returns the command's exit code: 0, or 1 after saying why it could not be written.
-// A closed pipe is the reader's choice and no error.
+// Standard output, whole; text or JSON, in which nothing steers the terminal. Returns the command's exit
+// code: 0, or 1 after saying why it could not be written. A closed pipe is the reader's choice and no error.
 [[nodiscard]] int print(const std::string& text);
+// The same byte for byte: our own colours, and a patch that another program reads.
+[[nodiscard]] int print_unchanged(const std::string& text);
+
+// "ralph: what" on standard error, one line.
+void say(std::string_view what);
 
 }  // namespace ralph::daemon

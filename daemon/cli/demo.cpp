@@ -151,8 +151,8 @@ class Story {
     static void say(const std::string& text) {
         const bool colours = ::isatty(STDOUT_FILENO) == 1;
         // Whoever reads may be gone: the demo's exit code tells of it in the end.
-        static_cast<void>(
-            print(fmt::format("{}*** {}{}\n", colours ? "\x1b[1;31m" : "", text, colours ? "\x1b[0m" : "")));
+        static_cast<void>(print_unchanged(
+            fmt::format("{}*** {}{}\n", colours ? "\x1b[1;31m" : "", text, colours ? "\x1b[0m" : "")));
     }
 
     [[nodiscard]] std::size_t completed() const {

@@ -5,15 +5,18 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "core/shown_text.h"
 #include "daemon/cli/common.h"
 #include "daemon/clock.h"
 #include "daemon/doctor/examination.h"
+#include "daemon/store/ralph_folder.h"
 
 namespace ralph::daemon {
 namespace {
 
 namespace json = boost::json;
 
+constexpr std::size_t longest_line = 2'000;
 constexpr int exit_something_wrong = 4;
 
 // What --fix did about one finding.
@@ -25,10 +28,10 @@ struct Mended {
 };
 
 std::string paragraph(const Finding& finding) {
-    std::string text = core::printable(finding.title) + "\n";
+    std::string text = core::shortened(finding.title, longest_line) + "\n";
     const auto line = [&text](std::string_view name, const std::string& value) {
         if (!value.empty()) {
-            text += fmt::format("  {:<8}{}\n", name, core::printable(value));
+            text += fmt::format("  {:<8}{}\n", name, core::shortened(value, longest_line));
         }
     };
     line("where", finding.place);
@@ -97,6 +100,9 @@ Result<std::vector<Mended>> mend(const std::string& root) {
         return Error{fmt::format("nothing is mended while {}", who),
                      "ask it to finish with `ralph queue stop`, then run `ralph doctor --fix`"};
     };
+    if (auto checked = check_ralph_folder(paths); !checked) {
+        return checked.error();
+    }
     if (auto made = make_directories(paths.parallel()); !made) {
         return made.error();
     }

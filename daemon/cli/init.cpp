@@ -10,6 +10,9 @@
 #include "daemon/clock.h"
 #include "daemon/steps/git.h"
 #include "daemon/store/files.h"
+#include "daemon/store/ralph_folder.h"
+#include "daemon/tracked_files.h"
+#include "daemon/trust.h"
 
 namespace ralph::daemon {
 namespace {
@@ -53,6 +56,16 @@ Result<void> write_if_missing(const std::string& path, const std::string& text,
 }
 
 Result<void> extend_gitignore(const std::string& path, std::vector<std::string>& written) {
+    const auto exists = is_there(path);
+    const auto regular = exists ? is_regular_file_there(path) : exists;
+    if (!regular) {
+        return regular.error();
+    }
+    // What a link leads to may be the user's own, and does not get into the repository as our new file.
+    if (*exists && !*regular) {
+        return Error{fmt::format("{}: is no regular file", path),
+                     "put a file there, then run `ralph init` again"};
+    }
     auto text = read_file(path);
     if (!text) {
         return text.error();
@@ -85,6 +98,19 @@ bool is_trusting(const std::string& path) {
 
 Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust) {
     Paths paths{root};
+    if (auto checked = check_ralph_folder(paths); !checked) {
+        return checked.error();
+    }
+    if (std::string foreign = trust && path_exists(paths.trust()) ? foreign_trust(paths) : std::string{};
+        !foreign.empty()) {
+        return Error{std::move(foreign), trust_remedy};
+    }
+    // Made anew, they would be an empty queue over a full one.
+    if (auto refusal =
+            not_checked_out(root, {".ralph/queue.jsonc", ".ralph/done.jsonc", ".ralph/config.jsonc",
+                                   ".ralph/supervisor.jsonc", ".gitignore"})) {
+        return std::move(*refusal);
+    }
     std::vector<std::string> written;
     // Whoever makes the first .ralph of a repository wrote what is in it; one that came with a clone is
     // another's.
@@ -97,10 +123,10 @@ Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool
     if (made) {
         made = write_if_missing(paths.ralph() + "/done.jsonc", empty, written);
     }
-    if (made && own) {
+    if (made && (own || trust)) {
         made = write_if_missing(paths.config(), first_config, written);
     }
-    if (made && own) {
+    if (made && (own || trust)) {
         made = write_if_missing(paths.supervisor_config(), first_supervisor_config, written);
     }
     if (made) {

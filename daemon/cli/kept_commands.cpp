@@ -1,5 +1,6 @@
 // kept list, show, restore, prune: work that was kept when its workspace was reused or removed.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -22,6 +23,8 @@ constexpr const char* nothing_kept =
     "nothing is kept\n"
     "What the workspace of a task holds and origin does not have is kept here before the workspace is used\n"
     "again or removed, and the next attempt at the task goes on from it.\n";
+
+constexpr const char* nothing_old = "nothing is old enough to be removed; see `ralph kept list`\n";
 
 // "2026-02-20 12:30"
 std::string day_and_minute(core::Instant instant) {
@@ -181,6 +184,48 @@ bool may_go(const Settings& settings, const KeptRef& ref, const KeptPruneArgumen
     return older_than ? ref.kept_at() < now - *older_than : kept_until(settings, ref) < now;
 }
 
+std::string removal(const KeptRef& ref, const char* did, core::Instant now) {
+    return fmt::format("{} {} (kept {} ago, object {})\n", did, ref.name, rough_age(now - ref.kept_at()),
+                       ref.object);
+}
+
+// What only the clock says is old enough goes at the second look that says so.
+Result<std::string> prune_by_retention(const Settings& settings, core::Instant now) {
+    const auto kept = prune_kept_work(settings, now);
+    if (!kept) {
+        return kept.error();
+    }
+    const auto aside = prune_set_aside(settings, now);
+    if (!aside) {
+        return aside.error();
+    }
+    std::string text;
+    for (const KeptRef& ref : kept->removed) {
+        text += removal(ref, "removed", now);
+    }
+    for (const std::string& path : aside->removed) {
+        text += fmt::format("removed {}\n", path);
+    }
+    for (const std::string& name : aside->made) {
+        text += fmt::format("kept what was in it as {}\n", name);
+    }
+    for (const std::string& why : aside->stayed) {
+        text += fmt::format("not removed: {}\n", core::printable(why));
+    }
+    for (const KeptRef& ref : kept->noted) {
+        text += fmt::format("noted {}, kept {} ago\n", ref.name, rough_age(now - ref.kept_at()));
+    }
+    for (const std::string& path : aside->noted) {
+        text += fmt::format("noted {}\n", path);
+    }
+    if (!kept->noted.empty() || !aside->noted.empty()) {
+        text +=
+            "What is noted is removed if it is still too old a day from now, since a clock may be wrong; "
+            "`ralph kept prune --older-than` and `--all` wait for nothing.\n";
+    }
+    return text.empty() ? std::string(nothing_old) : text;
+}
+
 Result<std::string> prune(const Settings& settings, const KeptPruneArguments& arguments) {
     std::optional<core::Milliseconds> older_than;
     if (!arguments.older_than.empty()) {
@@ -204,6 +249,10 @@ Result<std::string> prune(const Settings& settings, const KeptPruneArguments& ar
         return refs.error();
     }
     const core::Instant now = wall_clock();
+    const bool by_retention = !arguments.all && !older_than;
+    if (by_retention && arguments.task_id.empty() && !arguments.dry_run) {
+        return prune_by_retention(settings, now);
+    }
     const char* const did = arguments.dry_run ? "would remove" : "removed";
     std::string text;
     for (const KeptRef& ref : *refs) {
@@ -213,26 +262,9 @@ Result<std::string> prune(const Settings& settings, const KeptPruneArguments& ar
         if (auto deleted = arguments.dry_run ? Result<void>{} : delete_kept(repository, ref); !deleted) {
             return deleted.error();
         }
-        text += fmt::format("{} {} (kept {} ago, object {})\n", did, ref.name, rough_age(now - ref.kept_at()),
-                            ref.object);
+        text += removal(ref, did, now);
     }
-    const bool by_retention = !arguments.all && !older_than && arguments.task_id.empty();
-    if (by_retention && !arguments.dry_run) {
-        auto pruned = prune_set_aside(settings, now);
-        if (!pruned) {
-            return pruned.error();
-        }
-        for (const std::string& path : pruned->removed) {
-            text += fmt::format("removed {}\n", path);
-        }
-        for (const std::string& name : pruned->made) {
-            text += fmt::format("kept what was in it as {}\n", name);
-        }
-        for (const std::string& why : pruned->stayed) {
-            text += fmt::format("not removed: {}\n", core::printable(why));
-        }
-    }
-    return text.empty() ? std::string("nothing is old enough to be removed; see `ralph kept list`\n") : text;
+    return text.empty() ? std::string(nothing_old) : text;
 }
 
 // The command's answer, or its error.
@@ -276,7 +308,12 @@ int kept_list(const CommonArguments& common, bool as_json) {
 
 int kept_show(const CommonArguments& common, const std::string& name, bool patch) {
     const auto settings = open_repository(common);
-    return settings ? answer(show_text(*settings, name, patch)) : report_error(settings.error());
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    const auto text = show_text(*settings, name, patch);
+    // A patch is for programs; only a terminal is kept from obeying what stands in it.
+    return text && patch && ::isatty(STDOUT_FILENO) == 0 ? print_unchanged(*text) : answer(text);
 }
 
 int kept_restore(const CommonArguments& common, const std::string& name, const std::string& branch) {

@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 
 #include "core/queue_edit.h"
+#include "core/shown_text.h"
 #include "core/task_codec.h"
 #include "daemon/cli/common.h"
 #include "daemon/clock.h"
@@ -15,6 +16,9 @@
 
 namespace ralph::daemon {
 namespace {
+
+// Of what is told about each task: a queue may have thousands, each with a text of any length.
+constexpr std::size_t longest_line = 1'000;
 
 std::string joined(const std::vector<std::string>& items) {
     std::string text;
@@ -31,7 +35,7 @@ struct Addition {
 
 // Reads, adds and validates; writes nothing.
 Result<Addition> with_new_task(const Settings& settings, const TaskAddArguments& arguments) {
-    auto loaded = load_queue(settings);
+    auto loaded = open_queue(settings);
     if (!loaded) {
         return loaded.error();
     }
@@ -88,7 +92,7 @@ int add_task(const CommonArguments& common, const TaskAddArguments& arguments) {
     }
     // What is added to half a checkout would be the user's change there, and keep it from being mended.
     if (const CheckoutEnd mended = mend_checkout(*settings, FileLock::Wait::yes); !mended.note.empty()) {
-        static_cast<void>(std::fprintf(stderr, "ralph: %s\n", mended.note.c_str()));
+        say(mended.note);
     }
     // Once without the locks: what cannot be added changes nothing, not even a lock file.
     if (auto possible = with_new_task(*settings, arguments); !possible) {
@@ -109,7 +113,7 @@ int list_queue(const CommonArguments& common, bool json) {
     if (!settings) {
         return report_error(settings.error());
     }
-    const auto queue = load_queue(*settings);
+    const auto queue = open_queue(*settings);
     if (!queue) {
         return report_error(queue.error());
     }
@@ -139,13 +143,13 @@ int validate_queue_files(const CommonArguments& common) {
     if (!settings) {
         return report_error(settings.error());
     }
-    const auto queue = load_queue(*settings);
+    const auto queue = open_queue(*settings);
     if (!queue) {
         return report_error(queue.error());
     }
     std::string text;
     for (const std::string& warning : queue->warnings) {
-        text += "warning: " + core::printable(warning) + "\n";
+        text += "warning: " + core::shortened(warning, longest_line) + "\n";
     }
     return print(text + fmt::format("the queue is valid: {} open, {} done\n",
                                     queue->snapshot.queue.tasks.size(), queue->snapshot.done.tasks.size()));

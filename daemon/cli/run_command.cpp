@@ -12,6 +12,7 @@
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/git.h"
 #include "daemon/store/state_store.h"
+#include "daemon/trust.h"
 
 namespace ralph::daemon {
 namespace {
@@ -85,7 +86,7 @@ Result<void> check_clean(const Settings& settings) {
 
 // Before anything is begun, every task must have a command that may be run.
 Result<void> check_queue(const Settings& settings, bool include_draft) {
-    const auto queue = load_queue(settings);
+    const auto queue = open_queue(settings);
     if (!queue) {
         return queue.error();
     }
@@ -182,7 +183,8 @@ core::SupervisorSettings supervisor_settings(const Settings& settings, const Run
 
 int run_supervisor(const CommonArguments& common, const RunArguments& arguments) {
     std::signal(SIGPIPE, SIG_IGN);  // whoever reads our log may go; the supervisor stays
-    auto settings = open_repository(common);
+    const auto root = find_repository(common.repository);
+    auto settings = root ? load_settings(*root) : Result<Settings>{root.error()};
     if (!settings) {
         return report_error(settings.error());
     }
@@ -197,6 +199,9 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
         spdlog::error("{}", error.line());
         return core::exit_could_not_run;
     };
+    if (!settings->trust_refusal.empty()) {
+        spdlog::warn("{}; {}", settings->trust_refusal, trust_remedy);
+    }
     auto ready = preflight(std::move(*settings), arguments);
     if (!ready) {
         return report(ready.error());

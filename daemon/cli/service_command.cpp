@@ -236,7 +236,11 @@ Result<Plan> installation(const Service& service, const ServiceArguments& argume
             plan.run(std::move(command));
         }
     }
-    const std::string text = core::drop_in_text(drop_in);
+    const auto drop_in_text = core::drop_in_text(drop_in);
+    if (!drop_in_text) {
+        return drop_in_text.error();
+    }
+    const std::string& text = *drop_in_text;
     const auto before = read_file(service.drop_in());
     if (!before) {
         return before.error();

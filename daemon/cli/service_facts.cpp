@@ -16,6 +16,7 @@
 #include "daemon/settings.h"
 #include "daemon/steps/git.h"
 #include "daemon/store/files.h"
+#include "daemon/tracked_files.h"
 
 namespace ralph::daemon {
 namespace {
@@ -200,6 +201,9 @@ Result<RepositoryFacts> repository_facts(const std::string& root) {
         return settings.error();
     }
     if (!path_exists(settings->queue_file)) {
+        if (auto absent = not_checked_out(root, {settings->queue_relative})) {
+            return std::move(*absent);
+        }
         return Error{fmt::format("{}: there is no such file", settings->queue_file),
                      fmt::format("make one with `ralph init --repo {}`", root)};
     }

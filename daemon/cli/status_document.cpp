@@ -7,12 +7,15 @@
 
 #include "core/error.h"
 #include "core/lifecycle.h"
+#include "core/shown_text.h"
 
 namespace ralph::daemon {
 namespace {
 
 namespace json = boost::json;
 using core::Lifecycle;
+
+constexpr std::size_t longest_line = 1'000;  // of each record
 
 struct Step {
     std::string title;
@@ -260,7 +263,7 @@ std::string state_text_for_people(const core::ParallelState& state) {
         }
         text += fmt::format("\n{}:\n", title);
         for (const core::WorkerRecord* record : records) {
-            text += core::printable(group_line(*record, state.target_branch)) + "\n";
+            text += core::shortened(group_line(*record, state.target_branch), longest_line) + "\n";
         }
     }
     return text;

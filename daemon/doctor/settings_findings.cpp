@@ -5,6 +5,8 @@
 #include <cstdlib>
 
 #include "daemon/doctor/examination.h"
+#include "daemon/tracked_files.h"
+#include "daemon/trust.h"
 
 namespace ralph::daemon {
 namespace {
@@ -45,9 +47,12 @@ void examine_program(Examination& examination, const std::vector<std::string>& c
 }
 
 void examine_queue(Examination& examination) {
-    const auto queue = load_queue(*examination.settings);
+    auto queue = load_queue(*examination.settings);
     if (queue) {
         return;
+    }
+    if (auto absent = not_checked_out(examination.paths.root, {examination.settings->queue_relative})) {
+        queue = std::move(*absent);
     }
     examination.add({"queue_invalid", Severity::wrong, "The queue cannot be used", queue.error().message,
                      "No new task starts, and `ralph run` refuses to begin, until the file is mended.",
@@ -74,6 +79,14 @@ void examine_settings(Examination& examination) {
     examination.settings = std::move(*settings);
     examine_queue(examination);
     const Settings& used = *examination.settings;
+    if (!used.trust_refusal.empty()) {
+        examination.add(
+            {"trust_is_foreign", Severity::wrong, "The permission to run commands is not this user's",
+             used.trust_refusal,
+             "A file that came with the repository says that its commands may be run. It counts for "
+             "nothing: only what you allow on this machine does.",
+             trust_remedy, "", nullptr});
+    }
     const std::string own = used.paths.supervisor_config();
     examine_program(examination, used.supervisor.worker.command, "worker.command", own,
                     "Every task without a command of its own fails.");

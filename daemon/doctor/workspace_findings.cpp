@@ -49,6 +49,9 @@ void examine_missing(Examination& examination, const Settings& settings) {
     }
 }
 
+// Said of what was noted.
+constexpr const char* goes_later = ": removed if still too old a day from now, since a clock may be wrong";
+
 Result<std::string> prune_old(const Settings& settings, core::Instant now) {
     const auto pruned = prune_set_aside(settings, now);
     if (!pruned) {
@@ -58,10 +61,12 @@ Result<std::string> prune_old(const Settings& settings, core::Instant now) {
         return Error{fmt::format("not removed: {}", fmt::join(pruned->stayed, "; ")),
                      "look what is in it, then remove it"};
     }
-    return fmt::format("{} removed{}", pruned->removed.size(),
+    return fmt::format("{} removed{}{}", pruned->removed.size(),
                        pruned->made.empty()
                            ? std::string{}
-                           : fmt::format(", what they held is kept as {}", fmt::join(pruned->made, ", ")));
+                           : fmt::format(", what they held is kept as {}", fmt::join(pruned->made, ", ")),
+                       pruned->noted.empty() ? std::string{}
+                                             : fmt::format(", {} noted{}", pruned->noted.size(), goes_later));
 }
 
 void examine_set_aside(Examination& examination, const Settings& settings) {
@@ -83,12 +88,14 @@ void examine_set_aside(Examination& examination, const Settings& settings) {
              "look whether you need what is in them", "", nullptr});
     }
     if (!expired.empty()) {
-        examination.add(
-            {"set_aside_old", Severity::notice, "What was set aside is old enough to be removed",
-             fmt::format("{}: {}", settings.workspace_root, fmt::join(expired, ", ")),
-             "Its retention has ended. The next landing removes it, after keeping what can be kept.",
-             "nothing, or `ralph kept prune`", "keeps what can be kept as refs, then removes it",
-             [settings, now = examination.now] { return prune_old(settings, now); }});
+        examination.add({"set_aside_old", Severity::notice, "What was set aside is old enough to be removed",
+                         fmt::format("{}: {}", settings.workspace_root, fmt::join(expired, ", ")),
+                         "Its retention has ended. The landings to come remove it, at the second look that "
+                         "finds it too old, "
+                         "after keeping what can be kept.",
+                         "nothing, or `ralph kept prune`",
+                         "notes it; a day later, keeps what can be kept as refs, then removes it",
+                         [settings, now = examination.now] { return prune_old(settings, now); }});
     }
 }
 
@@ -103,12 +110,20 @@ void examine_kept(Examination& examination, const Settings& settings) {
     if (!expired.empty()) {
         examination.add({"kept_old", Severity::notice, "Kept work is old enough to be removed",
                          fmt::format("{}: {}", settings.paths.root, fmt::join(expired, ", ")),
-                         "Its retention has ended. The next landing removes it.",
-                         "nothing; look at it with `ralph kept list` while it is there", "removes it",
-                         [settings]() -> Result<std::string> {
-                             auto pruned = prune_kept_work(settings);
-                             return pruned ? Result<std::string>{boost::system::in_place_value, "removed"}
-                                           : Result<std::string>{pruned.error()};
+                         "Its retention has ended. The landings to come remove it, at the second look that "
+                         "finds it too old.",
+                         "nothing; look at it with `ralph kept list` while it is there",
+                         "notes it, and a day later removes it",
+                         [settings, now = examination.now]() -> Result<std::string> {
+                             const auto pruned = prune_kept_work(settings, now);
+                             if (!pruned) {
+                                 return pruned.error();
+                             }
+                             return fmt::format(
+                                 "{} removed{}", pruned->removed.size(),
+                                 pruned->noted.empty()
+                                     ? std::string{}
+                                     : fmt::format(", {} noted{}", pruned->noted.size(), goes_later));
                          }});
     }
 }

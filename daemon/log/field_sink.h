@@ -16,7 +16,7 @@ class FieldSink : public spdlog::sinks::base_sink<std::mutex> {
   public:
     void write(spdlog::level::level_enum level, const LogFields& fields, std::string_view text) {
         const std::lock_guard<std::mutex> lock(mutex_);
-        send(level, fields, text);
+        send(level, fields, log_line(text));
     }
 
   protected:
@@ -24,7 +24,7 @@ class FieldSink : public spdlog::sinks::base_sink<std::mutex> {
 
   private:
     void sink_it_(const spdlog::details::log_msg& message) override {
-        send(message.level, {}, {message.payload.data(), message.payload.size()});
+        send(message.level, {}, log_line({message.payload.data(), message.payload.size()}));
     }
     void flush_() override {}
 };

@@ -3,6 +3,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "core/shown_text.h"
 #include "core/time.h"
 #include "daemon/clock.h"
 #include "daemon/log/field_sink.h"
@@ -33,7 +34,7 @@ std::string json_log_line(spdlog::level::level_enum level, const LogFields& fiel
             line[key] = *number;
         }
     }
-    return boost::json::serialize(line) + "\n";
+    return core::terminal_text(boost::json::serialize(line)) + "\n";
 }
 
 void JsonSink::send(spdlog::level::level_enum level, const LogFields& fields, std::string_view text) {

@@ -4,12 +4,21 @@
 
 #include <spdlog/common.h>
 
+#include <spdlog/formatter.h>
+
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace ralph::daemon {
+
+// A text as one line of a log: escaped, and cut where nobody reads on.
+[[nodiscard]] std::string log_line(std::string_view text);
+
+// Lines of the pattern whose text went through log_line, so that no caller can forget it.
+[[nodiscard]] std::unique_ptr<spdlog::formatter> log_formatter(const std::string& pattern);
 
 enum class LogFormat { automatic, plain, json };
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "core/shown_text.h"
+
 namespace ralph::daemon {
 namespace {
 
@@ -103,11 +105,10 @@ std::vector<std::string> table_lines(const core::Supervisor& supervisor, std::si
     const std::size_t skipped = rows.size() > room ? rows.size() - room : 0;
     for (std::size_t i = skipped; i < rows.size(); ++i) {
         const Style style = style_of(rows[i]->lifecycle);
-        const std::string plain =
-            cut(fmt::format("{:<10} {:<11} {:<28} {}", rows[i]->task_id, style.word,
-                            cut(core::printable(title_of(supervisor, rows[i]->task_id)), 28),
-                            core::printable(step_text(supervisor, *rows[i]))),
-                width);
+        const std::string plain = cut(fmt::format("{:<10} {:<11} {:<28} {}", rows[i]->task_id, style.word,
+                                                  core::shortened(title_of(supervisor, rows[i]->task_id), 28),
+                                                  core::shortened(step_text(supervisor, *rows[i]), width)),
+                                      width);
         lines.push_back(fmt::format("{}{}\x1b[0m", style.colour, plain));
     }
     return lines;

@@ -53,7 +53,7 @@ std::string verb(const core::action::Announce& announcement) {
 Reporter::Reporter(Paths paths, bool live) : paths_(std::move(paths)) {
     if (live && ::isatty(STDERR_FILENO) == 1) {
         table_ = std::make_shared<LiveTable>();
-        table_->set_pattern(terminal_log_pattern);
+        table_->set_formatter(log_formatter(terminal_log_pattern));
         spdlog::default_logger()->sinks() = {table_};
     }
 }

@@ -223,7 +223,7 @@ void Runtime::on_signal(int signal) {
 
 // Runs that are under way keep what they were started with; so does all that is bound to places on the disk.
 void Runtime::reload() {
-    auto settings = load_settings(settings_.paths.root);
+    auto settings = reload_settings(settings_);
     if (!settings) {
         spdlog::warn("the settings stay as they were: {}", settings.error().line());
         return;

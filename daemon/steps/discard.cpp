@@ -21,7 +21,7 @@ Result<void> mark_if_landed(const StepContext& context, const Git& workspace) {
 }
 
 void prune(const StepContext& context, core::Outcome& outcome) {
-    if (auto pruned = prune_kept_work(context.settings); !pruned) {
+    if (auto pruned = prune_kept_work(context.settings, wall_clock()); !pruned) {
         add_note(outcome, fmt::format("old kept work was not pruned: {}", pruned.error().line()));
     }
     const auto pruned = prune_set_aside(context.settings, wall_clock());

@@ -47,11 +47,23 @@ bool was_green(const std::string& path, const std::string& commands) {
            passed->instant > wall_clock() - green_lasts;
 }
 
+// The name of a tree, or of a beginning of such a file.
+bool is_verdict(std::string_view name) {
+    if (name.ends_with(beginning_suffix)) {
+        name.remove_suffix(beginning_suffix.size());
+    }
+    return name.size() >= 40 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 // Also what a run that was killed has left of one that it was writing; the caller holds the lock.
 void remove_oldest(const std::string& folder) {
     std::error_code problem;
     std::vector<std::pair<fs::file_time_type, fs::path>> verdicts;
     for (const auto& entry : fs::directory_iterator(folder, problem)) {
+        if (!is_verdict(entry.path().filename().string()) ||
+            entry.symlink_status(problem).type() != fs::file_type::regular) {
+            continue;
+        }
         verdicts.emplace_back(entry.last_write_time(problem), entry.path());
     }
     std::sort(verdicts.begin(), verdicts.end());

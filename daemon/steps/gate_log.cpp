@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/queue_validation.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
@@ -22,11 +23,16 @@ constexpr std::size_t half = std::size_t{16} << 20U;
 constexpr std::size_t tail_size = 8'192;
 constexpr std::size_t most_logs = 100;
 
+bool is_made_of(std::string_view text, std::string_view characters) {
+    return !text.empty() && text.find_first_not_of(characters) == std::string_view::npos;
+}
+
 void remove_oldest(const std::string& folder) {
     std::error_code problem;
     std::vector<std::pair<fs::file_time_type, fs::path>> logs;
     for (const auto& entry : fs::directory_iterator(folder, problem)) {
-        if (entry.symlink_status(problem).type() == fs::file_type::regular) {
+        if (is_gate_log(entry.path().filename().string()) &&
+            entry.symlink_status(problem).type() == fs::file_type::regular) {
             logs.emplace_back(entry.last_write_time(problem), entry.path());
         }
     }
@@ -37,6 +43,29 @@ void remove_oldest(const std::string& folder) {
 }
 
 }  // namespace
+
+bool is_gate_log(std::string_view name) {
+    constexpr std::string_view older = ".1";
+    constexpr std::string_view ending = ".log";
+    constexpr std::size_t digits_of_commit = 12;
+    constexpr std::size_t most_digits = 3;
+    if (name.ends_with(".log.1")) {
+        name.remove_suffix(older.size());
+    }
+    if (!name.ends_with(ending)) {
+        return false;
+    }
+    name.remove_suffix(ending.size());
+    const std::size_t last = name.rfind('-');
+    if (last != std::string_view::npos && name.size() - last - 1 <= most_digits &&
+        is_made_of(name.substr(last + 1), "0123456789")) {
+        name = name.substr(0, last);
+    }
+    const std::size_t dash = name.rfind('-');
+    return dash != std::string_view::npos && name.size() - dash - 1 == digits_of_commit &&
+           is_made_of(name.substr(dash + 1), "0123456789abcdef") &&
+           core::is_safe_task_id(name.substr(0, dash));
+}
 
 GateLog::GateLog(const std::string& folder, const std::string& name) {
     static_cast<void>(make_directories(folder));  // then it cannot be opened either

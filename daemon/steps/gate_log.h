@@ -10,6 +10,9 @@
 
 namespace ralph::daemon {
 
+// Whether a file has a name that a GateLog gives: "<gate>-<12 hexadecimal digits>[-<n>].log[.1]".
+[[nodiscard]] bool is_gate_log(std::string_view name);
+
 class GateLog {
   public:
     // `folder` is made if need be; the first free one of NAME.log, NAME-2.log and so on is written.

@@ -9,8 +9,8 @@
 #include <tuple>
 
 #include "core/queue_validation.h"
-#include "daemon/clock.h"
 #include "daemon/steps/bookkeeping.h"
+#include "daemon/steps/expiry.h"
 
 namespace ralph::daemon {
 namespace {
@@ -193,33 +193,43 @@ Result<void> delete_kept(const Git& repository, const KeptRef& ref) {
     return repository.expect({"update-ref", "-d", landed_name(ref.task_id, ref.number)});
 }
 
-Result<void> prune_kept_work(const Settings& settings) {
+Result<PrunedKept> prune_kept_work(const Settings& settings, core::Instant now) {
     const Git repository(settings.paths.root);
     auto landed = list_landed(repository);
     auto kept = list_kept(repository, "");
     if (!landed || !kept) {
         return landed ? kept.error() : landed.error();
     }
-    const core::Instant now = wall_clock();
+    PrunedKept pruned;
     std::set<std::string> marks;
-    for (const KeptRef& ref : *kept) {
-        if (kept_until(settings, ref) < now) {
+    ExpiryLook look(settings.paths, "kept", now, settings.supervisor.kept_work_retention);
+    for (KeptRef& ref : *kept) {
+        const bool is_expired = kept_until(settings, ref) < now;
+        const std::string name = ref.name + " " + ref.object;
+        if (is_expired && look.is_confirmed(name)) {
             if (auto deleted = delete_kept(repository, ref); !deleted) {
-                return deleted;
+                return deleted.error();
             }
-        } else {
-            marks.insert(landed_name(ref.task_id, ref.number));
+            pruned.removed.push_back(std::move(ref));
+            continue;
         }
+        marks.insert(landed_name(ref.task_id, ref.number));
+        if (is_expired) {
+            pruned.noted.push_back(std::move(ref));
+        }
+    }
+    if (auto written = look.write(); !written) {
+        return written.error();
     }
     // Marks whose kept work is gone, deleted by hand or by a prune that was killed.
     for (const auto& [name, object] : *landed) {
         if (marks.count(name) == 0) {
             if (auto deleted = repository.expect({"update-ref", "-d", name, object}); !deleted) {
-                return deleted;
+                return deleted.error();
             }
         }
     }
-    return {};
+    return pruned;
 }
 
 Result<KeptSummary> summarize_kept(const Git& repository, const KeptRef& ref) {

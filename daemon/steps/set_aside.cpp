@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/queue_validation.h"
+#include "daemon/steps/expiry.h"
 #include "daemon/steps/kept_work.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/store/files.h"
@@ -79,10 +80,23 @@ Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Instant n
         return all.error();
     }
     PrunedSetAside pruned;
+    ExpiryLook look(settings.paths, "set-aside", now, settings.supervisor.kept_work_retention);
+    std::vector<SetAside> confirmed;
     for (const SetAside& each : *all) {
         if (now < each.until) {
             continue;
         }
+        const std::string path = settings.workspace_root + "/" + each.name;
+        if (look.is_confirmed(path + " " + core::format_rfc3339(each.since))) {
+            confirmed.push_back(each);
+        } else {
+            pruned.noted.push_back(path);
+        }
+    }
+    if (auto written = look.write(); !written) {
+        return written.error();
+    }
+    for (const SetAside& each : confirmed) {
         const std::string path = settings.workspace_root + "/" + each.name;
         const Git workspace(path);
         const auto usable =

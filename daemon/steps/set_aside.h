@@ -26,10 +26,11 @@ struct PrunedSetAside {
     std::vector<std::string> removed;  // paths
     std::vector<std::string> made;     // kept refs
     std::vector<std::string> stayed;   // "<path>: why"
+    std::vector<std::string> noted;    // paths of what seems old enough, and goes at a later look
 };
 
-// Removes what is older than the retention. Of a broken workspace that git can read after all, what origin
-// does not have is kept as refs first, and if that fails it stays.
+// Removes what is older than the retention, at the second look that says so (expiry.h). Of a broken workspace
+// that git can read after all, what origin does not have is kept as refs first, and if that fails it stays.
 [[nodiscard]] core::Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Instant now);
 
 }  // namespace ralph::daemon

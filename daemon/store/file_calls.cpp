@@ -35,10 +35,13 @@ int take_over(int returned, const struct stat& info, Status& result) {
     if (returned == 0) {
         result.kind = S_ISREG(info.st_mode)   ? Kind::regular
                       : S_ISDIR(info.st_mode) ? Kind::directory
+                      : S_ISLNK(info.st_mode) ? Kind::link
                                               : Kind::other;
         result.size = static_cast<unsigned long long>(info.st_size);
         result.links = info.st_nlink;
         result.permissions = info.st_mode & 0777U;
+        result.owner = info.st_uid;
+        result.group = info.st_gid;
         result.device = info.st_dev;
         result.inode = info.st_ino;
     }
@@ -148,6 +151,10 @@ int allow_owner_everything(int directory) {
 
 int set_permissions(int file, unsigned permissions) {
     return ::fchmod(file, permissions);
+}
+
+int set_owner(int file, unsigned owner, unsigned group) {
+    return ::fchown(file, owner, group);
 }
 
 int real_path(const std::string& path, std::string& result) {

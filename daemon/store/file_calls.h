@@ -12,13 +12,15 @@
 
 namespace ralph::daemon::file_calls {
 
-enum class Kind { regular, directory, other };
+enum class Kind { regular, directory, link, other };
 
 struct Status {
     Kind kind = Kind::other;
     unsigned long long size = 0;
     std::size_t links = 0;
     unsigned permissions = 0;  // as for chmod
+    unsigned owner = 0;
+    unsigned group = 0;
     unsigned long long device = 0;
     unsigned long long inode = 0;
 };
@@ -46,6 +48,7 @@ struct Status {
 [[nodiscard]] int remove_directory_in(int directory, const std::string& name);
 int allow_owner_everything(int directory);
 [[nodiscard]] int set_permissions(int file, unsigned permissions);
+[[nodiscard]] int set_owner(int file, unsigned owner, unsigned group);
 // Absolute, with all symbolic links followed.
 [[nodiscard]] int real_path(const std::string& path, std::string& result);
 

@@ -72,9 +72,26 @@ Result<void> empty_directory(int directory, const std::string& path) {
     return {};
 }
 
-// Given `permissions` the new file has exactly those, whatever the umask says.
+// Whose the file before was. Only root may give a file away, and others only to a group of theirs; whoever
+// may write there at all is let do it.
+Result<void> take_over_owner(int file, const file_calls::Status& before, const std::string& path) {
+    file_calls::Status now;
+    if (file_calls::status(file, now) != 0) {
+        return system_error("stat", path, errno);
+    }
+    if (now.owner == before.owner && now.group == before.group) {
+        return {};
+    }
+    if (file_calls::set_owner(file, before.owner, before.group) == 0 ||
+        (errno == EPERM && file_calls::set_owner(file, now.owner, before.group) == 0) || errno == EPERM) {
+        return {};
+    }
+    return system_error("chown", path, errno);
+}
+
+// Given the status of the file before, the new one has exactly its permissions, whatever the umask says.
 Result<void> replace_file(const std::string& path, std::string_view content, unsigned mode,
-                          std::optional<unsigned> permissions) {
+                          const std::optional<file_calls::Status>& before) {
     // One name per target: what a crash leaves behind is replaced by the next write. Always a new file, since
     // after a failed sync nothing more can be known about the old one.
     const std::string temporary = path + std::string(beginning_suffix);
@@ -85,7 +102,10 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
         return system_error("create", temporary, errno);
     }
     auto written = write_all(file.get(), content, temporary);
-    if (written && permissions && file_calls::set_permissions(file.get(), *permissions) != 0) {
+    if (written && before) {
+        written = take_over_owner(file.get(), *before, temporary);
+    }
+    if (written && before && file_calls::set_permissions(file.get(), before->permissions) != 0) {
         written = system_error("chmod", temporary, errno);
     }
     if (written && retry_interrupted([&] { return file_calls::sync(file.get()); }) != 0) {
@@ -99,6 +119,23 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
         return written;
     }
     return sync_directory(parent_of(path));
+}
+
+// The folder of the file, with all links followed, must be in `within`; an empty one asks for nothing.
+Result<void> check_folder_within(const std::string& path, const std::string& within) {
+    std::string folder;
+    std::string allowed;
+    if (within.empty()) {
+        return {};
+    }
+    if (file_calls::real_path(parent_of(path), folder) != 0 || file_calls::real_path(within, allowed) != 0) {
+        return system_error("follow the links", parent_of(path), errno);
+    }
+    if (folder != allowed && folder.rfind(allowed + "/", 0) != 0) {
+        return Error{fmt::format("{}: leads to {}, outside of {}", path, folder, within),
+                     "put a folder there instead of the link"};
+    }
+    return {};
 }
 
 }  // namespace
@@ -176,13 +213,16 @@ Result<void> write_file_durably(const std::string& path, std::string_view conten
 
 Result<void> rewrite_file_durably(const std::string& path, std::string_view content,
                                   const std::string& within) {
+    if (auto inside = check_folder_within(path, within); !inside) {
+        return inside;
+    }
     file_calls::Status status;
     if (file_calls::status_of_link(path, status) != 0) {
         return errno == ENOENT ? write_file_durably(path, content)
                                : Result<void>{system_error("stat", path, errno)};
     }
     if (status.kind == file_calls::Kind::regular) {
-        return replace_file(path, content, status.permissions, status.permissions);
+        return replace_file(path, content, status.permissions, status);
     }
     if (within.empty()) {
         return write_file_durably(path, content);
@@ -197,7 +237,7 @@ Result<void> rewrite_file_durably(const std::string& path, std::string_view cont
         return Error{fmt::format("{}: is a link to {}, outside of {}", path, target, within),
                      fmt::format("put the file itself there: `cp --remove-destination {} {}`", target, path)};
     }
-    return replace_file(target, content, status.permissions, status.permissions);
+    return replace_file(target, content, status.permissions, status);
 }
 
 std::string real_path(const std::string& path) {
@@ -206,7 +246,8 @@ std::string real_path(const std::string& path) {
 }
 
 Result<void> append_file(const std::string& path, std::string_view content) {
-    const FileDescriptor file(file_calls::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+    const FileDescriptor file(
+        file_calls::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file) {
         return system_error("open", path, errno);
     }

@@ -34,9 +34,9 @@ inline constexpr std::string_view beginning_suffix = ".new";
 [[nodiscard]] Result<void> write_file_durably(const std::string& path, std::string_view content,
                                               unsigned mode = 0600);
 
-// As above, for a file that belongs to the user: a file that is there keeps its permissions. A symbolic link
-// stays a link, and its target is written; a target outside of the folder `within`, or none, is an error.
-// With an empty `within` a link is replaced.
+// As above, for a file that belongs to the user: a file that is there keeps its permissions, and its owner
+// and group as far as we may give files to others. A symbolic link stays a link, and its target is written; a
+// target outside of the folder `within`, or none, is an error. With an empty `within` a link is replaced.
 [[nodiscard]] Result<void> rewrite_file_durably(const std::string& path, std::string_view content,
                                                 const std::string& within);
 

@@ -14,6 +14,7 @@
 #include "daemon/process/cgroup.h"
 #include "daemon/process/identity.h"
 #include "daemon/store/file_calls.h"
+#include "daemon/store/ralph_folder.h"
 
 namespace ralph::daemon {
 namespace {
@@ -369,6 +370,9 @@ Result<void> remove_marker(const std::string& workspace) {
 
 Result<void> keep_task(const Paths& paths, const core::Task& task) {
     const std::string id(core::trimmed(task.id));
+    if (auto checked = check_ralph_folder(paths); !checked) {
+        return checked;
+    }
     if (auto made = make_directories(paths.runs_of(id)); !made) {
         return made;
     }
@@ -387,6 +391,10 @@ Result<core::Task> read_kept_task(const Paths& paths, const std::string& task_id
 }
 
 Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec) {
+    // A commit that was brought forward meanwhile may have put a link there.
+    if (auto checked = check_ralph_folder(paths); !checked) {
+        return checked;
+    }
     const std::string directory = paths.run(spec.task_id, spec.run);
     if (auto made = make_directories(directory); !made) {
         return made;
@@ -434,8 +442,9 @@ Result<void> finish_removing_runs(const Paths& paths) {
         return names.error();
     }
     for (const std::string& name : *names) {
-        if (name.front() == '.' && name.size() > removed_suffix.size() &&
-            name.substr(name.size() - removed_suffix.size()) == removed_suffix) {
+        if (name.front() == '.' && name.size() > removed_suffix.size() + 1 &&
+            name.ends_with(removed_suffix) &&
+            core::is_safe_task_id(name.substr(1, name.size() - removed_suffix.size() - 1))) {
             if (auto removed = remove_tree(paths.runs(), name); !removed) {
                 return removed;
             }

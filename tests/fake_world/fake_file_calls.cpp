@@ -140,6 +140,10 @@ int set_permissions(int /*file*/, unsigned /*permissions*/) {
     return 0;
 }
 
+int set_owner(int /*file*/, unsigned /*owner*/, unsigned /*group*/) {
+    return 0;
+}
+
 int real_path(const std::string& path, std::string& result) {
     result = path;  // there are no links to follow
     return 0;

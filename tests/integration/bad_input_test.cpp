@@ -83,6 +83,8 @@ TEST_CASE("queue files that cannot be used") {
     }
     SUBCASE("missing") {
         fs::remove(queue);
+        refuse(project, run, 1, {queue, "git tracks it", "git checkout HEAD -- .ralph"});
+        project.commit_and_push();
         refuse(project, run, 1, {queue, "ralph init"});
     }
     SUBCASE("validate says the same") {

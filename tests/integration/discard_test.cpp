@@ -8,6 +8,7 @@
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/notes.h"
 
 using namespace ralph;
 using tests::GitFixture;
@@ -87,6 +88,9 @@ TEST_CASE("kept work is deleted when its retention has ended, counted from when 
                                  .line({"commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "Old work"});
     fixture.git(fixture.workspace(), {"reset", "--quiet", "--hard", old});
     CHECK(run_discard_step(fixture.context()) == 0);
+    CHECK(fixture.kept_refs("RQ-0007").size() == 1);  // noted
+    tests::age_notes({fixture.root()}, "kept");
+    CHECK(run_discard_step(fixture.context()) == 0);
     CHECK(fixture.kept_refs("RQ-0007").empty());
     CHECK(fixture.kept_refs("RQ-0008").size() == 1);
     REQUIRE(fixture.kept_refs().size() == 1);
@@ -117,7 +121,12 @@ TEST_CASE("what was set aside goes when its retention has ended, and what git ca
     CHECK(young->removed.empty());
     CHECK(daemon::list_set_aside(settings)->size() == 5);
 
-    const auto old = daemon::prune_set_aside(settings, daemon::wall_clock() + std::chrono::hours(24 * 15));
+    const auto first = daemon::prune_set_aside(settings, daemon::wall_clock() + std::chrono::hours(24 * 15));
+    REQUIRE(first.has_value());
+    CHECK(first->noted.size() == 5);
+    CHECK(first->removed.empty());
+    const auto old =
+        daemon::prune_set_aside(settings, daemon::wall_clock() + std::chrono::hours(24 * 16 + 1));
     REQUIRE(old.has_value());
     CHECK(old->removed.size() == 4);
     CHECK(old->made == std::vector<std::string>{"refs/ralph/kept/RQ-0001/1"});
@@ -136,6 +145,8 @@ TEST_CASE("every discard looks for what was set aside long ago") {
     CHECK(run_discard_step(context) == 0);
     CHECK(GitFixture::exists(fixture.workspaces() + "/.RQ-0009.broken-1"));
     context.settings.supervisor.kept_work_retention = std::chrono::seconds{-10};
+    CHECK(run_discard_step(context) == 0);
+    CHECK(GitFixture::exists(fixture.workspaces() + "/.RQ-0009.broken-1"));
     CHECK(run_discard_step(context) == 0);
     CHECK_FALSE(GitFixture::exists(fixture.workspaces() + "/.RQ-0009.broken-1"));
     CHECK(fixture.outcome().note.find(".RQ-0009.broken-1 was set aside long ago") != std::string::npos);

@@ -11,6 +11,7 @@
 
 #include "core/jsonc.h"
 #include "daemon/doctor/examination.h"
+#include "tests/support/notes.h"
 #include "tests/support/project.h"
 
 using ralph::core::Lifecycle;
@@ -238,7 +239,12 @@ TEST_CASE("doctor: what is set aside and what is kept") {
     const auto old = ralph::daemon::run_program(request);
     REQUIRE((old && old->succeeded()));
     project.git(project.root(), {"update-ref", "refs/ralph/kept/RQ-0002/1", old->output.substr(0, 40)});
-    check_mended(project, "kept_old+");
+    check_mended(project, "kept_old+");  // noted
+    CHECK(contains(project.git(project.root(), {"for-each-ref", "refs/ralph/"}), "RQ-0002/1"));
+    ralph::tests::age_notes(project.paths(), "kept");
+    CHECK(kinds(project) == "kept_old+");
+    CHECK(contains(project.ralph({"doctor", "--fix"}).output, "1 removed"));
+    CHECK(kinds(project).empty());
     CHECK(project.git(project.root(), {"for-each-ref", "--format=%(refname)", "refs/ralph/"}) ==
           "refs/ralph/kept/RQ-0001/1\n");
 }

@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 
 #include "core/jsonc.h"
+#include "tests/support/notes.h"
 #include "tests/support/project.h"
 
 using ralph::tests::Project;
@@ -117,6 +118,9 @@ TEST_CASE("kept prune removes what it may, and says so") {
     CHECK_FALSE(contains(would.output, "RQ-0001/2"));
     CHECK(contains(refs(project), "RQ-0001/1"));
     SUBCASE("after its retention") {
+        CHECK(contains(project.ralph({"kept", "prune"}).output, "noted refs/ralph/kept/RQ-0001/1"));
+        CHECK(contains(refs(project), "RQ-0001/1"));
+        ralph::tests::age_notes(project.paths(), "kept");
         CHECK(contains(project.ralph({"kept", "prune"}).output, "removed refs/ralph/kept/RQ-0001/1"));
         CHECK_FALSE(contains(refs(project), "RQ-0001/1"));
         CHECK(contains(refs(project), "RQ-0001/2"));

@@ -126,3 +126,61 @@ TEST_CASE("--log-format json: why a run cannot begin is an object, too") {
     CHECK(wrong.status == 2);
     CHECK(wrong.errors == "ralph: --log-format: xml not in {plain,json}; see `ralph --help`\n");
 }
+
+TEST_CASE("a title that would steer a terminal is escaped in all that is printed, and cut where it is long") {
+    Project project;
+    const std::string steering = "evil \u009b31m \u202egpj \x1b[2J\x7f \u2028 end";
+    const std::string id = project.add(steering, "exit 3");
+    project.add(std::string(100'000, 'x'), "exit 3", {});
+    project.add(std::string(50'000, '\x1b'), "exit 3", {});
+    project.commit_and_push();
+    for (const std::vector<std::string>& command : {std::vector<std::string>{"queue", "list"},
+                                                    {"queue", "list", "--json"},
+                                                    {"queue", "validate"},
+                                                    {"run", "--parallel", "2", "--log-level", "trace"},
+                                                    {"run", "--parallel", "2", "--log-format", "json"},
+                                                    {"run", "parallel", "status"},
+                                                    {"run", "parallel", "status", "--json"},
+                                                    {"run", "parallel", "retry", "--task", "RQ-\u009b\u202e"},
+                                                    {"kept", "show", "\u009b\u202e"},
+                                                    {"task", "add", "x", "--depends-on", "\u009b\u202e"},
+                                                    {"\u009b\u202e"},
+                                                    {"doctor"},
+                                                    {"doctor", "--json"}}) {
+        const auto end = project.ralph(command);
+        CAPTURE(command.front());
+        for (const std::string& text : {end.output, end.errors}) {
+            for (const char* raw : {"\u009b", "\u202e", "\x1b", "\x7f", "\u2028"}) {
+                CHECK(text.find(raw) == std::string::npos);
+            }
+            CHECK((command.back() == "--json" || text.size() < 50'000));
+            if (command.back() == "--json") {
+                boost::system::error_code problem;
+                static_cast<void>(json::parse(text, problem));
+                CHECK((text.empty() || !problem));
+            }
+        }
+    }
+    const std::string listed = project.ralph({"queue", "list", "--json"}).output;
+    CHECK(json::parse(listed).at("tasks").at(0).at("title").as_string() == steering);
+    CHECK(project.ralph({"queue", "list"}).output.find("evil \\u009b31m \\u202egpj \\x1b[2J") !=
+          std::string::npos);
+}
+
+TEST_CASE("a line of the log is escaped and cut in each of its forms") {
+    const std::string steering = "\u009b\u202e\x1b" + std::string(100'000, 'y');
+    CHECK(log_line(steering).size() < 5'000);
+    CHECK(log_line("a\u009bb\nc") == "a\\u009bb | c");
+    const ralph::tests::TemporaryDirectory folder;
+    const Journal journal(folder / "journal");
+    JournalSink sink(journal.path(), "/repo");
+    sink.write(spdlog::level::info, {}, steering);
+    const std::string entry = journal.take();
+    CHECK(entry.rfind("MESSAGE=\\u009b\\u202e\\x1byyy", 0) == 0);
+    CHECK(entry.size() < 5'000);
+    const auto formatter = log_formatter("%v");
+    spdlog::memory_buf_t out;
+    formatter->format({"ralph", spdlog::level::info, steering}, out);
+    CHECK(std::string(out.data(), out.size()).rfind("\\u009b\\u202e\\x1byyy", 0) == 0);
+    CHECK(out.size() < 5'000);
+}

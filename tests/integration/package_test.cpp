@@ -86,7 +86,7 @@ TEST_CASE("the system's unit is closed enough, with and without a drop-in") {
         ralph::core::ServiceAccount{"builder", "builder", "/home/builder", false}, {"/home/builder"}, 4};
     const std::string instance = units + "/ralph@srv-project.service";
     fs::copy_file(units + "/ralph@.service", instance);
-    GitFixture::write(instance + ".d/50-ralph.conf", ralph::core::drop_in_text(drop_in));
+    GitFixture::write(instance + ".d/50-ralph.conf", ralph::core::drop_in_text(drop_in).value());
     const auto end = run("systemd-analyze",
                          {"security", "--offline=true", "--no-pager", highest_exposure, instance}, folder);
     CHECK(!contains(end.output, "Service runs as root user"));  // the drop-in was read

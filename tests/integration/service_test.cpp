@@ -273,7 +273,7 @@ TEST_CASE("what keeps a service from being installed is told in one line") {
         fs::remove(project.root() + "/.ralph/queue.jsonc");
         const auto end = systemd.ralph({"service", "install", "--user"});
         CHECK(end.status == 1);
-        CHECK(contains(end.errors, "ralph init"));
+        CHECK(contains(end.errors, "git tracks it"));
     }
     SUBCASE("nobody of that name") {
         const auto end = systemd.ralph({"service", "install", "--dry-run", "--run-as", "nobody-at-all"});

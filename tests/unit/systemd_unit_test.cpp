@@ -45,7 +45,7 @@ TEST_CASE("the drop-in of a system's service") {
     const ServiceDropIn drop_in{ServiceAccount{"builder", "staff", "/home/builder", false},
                                 {"/home/builder", "/srv/my 100% remote.git"},
                                 8};
-    CHECK(drop_in_text(drop_in) ==
+    CHECK(drop_in_text(drop_in).value() ==
           "# Written by `ralph service install`, which writes it anew; changes of your own belong into a "
           "file beside "
           "it.\n"
@@ -69,7 +69,7 @@ TEST_CASE("root's service stays closed where root could do harm, but for its hom
     ServiceDropIn drop_in;
     drop_in.account = ServiceAccount{"root", "root", "/root", true};
     drop_in.writable = {"/root"};
-    const std::string text = drop_in_text(drop_in);
+    const std::string text = drop_in_text(drop_in).value();
     CHECK(text.find("User=root\n") != std::string::npos);
     CHECK(text.find("ProtectKernel") == std::string::npos);
     CHECK(text.find("ProtectHostname") == std::string::npos);
@@ -79,6 +79,30 @@ TEST_CASE("root's service stays closed where root could do harm, but for its hom
 TEST_CASE("a user's own service has nothing but what was asked for") {
     ServiceDropIn drop_in;
     drop_in.workers = 3;
-    const std::string text = drop_in_text(drop_in);
+    const std::string text = drop_in_text(drop_in).value();
     CHECK(text.substr(text.find('\n') + 1) == "[Service]\nEnvironment=RALPH_WORKERS=3\n");
+}
+
+TEST_CASE("no value of a drop-in becomes a line of its own") {
+    const ServiceAccount account{"builder", "staff", "/home/builder", false};
+    ServiceDropIn plain;
+    plain.account = account;
+    plain.writable = {"/srv/a"};
+    REQUIRE(drop_in_text(plain).has_value());
+    for (const std::string bad : {"/srv/x\nExecStartPre=+/bin/false", "/srv/x\rUser=root", "/srv/\x1b[31m",
+                                  "/srv/\u009b31m", "/srv/\u202egpj", "/srv/\u2028User=root", "/srv/\xff"}) {
+        CAPTURE(bad);
+        ServiceDropIn folder = plain;
+        folder.writable.push_back(bad);
+        CHECK(drop_in_text(folder).has_error());
+        ServiceDropIn user = plain;
+        user.account->user = bad;
+        CHECK(drop_in_text(user).has_error());
+        ServiceDropIn group = plain;
+        group.account->group = bad;
+        CHECK(drop_in_text(group).has_error());
+        ServiceDropIn home = plain;
+        home.account->home = bad;
+        CHECK(drop_in_text(home).has_error());
+    }
 }

@@ -1,0 +1,61 @@
+#include "daemon/store/ralph_folder.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <string>
+
+#include "daemon/store/file_calls.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+namespace {
+
+Result<void> check_no_link(const std::string& path) {
+    file_calls::Status status;
+    if (file_calls::status_of_link(path, status) != 0) {
+        return errno == ENOENT || errno == ENOTDIR ? Result<void>{}
+                                                   : Result<void>{system_error("stat", path, errno)};
+    }
+    if (status.kind != file_calls::Kind::link) {
+        return {};
+    }
+    return Error{fmt::format("{}: is a symbolic link, and ralph writes and removes nothing through a link of "
+                             "the repository",
+                             path),
+                 fmt::format("look where it leads, then `rm {0}`; if git tracks it, `git rm {0}`", path)};
+}
+
+Result<void> check_names_in(const std::string& folder) {
+    const auto names = list_directory(folder);
+    if (!names) {
+        return names.error();
+    }
+    for (const std::string& name : *names) {
+        if (auto checked = check_no_link(folder + "/" + name); !checked) {
+            return checked;
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+core::Result<void> check_ralph_folder(const Paths& paths) {
+    // From the outside in: what lies behind a link is not looked at.
+    for (const std::string& path : {paths.ralph(), paths.config(), paths.supervisor_config(), paths.trust(),
+                                    paths.queue_lock(), paths.cache(), paths.stop_file(), paths.parallel(),
+                                    paths.ralph() + "/logs", paths.logs(), paths.gate_logs()}) {
+        if (auto checked = check_no_link(path); !checked) {
+            return checked;
+        }
+    }
+    for (const std::string& folder : {paths.parallel(), paths.runs(), paths.queue_lock()}) {
+        if (auto checked = check_names_in(folder); !checked) {
+            return checked;
+        }
+    }
+    return {};
+}
+
+}  // namespace ralph::daemon
