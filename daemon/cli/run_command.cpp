@@ -11,6 +11,7 @@
 #include "daemon/runtime/supervise.h"
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/git.h"
+#include "daemon/steps/workspace_owner.h"
 #include "daemon/store/state_store.h"
 
 namespace ralph::daemon {
@@ -139,6 +140,9 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
     }
     if (auto checked = check_workspace_root(settings); !checked) {
         return checked.error();
+    }
+    if (auto claimed = claim_workspace_root(settings); !claimed) {
+        return claimed.error();
     }
     if (!has_work_in_progress) {
         if (auto checked = check_queue(settings, arguments.include_draft); !checked) {

@@ -5,6 +5,7 @@
 #include "daemon/doctor/examination.h"
 #include "daemon/steps/kept_refs.h"
 #include "daemon/steps/set_aside.h"
+#include "daemon/steps/workspace_owner.h"
 
 namespace ralph::daemon {
 namespace {
@@ -37,7 +38,8 @@ void examine_missing(Examination& examination, const Settings& settings) {
             is_directory(settings.workspace(record.task_id))) {
             continue;
         }
-        const auto kept = kept_to_go_on_from(repository, record.task_id);
+        const auto kept =
+            kept_to_go_on_from(repository, record.task_id, owner_now(settings, record.task_id).task_created);
         const bool is_kept = kept && *kept;
         examination.add(
             {"workspace_missing", is_kept ? Severity::notice : Severity::wrong,

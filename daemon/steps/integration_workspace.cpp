@@ -8,6 +8,7 @@
 
 #include "daemon/steps/seeding.h"
 #include "daemon/steps/workspace.h"
+#include "daemon/steps/workspace_settings.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
@@ -65,7 +66,9 @@ core::Result<IntegrationWorkspace> IntegrationWorkspace::open(const StepContext&
     if (auto sound = made.make_sound(); !sound) {
         return sound.error();
     }
-    if (auto configured = configure_workspace(context.settings, made.git_); !configured) {
+    if (auto configured =
+            configure_workspace(context.settings, made.git_, {Purpose::landing, context.target_branch});
+        !configured) {
         return configured.error();
     }
     if (auto fetched = made.fetch(); !fetched) {
@@ -82,15 +85,17 @@ Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext
     const IntegrationWorkspace first(context, std::string(integration_workspace_name));
     IntegrationWorkspace made(context, name);
     auto ready = made.make_sound();
-    ready = ready ? configure_workspace(context.settings, made.git_) : ready;
+    ready = ready
+                ? configure_workspace(context.settings, made.git_, {Purpose::landing, context.target_branch})
+                : ready;
     const std::string branch = origin_ref(context.target_branch);
     // Refs of tasks that are gone would be in the way of nobody, but they would keep their objects.
-    ready = ready
-                ? made.git_.expect({"fetch", "--quiet", "--no-tags", "--prune", "--no-recurse-submodules",
-                                    "--no-write-fetch-head", first.git_.directory(),
-                                    fmt::format("+{0}*:{0}*", work_prefix), fmt::format("+{0}:{0}", branch)},
-                                   Git::fetch_timeout)
-                : ready;
+    ready = ready ? made.git_.between_our_folders().expect(
+                        {"fetch", "--quiet", "--no-tags", "--prune", "--no-recurse-submodules",
+                         "--no-write-fetch-head", first.git_.directory(),
+                         fmt::format("+{0}*:{0}*", work_prefix), fmt::format("+{0}:{0}", branch)},
+                        Git::fetch_timeout)
+                  : ready;
     auto fetched =
         ready ? made.git_.resolve(branch + "^{commit}") : Result<std::optional<std::string>>{ready.error()};
     if (!fetched) {
@@ -224,10 +229,10 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const std::st
         return before.error();
     }
     // With syncs, since a power failure must not leave refs here that lead to nothing.
-    auto fetched =
-        git_.expect({"-c", synced, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
-                     "--no-write-fetch-head", "--force", workspace, "HEAD:" + std::string(incoming_ref)},
-                    Git::fetch_timeout);
+    auto fetched = git_.between_our_folders().expect(
+        {"-c", synced, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
+         "--no-write-fetch-head", "--force", workspace, "HEAD:" + std::string(incoming_ref)},
+        Git::fetch_timeout);
     auto work = fetched ? git_.resolve(incoming_ref) : Result<std::optional<std::string>>{fetched.error()};
     if (!work) {
         return work.error();

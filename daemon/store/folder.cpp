@@ -45,6 +45,32 @@ Result<Folder> Folder::make_below(const std::string& relative) const {
                                            : (*made)->make_below(relative.substr(first.size() + 1));
 }
 
+// The same folder once more.
+Result<Folder> Folder::again() const {
+    FileDescriptor folder(file_calls::open_in(descriptor_.get(), ".", O_RDONLY | O_DIRECTORY));
+    return folder ? Result<Folder>{Folder(std::move(folder), path_)}
+                  : Result<Folder>{system_error("open the folder", path_, errno)};
+}
+
+Result<std::optional<Folder::Place>> Folder::place_of(const std::string& relative) const {
+    const std::size_t slash = relative.rfind('/');
+    if (slash == std::string::npos) {
+        auto same = again();
+        return same ? Result<std::optional<Place>>{Place{std::move(*same), relative}} : same.error();
+    }
+    auto folder = below(relative.substr(0, slash));
+    if (!folder || !*folder) {
+        return folder ? Result<std::optional<Place>>{std::nullopt} : folder.error();
+    }
+    return std::optional(Place{std::move(**folder), relative.substr(slash + 1)});
+}
+
+Result<Folder::Place> Folder::make_place_of(const std::string& relative) const {
+    const std::size_t slash = relative.rfind('/');
+    auto folder = slash == std::string::npos ? again() : make_below(relative.substr(0, slash));
+    return folder ? Result<Place>{Place{std::move(*folder), relative.substr(slash + 1)}} : folder.error();
+}
+
 Result<std::vector<Folder::Entry>> Folder::entries() const {
     std::vector<std::string> names;
     if (file_calls::list(descriptor_.get(), names) != 0) {
@@ -113,6 +139,36 @@ Result<void> Folder::write(const std::string& name, std::string_view content, un
         return system_error("sync", path_, errno);
     }
     return {};
+}
+
+Result<bool> Folder::copy_from(const std::string& source, const std::string& name) const {
+    const FileDescriptor from(file_calls::open(source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    file_calls::Status status;
+    if (!from || file_calls::status(from.get(), status) != 0) {
+        return errno == ENOENT ? Result<bool>{false} : Result<bool>{system_error("open", source, errno)};
+    }
+    if (status.kind != Kind::regular) {
+        return Error{source + ": is not a regular file"};
+    }
+    if (auto removed = remove(name); !removed) {
+        return removed.error();
+    }
+    const FileDescriptor to(file_calls::open_in(descriptor_.get(), name, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    if (!to || file_calls::set_permissions(to.get(), status.permissions) != 0) {
+        return system_error("create", path_of(name), errno);
+    }
+    std::string buffer(1U << 20U, '\0');
+    while (true) {
+        const ssize_t got =
+            retry_interrupted([&] { return file_calls::read(from.get(), buffer.data(), buffer.size()); });
+        if (got <= 0) {
+            return got == 0 ? Result<bool>{true} : Result<bool>{system_error("read", source, errno)};
+        }
+        const std::string_view part(buffer.data(), static_cast<std::size_t>(got));
+        if (auto written = write_all(to.get(), part, path_of(name)); !written) {
+            return written.error();
+        }
+    }
 }
 
 Result<void> Folder::remove(const std::string& name) const {

@@ -35,6 +35,11 @@ class Folder {
     [[nodiscard]] Result<std::vector<Entry>> entries() const;  // by name
     // Of a link itself; nothing if there is no such name.
     [[nodiscard]] Result<std::optional<Kind>> kind_of(const std::string& name) const;
+    // Where a path of plain names below it leads: its last folder, and the name in it. Nothing if a folder on
+    // the way is not there.
+    struct Place;
+    [[nodiscard]] Result<std::optional<Place>> place_of(const std::string& relative) const;
+    [[nodiscard]] Result<Place> make_place_of(const std::string& relative) const;
     // Whether the folder `name` can be listed, and what is in it be reached.
     [[nodiscard]] bool may_enter(const std::string& name) const;
 
@@ -44,6 +49,9 @@ class Folder {
     // Replaces the file by a new one, durably, as write_file_durably() does it.
     [[nodiscard]] Result<void> write(const std::string& name, std::string_view content,
                                      unsigned mode = 0600) const;
+    // Copies a regular file from anywhere, with its permissions, in the place of a file or link that is
+    // there; not durably. False: the file has gone meanwhile.
+    [[nodiscard]] Result<bool> copy_from(const std::string& source, const std::string& name) const;
     // Files and links; missing is success.
     [[nodiscard]] Result<void> remove(const std::string& name) const;
     // A folder and all below it; missing is success.
@@ -54,10 +62,16 @@ class Folder {
   private:
     Folder(FileDescriptor descriptor, std::string path)
         : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
+    [[nodiscard]] Result<Folder> again() const;
     [[nodiscard]] std::string path_of(std::string_view name) const { return path_ + "/" + std::string(name); }
 
     FileDescriptor descriptor_;
     std::string path_;
+};
+
+struct Folder::Place {
+    Folder folder;
+    std::string name;
 };
 
 }  // namespace ralph::daemon
