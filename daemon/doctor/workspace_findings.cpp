@@ -51,19 +51,20 @@ void examine_missing(Examination& examination, const Settings& settings) {
     }
 }
 
-Result<std::string> prune_old(const Settings& settings, core::Instant now) {
-    const auto pruned = prune_set_aside(settings, now);
-    if (!pruned) {
-        return pruned.error();
+void examine_users(Examination& examination, const Settings& settings) {
+    const auto names = list_directory(settings.workspace_root);
+    for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+        const std::string path = settings.workspace(name);
+        const auto user = core::is_safe_task_id(name) ? user_of_workspace(path)
+                                                      : Result<std::optional<WorkspaceUser>>{std::nullopt};
+        if (user && *user) {
+            examination.add({"workspace_in_use", Severity::notice, "Another tool works in a workspace", path,
+                             fmt::format("Process {} ({}) says so by the lock {}/.ralph/lock. A task of that "
+                                         "name waits until it has ended.",
+                                         (*user)->pid, (*user)->command, path),
+                             "wait for it to end, or end it", "", nullptr});
+        }
     }
-    if (!pruned->stayed.empty()) {
-        return Error{fmt::format("not removed: {}", fmt::join(pruned->stayed, "; ")),
-                     "look what is in it, then remove it"};
-    }
-    return fmt::format("{} removed{}", pruned->removed.size(),
-                       pruned->made.empty()
-                           ? std::string{}
-                           : fmt::format(", what they held is kept as {}", fmt::join(pruned->made, ", ")));
 }
 
 void examine_set_aside(Examination& examination, const Settings& settings) {
@@ -88,9 +89,9 @@ void examine_set_aside(Examination& examination, const Settings& settings) {
         examination.add(
             {"set_aside_old", Severity::notice, "What was set aside is old enough to be removed",
              fmt::format("{}: {}", settings.workspace_root, fmt::join(expired, ", ")),
-             "Its retention has ended. The next landing removes it, after keeping what can be kept.",
-             "nothing, or `ralph kept prune`", "keeps what can be kept as refs, then removes it",
-             [settings, now = examination.now] { return prune_old(settings, now); }});
+             "Its retention has ended. The next landing removes it, after keeping what can be kept. Nothing "
+             "is run in it before.",
+             "nothing, or `ralph kept prune`", "", nullptr});
     }
 }
 
@@ -123,6 +124,7 @@ void examine_workspaces(Examination& examination) {
     }
     const Settings settings = *examination.settings;
     examine_stray(examination, settings);
+    examine_users(examination, settings);
     examine_missing(examination, settings);
     examine_set_aside(examination, settings);
     examine_kept(examination, settings);
