@@ -47,14 +47,16 @@ inline constexpr std::array all_task_events{
 [[nodiscard]] std::optional<Lifecycle> transition(Lifecycle lifecycle, TaskEvent event);
 
 // Exit codes with which the steps speak to the table (EX_DATAERR, EX_UNAVAILABLE and EX_TEMPFAIL of
-// sysexits.h, and three of ours). Mendable: as blocked, but whoever made the work may be able to mend it.
+// sysexits.h, and four of ours). Mendable: as blocked, but whoever made the work may be able to mend it.
 // Nothing to land: the worker exited with 0 and left no commit and no change. Unavailable: the host or the
-// remote has a bad minute, which is nobody's failure.
+// remote has a bad minute, which is nobody's failure. In use: a living process of another tool works in the
+// task's workspace.
 inline constexpr std::uint32_t exit_already_landed = 10;
 inline constexpr std::uint32_t exit_blocked = 65;
 inline constexpr std::uint32_t exit_mendable = 66;
 inline constexpr std::uint32_t exit_nothing_to_land = 67;
 inline constexpr std::uint32_t exit_unavailable = 69;
+inline constexpr std::uint32_t exit_in_use = 71;
 inline constexpr std::uint32_t exit_try_again = 75;
 
 // What the end of a run means; not of discard. `blocked` says whether the worker left a readable marker,

@@ -25,8 +25,7 @@ struct Paths {
     [[nodiscard]] std::string state() const { return parallel() + "/state.json"; }
     [[nodiscard]] std::string previous_state() const { return parallel() + "/state.prev.json"; }
     [[nodiscard]] std::string supervisor_lock() const { return parallel() + "/supervisor.lock"; }
-    // Locked beside supervisor.lock, since nobody removes it: the repository itself, or the file that leads
-    // to it.
+    // The repository itself, or the file that leads to it.
     [[nodiscard]] std::string git() const { return root + "/.git"; }
     // Held for the moments in which the repository's own checkout, queue or done file is changed.
     [[nodiscard]] std::string repository_lock() const { return parallel() + "/repository.lock"; }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <boost/json/object.hpp>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -10,6 +12,7 @@
 #include "core/task_codec.h"
 #include "daemon/store/files.h"
 #include "daemon/store/ralph_folder.h"
+#include "daemon/store/repository_folder.h"
 
 namespace ralph::daemon {
 namespace {
@@ -70,6 +73,28 @@ Result<std::string> relative_to_root(const std::string& path, const std::string&
     return path.substr(prefix.size());
 }
 
+// Of a root that is set for all repositories, each has a folder of its own: the same for all working trees of
+// a repository, and never that of another one of the same name.
+std::string shared_workspace_root(const std::string& shared, const std::string& root) {
+    const std::string repository = common_git_folder(root);
+    std::uint32_t hash = 2166136261U;  // FNV-1a, which is the same everywhere and for ever
+    for (const char c : repository) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+    }
+    return fmt::format("{}/{}-{:08x}", shared, repository_name(repository), hash);
+}
+
+// Whether the repository itself says where its workspaces are; its file has been understood before.
+bool has_own_workspace_root(const std::optional<config::Layer>& project) {
+    const auto document = project ? core::JsonDocument::parse(project->text, project->file)
+                                  : core::Result<core::JsonDocument>{Error{}};
+    const auto* const root = document ? document->root().if_object() : nullptr;
+    const auto* const section = root == nullptr ? nullptr : root->if_contains("parallel");
+    const auto* const parallel = section == nullptr ? nullptr : section->if_object();
+    const auto* const value = parallel == nullptr ? nullptr : parallel->if_contains("workspace_root");
+    return value != nullptr && !value->is_null();
+}
+
 std::string default_workspace_root(const std::string& root) {
     const fs::path path(root);
     return (path.parent_path() / ".workspaces" / path.filename() / "parallel").string();
@@ -123,6 +148,7 @@ Result<Settings> read_settings(const Paths& paths, bool trusted) {
     settings.trusted = trusted;
     const std::string& root = paths.root;
     const std::string folder = global_folder();
+    bool own_root = false;
     for (const bool shared : {true, false}) {
         const char* const name = shared ? "/config.jsonc" : "/supervisor.jsonc";
         auto global = folder.empty() ? Result<std::optional<config::Layer>>{std::optional<config::Layer>{}}
@@ -137,6 +163,7 @@ Result<Settings> read_settings(const Paths& paths, bool trusted) {
                 return loaded.error();
             }
             settings.project = std::move(*loaded);
+            own_root = has_own_workspace_root(*project);
         } else {
             auto loaded = config::load_supervisor_config(*global, *project, settings.trusted);
             if (!loaded) {
@@ -155,7 +182,9 @@ Result<Settings> read_settings(const Paths& paths, bool trusted) {
     settings.queue_relative = std::move(*queue_relative);
     settings.done_relative = std::move(*done_relative);
     const auto& configured = settings.project.parallel.workspace_root;
-    settings.workspace_root = configured ? absolute(*configured, root) : default_workspace_root(root);
+    settings.workspace_root = !configured ? default_workspace_root(root)
+                              : own_root  ? absolute(*configured, root)
+                                          : shared_workspace_root(absolute(*configured, root), root);
     return settings;
 }
 

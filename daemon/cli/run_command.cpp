@@ -10,7 +10,9 @@
 #include "daemon/process/cgroup_layout.h"
 #include "daemon/runtime/supervise.h"
 #include "daemon/steps/checkout.h"
+#include "daemon/steps/filter_programs.h"
 #include "daemon/steps/git.h"
+#include "daemon/steps/workspace_owner.h"
 #include "daemon/store/state_store.h"
 #include "daemon/trust.h"
 
@@ -84,6 +86,22 @@ Result<void> check_clean(const Settings& settings) {
     return {};
 }
 
+// In a workspace, too, every file would be passed on as it is.
+Result<void> check_filters(const Settings& settings) {
+    const auto missing = missing_filters(settings.paths.root);
+    if (!missing) {
+        return missing.error();
+    }
+    if (missing->empty()) {
+        return {};
+    }
+    const MissingFilter& first = missing->front();
+    return Error{fmt::format("files of {} go through the filter {}, but its program {} ({}) is not found",
+                             settings.paths.root, core::printable(first.driver),
+                             core::printable(first.program), core::printable(first.setting)),
+                 "install it, or mend the setting"};
+}
+
 // Before anything is begun, every task must have a command that may be run.
 Result<void> check_queue(const Settings& settings, bool include_draft) {
     const auto queue = open_queue(settings);
@@ -141,8 +159,14 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
     if (auto checked = check_workspace_root(settings); !checked) {
         return checked.error();
     }
+    if (auto claimed = claim_workspace_root(settings); !claimed) {
+        return claimed.error();
+    }
     if (!has_work_in_progress) {
         if (auto checked = check_queue(settings, arguments.include_draft); !checked) {
+            return checked.error();
+        }
+        if (auto checked = check_filters(settings); !checked) {
             return checked.error();
         }
         // What stands half-way has been told; it is no reason to let the work wait.

@@ -12,6 +12,7 @@
 #include "daemon/doctor/examination.h"
 #include "daemon/process/identity.h"
 #include "daemon/steps/checkout.h"
+#include "daemon/steps/filter_programs.h"
 #include "daemon/steps/git.h"
 
 namespace ralph::daemon {
@@ -151,6 +152,17 @@ void examine_branch(Examination& examination, const Git& git) {
     }
 }
 
+void examine_filters(Examination& examination) {
+    const auto missing = missing_filters(examination.paths.root);
+    for (const MissingFilter& each : missing ? *missing : std::vector<MissingFilter>{}) {
+        examination.add({"filter_missing", Severity::wrong, "A filter of git's has no program",
+                         core::printable(fmt::format("{} names {}", each.setting, each.program)),
+                         "Files of the repository go through it. Without it they would be read and published "
+                         "as they are, so `ralph run` does not start.",
+                         "install it, or mend the setting", "", nullptr});
+    }
+}
+
 }  // namespace
 
 void examine_git(Examination& examination) {
@@ -169,6 +181,7 @@ void examine_git(Examination& examination) {
         return;
     }
     examine_branch(examination, git);
+    examine_filters(examination);
     examine_checkout(examination);
     examine_index_lock(examination, *folder + "/index.lock");
     examine_workspace_locks(examination);

@@ -5,6 +5,7 @@
 #include "daemon/doctor/examination.h"
 #include "daemon/steps/kept_refs.h"
 #include "daemon/steps/set_aside.h"
+#include "daemon/steps/workspace_owner.h"
 
 namespace ralph::daemon {
 namespace {
@@ -37,7 +38,8 @@ void examine_missing(Examination& examination, const Settings& settings) {
             is_directory(settings.workspace(record.task_id))) {
             continue;
         }
-        const auto kept = kept_to_go_on_from(repository, record.task_id);
+        const auto kept =
+            kept_to_go_on_from(repository, record.task_id, owner_now(settings, record.task_id).task_created);
         const bool is_kept = kept && *kept;
         examination.add(
             {"workspace_missing", is_kept ? Severity::notice : Severity::wrong,
@@ -52,21 +54,20 @@ void examine_missing(Examination& examination, const Settings& settings) {
 // Said of what was noted.
 constexpr const char* goes_later = ": removed if still too old a day from now, since a clock may be wrong";
 
-Result<std::string> prune_old(const Settings& settings, core::Instant now) {
-    const auto pruned = prune_set_aside(settings, now);
-    if (!pruned) {
-        return pruned.error();
+void examine_users(Examination& examination, const Settings& settings) {
+    const auto names = list_directory(settings.workspace_root);
+    for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+        const std::string path = settings.workspace(name);
+        const auto user = core::is_safe_task_id(name) ? user_of_workspace(path)
+                                                      : Result<std::optional<WorkspaceUser>>{std::nullopt};
+        if (user && *user) {
+            examination.add({"workspace_in_use", Severity::notice, "Another tool works in a workspace", path,
+                             fmt::format("Process {} ({}) says so by the lock {}/.ralph/lock. A task of that "
+                                         "name waits until it has ended.",
+                                         (*user)->pid, (*user)->command, path),
+                             "wait for it to end, or end it", "", nullptr});
+        }
     }
-    if (!pruned->stayed.empty()) {
-        return Error{fmt::format("not removed: {}", fmt::join(pruned->stayed, "; ")),
-                     "look what is in it, then remove it"};
-    }
-    return fmt::format("{} removed{}{}", pruned->removed.size(),
-                       pruned->made.empty()
-                           ? std::string{}
-                           : fmt::format(", what they held is kept as {}", fmt::join(pruned->made, ", ")),
-                       pruned->noted.empty() ? std::string{}
-                                             : fmt::format(", {} noted{}", pruned->noted.size(), goes_later));
 }
 
 void examine_set_aside(Examination& examination, const Settings& settings) {
@@ -91,11 +92,9 @@ void examine_set_aside(Examination& examination, const Settings& settings) {
         examination.add({"set_aside_old", Severity::notice, "What was set aside is old enough to be removed",
                          fmt::format("{}: {}", settings.workspace_root, fmt::join(expired, ", ")),
                          "Its retention has ended. The landings to come remove it, at the second look that "
-                         "finds it too old, "
-                         "after keeping what can be kept.",
-                         "nothing, or `ralph kept prune`",
-                         "notes it; a day later, keeps what can be kept as refs, then removes it",
-                         [settings, now = examination.now] { return prune_old(settings, now); }});
+                         "finds it too old, after keeping what can be kept. Nothing "
+                         "is run in it before.",
+                         "nothing, or `ralph kept prune`", "", nullptr});
     }
 }
 
@@ -136,6 +135,7 @@ void examine_workspaces(Examination& examination) {
     }
     const Settings settings = *examination.settings;
     examine_stray(examination, settings);
+    examine_users(examination, settings);
     examine_missing(examination, settings);
     examine_set_aside(examination, settings);
     examine_kept(examination, settings);

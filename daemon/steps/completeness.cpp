@@ -2,6 +2,7 @@
 
 #include "daemon/steps/landing.h"
 #include "daemon/steps/landing_details.h"
+#include "daemon/steps/plain_git.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
@@ -31,12 +32,28 @@ Result<std::vector<std::string>> stray_branches(const Git& workspace) {
     return stray;
 }
 
+std::vector<std::string> split_at_blank(std::string_view text) {
+    std::vector<std::string> words;
+    while (!text.empty()) {
+        const std::size_t end = text.find(' ');
+        words.emplace_back(text.substr(0, end));
+        text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
+    }
+    return words;
+}
+
 // Why a repository within the workspace would lose something with it; empty if it would not.
-Result<std::string> loss_of_nested(const std::string& folder, const std::string& commit) {
-    if (!path_exists(folder + "/.git")) {
+Result<std::string> loss_of_nested(const std::string& workspace, const std::string& path,
+                                   const std::string& commit) {
+    if (!path_exists(workspace + "/" + path + "/.git")) {
         return std::string{};  // a pointer only, as it came with the check-out
     }
-    const Git nested(folder);
+    auto opened = open_plain_within(workspace, path);
+    if (!opened) {
+        return opened.error().is_passing() ? Result<std::string>{opened.error()}
+                                           : Result<std::string>{"is not plain: " + opened.error().message};
+    }
+    const Git& nested = *opened;
     auto dirty = nested.dirty_paths(Git::Untracked::yes);
     if (!dirty) {
         return dirty.error();
@@ -74,12 +91,11 @@ Result<Stop> check_completeness(const StepContext& context, const Git& workspace
     }
     const auto fields = split_at_nul(*changes);
     for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
-        const std::string& change = fields[i];
-        if (change.size() < 97 || change.compare(8, gitlink_mode.size(), gitlink_mode) != 0) {
+        const std::vector<std::string> change = split_at_blank(fields[i]);
+        if (change.size() < 5 || change[1] != gitlink_mode || !is_object_name(change[3])) {
             continue;
         }
-        const std::string commit = change.substr(56, 40);
-        auto loss = loss_of_nested(context.workspace + "/" + fields[i + 1], commit);
+        auto loss = loss_of_nested(context.workspace, fields[i + 1], change[3]);
         if (!loss) {
             return loss.error();
         }

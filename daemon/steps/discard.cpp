@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
+#include "core/transition.h"
 #include "daemon/clock.h"
 #include "daemon/steps/bookkeeping.h"
 #include "daemon/steps/kept_work.h"
 #include "daemon/steps/set_aside.h"
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace.h"
+#include "daemon/steps/workspace_owner.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
@@ -51,7 +53,21 @@ Result<core::Outcome> discard(const StepContext& context) {
         }
     }
     if (path_exists(context.workspace)) {
-        const Git workspace(context.workspace);
+        auto user = user_of_workspace(context.workspace);
+        if (!user) {
+            return user.error();
+        }
+        if (*user) {
+            return Error{fmt::format("{} is not removed, since process {} ({}) works in it",
+                                     context.workspace, (*user)->pid, (*user)->command)};
+        }
+        auto opened = open_workspace_of_any_task(context.settings, context.workspace, context.task_id,
+                                                 {Purpose::work, context.target_branch});
+        if (!opened) {
+            return opened.error().told_as(fmt::format("{} is not removed, since it cannot be used: {}",
+                                                      context.workspace, opened.error().message));
+        }
+        const Git& workspace = *opened;
         auto usable = is_usable_workspace(workspace);
         if (!usable) {
             return usable.error();
@@ -63,20 +79,15 @@ Result<core::Outcome> discard(const StepContext& context) {
         }
         remove_left_overs(context.settings, workspace);
         // What is on the remote is only known when the remote was asked, and when it is the right one.
-        auto known = configure_workspace(context.settings, workspace);
-        if (known) {
-            known = workspace.fetch_origin();
-        }
-        if (!known) {
-            return Error{fmt::format("{} is not removed, since origin cannot be asked what it holds: {}",
-                                     context.workspace, known.error().message),
-                         known.error().remedy};
+        if (const auto known = workspace.fetch_origin(); !known) {
+            return known.error().told_as(
+                fmt::format("{} is not removed, since origin cannot be asked what it holds: {}",
+                            context.workspace, known.error().message));
         }
         auto kept = keep_work(context.settings, workspace, context.task_id);
         if (!kept) {
-            return Error{fmt::format("{} is not removed, since its work cannot be kept: {}",
-                                     context.workspace, kept.error().message),
-                         kept.error().remedy};
+            return kept.error().told_as(fmt::format("{} is not removed, since its work cannot be kept: {}",
+                                                    context.workspace, kept.error().message));
         }
         if (!kept->made.empty()) {
             outcome.note = fmt::format("what the workspace held is kept as {}", fmt::join(kept->made, ", "));
@@ -101,8 +112,11 @@ Result<core::Outcome> discard(const StepContext& context) {
 
 int run_discard_step(const StepContext& context) {
     auto outcome = discard(context);
-    return finish_step(
-        context, outcome ? Ending{0, std::move(*outcome)} : Ending{1, {outcome.error().line(), {}, {}, {}}});
+    if (outcome) {
+        return finish_step(context, Ending{0, std::move(*outcome)});
+    }
+    const int code = outcome.error().is_passing() ? static_cast<int>(core::exit_unavailable) : 1;
+    return finish_step(context, Ending{code, {outcome.error().line(), {}, {}, {}}});
 }
 
 }  // namespace ralph::daemon

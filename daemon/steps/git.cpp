@@ -36,12 +36,6 @@ std::string command_of(const std::vector<std::string>& arguments) {
     return {};
 }
 
-// As git sees it: no colon before the first slash.
-bool is_local_path(std::string_view url) {
-    const std::size_t colon = url.find(':');
-    return colon == std::string_view::npos || url.find('/') < colon;
-}
-
 std::optional<std::string> as_optional(std::string text) {
     return text.empty() ? std::nullopt : std::optional(std::move(text));
 }
@@ -110,6 +104,16 @@ core::Fault fault_in(std::string_view all_words) {
     return passes ? core::Fault::passing : core::Fault::permanent;
 }
 
+bool is_local_path(std::string_view address) {
+    const std::size_t colon = address.find(':');
+    return colon == std::string_view::npos || address.find('/') < colon;
+}
+
+bool is_object_name(std::string_view text) {
+    return (text.size() == 40 || text.size() == 64) &&
+           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string origin_ref(std::string_view branch) {
     return fmt::format("refs/remotes/origin/{}", branch);
 }
@@ -142,19 +146,40 @@ Git Git::holding(const FileLock& lock) const {
     return copy;
 }
 
+Git Git::for_hooks() const {
+    Git copy = *this;
+    copy.folder_.clear();
+    return copy;
+}
+
+Git Git::between_our_folders() const {
+    Git copy = *this;
+    copy.between_our_folders_ = true;
+    return copy;
+}
+
 Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
                             std::optional<core::Milliseconds> timeout) const {
     ProgramRequest request;
     request.program = "git";
     request.arguments = {"-c", "core.fsmonitor=false",   "-c", "gc.auto=0",
                          "-c", "maintenance.auto=false", "-C", directory_};
+    if (between_our_folders_) {
+        request.arguments.insert(request.arguments.end(), {"-c", "protocol.file.allow=always"});
+    }
     if (!folder_.empty()) {
+        request.arguments.insert(request.arguments.end(),
+                                 {"-c", "submodule.recurse=false", "-c", "diff.ignoreSubmodules=dirty"});
         request.environment = {"GIT_DIR=" + folder_, "GIT_WORK_TREE=" + directory_,
                                "GIT_COMMON_DIR=" + folder_, "GIT_NO_REPLACE_OBJECTS=1"};
     }
     request.arguments.insert(request.arguments.end(), arguments.begin(), arguments.end());
     request.directory = "/";
-    const auto inherited = environment_without_git();
+    auto inherited = environment_without_git();
+    if (between_our_folders_) {  // where that is set, no setting of a protocol counts
+        std::erase_if(inherited,
+                      [](const std::string& line) { return starts_with_any(line, {"GIT_ALLOW_PROTOCOL="}); });
+    }
     request.environment.insert(request.environment.end(), inherited.begin(), inherited.end());
     const std::string parent = std::filesystem::path(directory_).parent_path().string();
     request.environment.insert(request.environment.end(),
@@ -225,7 +250,7 @@ Result<std::optional<std::string>> Git::resolve(const std::string& expression) c
 }
 
 Result<std::string> Git::head() const {
-    return line({"rev-parse", "--verify", "HEAD^{commit}"});
+    return line({"rev-parse", "--verify", "--end-of-options", "HEAD^{commit}"});
 }
 
 Result<std::vector<std::string>> Git::refs(const std::vector<std::string>& prefixes) const {
@@ -248,7 +273,7 @@ Result<bool> Git::ref_exists(const std::string& full_name) const {
 }
 
 Result<bool> Git::is_ancestor(const std::string& ancestor, const std::string& of) const {
-    auto end = run({"merge-base", "--is-ancestor", ancestor, of});
+    auto end = run({"merge-base", "--is-ancestor", "--end-of-options", ancestor, of});
     if (!end) {
         return end.error();
     }

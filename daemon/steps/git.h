@@ -25,6 +25,13 @@ namespace ralph::daemon {
 // banner of the remote may come after what counts.
 [[nodiscard]] core::Fault fault_in(std::string_view all_words);
 
+// Whether git takes an address for a path of this machine: no colon before the first slash.
+[[nodiscard]] bool is_local_path(std::string_view address);
+
+// The name of an object: 40 or 64 hexadecimal digits. What is read from a file of somebody else's is nothing
+// else, and so is never an option.
+[[nodiscard]] bool is_object_name(std::string_view text);
+
 // "refs/remotes/origin/BRANCH"
 [[nodiscard]] std::string origin_ref(std::string_view branch);
 
@@ -42,7 +49,8 @@ class Git {
     explicit Git(std::string directory) : directory_(std::move(directory)) {}
 
     // For a working tree in which others may have written what they like: git is told its folder, its working
-    // tree and where its refs are, whatever stands in them. Both absolute.
+    // tree and where its refs are, whatever stands in them, and goes into no repository within it by itself.
+    // Both absolute. Workspaces are opened by plain_git.h alone.
     Git(std::string directory, std::string folder)
         : directory_(std::move(directory)), folder_(std::move(folder)) {}
 
@@ -50,10 +58,17 @@ class Git {
     // Where HEAD, index and refs are.
     [[nodiscard]] std::string folder() const { return folder_.empty() ? directory_ + "/.git" : folder_; }
     [[nodiscard]] Git with_environment(std::string name, std::string_view value) const;
+    // For commands that run the user's hooks: those find git's folder by themselves, as after a plain git,
+    // and not ours wherever they go. The folder must be the one that git finds.
+    [[nodiscard]] Git for_hooks() const;
     // Every command ends after this time, unless it is given another.
     [[nodiscard]] Git within(core::Milliseconds time) const;
     // Holds the lock for as long as it runs, even if we are killed meanwhile.
     [[nodiscard]] Git holding(const FileLock& lock) const;
+
+    // For transfers between folders of ours: the transport for files is allowed, whatever the user forbids
+    // for remotes.
+    [[nodiscard]] Git between_our_folders() const;
 
     // Runs to the end, whatever the exit status is. An error only if git cannot be run, is killed or out of
     // time.
@@ -101,6 +116,7 @@ class Git {
     std::string folder_;              // empty: git finds it
     std::vector<std::string> added_;  // "NAME=value"
     int inherited_ = -1;
+    bool between_our_folders_ = false;
     std::optional<core::Milliseconds> timeout_;
 };
 

@@ -6,8 +6,10 @@
 #include <system_error>
 #include <utility>
 
+#include "daemon/steps/plain_git.h"
 #include "daemon/steps/seeding.h"
 #include "daemon/steps/workspace.h"
+#include "daemon/steps/workspace_settings.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
@@ -21,7 +23,6 @@ constexpr std::string_view landing_prefix = "refs/ralph/landing/";
 constexpr core::Milliseconds patience = std::chrono::minutes{30};
 constexpr const char* synced = "core.fsync=all";
 constexpr unsigned shared_mode = 0644;
-constexpr std::string_view refusing_address = "no-push/only the lane pushes, and not a gate";
 constexpr const char* incoming_ref = "refs/ralph/incoming";
 
 // "lane.git" of ".integration", "lane-2.git" of ".integration-2".
@@ -92,12 +93,12 @@ Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext
     auto ready = made.make_sound();
     const std::string branch = origin_ref(context.target_branch);
     // Refs of tasks that are gone would be in the way of nobody, but they would keep their objects.
-    ready = ready
-                ? made.git_.expect({"fetch", "--quiet", "--no-tags", "--prune", "--no-recurse-submodules",
-                                    "--no-write-fetch-head", first.git_.folder(),
-                                    fmt::format("+{0}*:{0}*", work_prefix), fmt::format("+{0}:{0}", branch)},
-                                   Git::fetch_timeout)
-                : ready;
+    ready = ready ? made.git_.between_our_folders().expect(
+                        {"fetch", "--quiet", "--no-tags", "--prune", "--no-recurse-submodules",
+                         "--no-write-fetch-head", first.git_.folder(), fmt::format("+{0}*:{0}*", work_prefix),
+                         fmt::format("+{0}:{0}", branch)},
+                        Git::fetch_timeout)
+                  : ready;
     auto fetched =
         ready ? made.git_.resolve(branch + "^{commit}") : Result<std::optional<std::string>>{ready.error()};
     if (!fetched) {
@@ -158,7 +159,8 @@ Result<void> IntegrationWorkspace::renew(const StepContext& context) {
         if (!landed || !*landed || !is_directory(workspace)) {
             continue;
         }
-        auto taken = made->take_over(Git(workspace, workspace + "/.git"), each.task_id);
+        auto plain = open_plain(context.settings, workspace);
+        auto taken = plain ? made->take_over(*plain, each.task_id) : Result<Work>{plain.error()};
         if (taken && taken->head == each.work && made->note_work(each.task_id, *taken)) {
             auto set = made->git_.expect({"update-ref", landing_ref(each.task_id), each.landing});
             if (!set) {
@@ -183,14 +185,10 @@ Result<void> IntegrationWorkspace::make_sound() const {
             return made;
         }
     }
-    if (auto configured = configure_workspace(context_->settings, git_); !configured) {
+    if (auto configured =
+            configure_workspace(context_->settings, git_, {Purpose::landing, context_->target_branch});
+        !configured) {
         return configured;
-    }
-    // Our own commits are judged by the gates, and not by hooks.
-    for (const auto& [key, value] : {std::pair{"core.hooksPath", "/dev/null"}, {"core.bare", "false"}}) {
-        if (auto set = git_.set_config(key, value); !set) {
-            return set;
-        }
     }
     return forget_unfinished_operation(git_);
 }
@@ -234,8 +232,9 @@ Result<void> IntegrationWorkspace::make_git() const {
         if (auto removed = remove_tree(cache, beginning); !removed) {
             return removed;
         }
-        cloned = repository.expect({"clone", "--quiet", "--bare", "--single-branch", "--no-tags", way,
-                                    repository.directory(), begun.folder()});
+        cloned = repository.between_our_folders().expect({"clone", "--quiet", "--bare", "--single-branch",
+                                                          "--no-tags", way, repository.directory(),
+                                                          begun.folder()});
         if (cloned) {
             break;
         }
@@ -317,7 +316,7 @@ Result<void> IntegrationWorkspace::go_to(const std::string& commit) const {
     return moved ? git_.expect({"clean", "-ffdq"}) : moved;
 }
 
-Result<void> IntegrationWorkspace::lend_git(const std::vector<Setting>& settings) const {
+Result<void> IntegrationWorkspace::lend_git(const std::string& settings) const {
     const std::string lent = git_.directory() + "/.git";
     auto refs = git_.output(
         {"for-each-ref", "--format=%(objectname) %(refname)", "refs/remotes/origin", "refs/tags"});
@@ -333,9 +332,6 @@ Result<void> IntegrationWorkspace::lend_git(const std::vector<Setting>& settings
     }
     std::error_code problem;
     fs::copy_file(git_.folder() + "/index", lent + "/index", problem);
-    if (!problem) {
-        fs::copy_file(git_.folder() + "/config", lent + "/config", problem);
-    }
     if (problem) {
         return Error{
             {fmt::format("{}: cannot be made: {}", lent, problem.message()), {}, fault_of(problem.value())}};
@@ -344,16 +340,11 @@ Result<void> IntegrationWorkspace::lend_git(const std::vector<Setting>& settings
     const std::pair<const char*, std::string> files[] = {
         {"/objects/info/alternates", git_.folder() + "/objects\n"},
         {"/packed-refs", *refs},
+        {"/config", settings},
         {"/HEAD", *head + "\n"}};  // last: git takes it for a repository from then on
     for (const auto& [name, text] : files) {
         if (auto written = write_file_durably(lent + name, text, shared_mode); !written) {
             return written;
-        }
-    }
-    const Git its(git_.directory(), lent);
-    for (const auto& [key, value] : settings) {
-        if (auto set = its.set_config(key, value); !set) {
-            return set;
         }
     }
     return {};
@@ -363,9 +354,15 @@ Result<void> IntegrationWorkspace::lend_git(const std::vector<Setting>& settings
 Result<ProgramEnd> IntegrationWorkspace::push(const std::string& commit) const {
     const Git repository(context_->settings.paths.root);
     auto hooks = repository.line({"rev-parse", "--path-format=absolute", "--git-path", "hooks"});
-    auto lent = hooks ? make_folder() : Result<void>{hooks.error()};
-    // In its settings, and not on the command line, which hooks would hand on to every git of theirs.
-    lent = lent ? lend_git({{"core.hooksPath", *hooks}, {"lfs.storage", git_.folder() + "/lfs"}}) : lent;
+    auto settings =
+        hooks ? workspace_settings(context_->settings, {Purpose::landing, context_->target_branch}) : hooks;
+    auto lent = settings ? make_folder() : Result<void>{settings.error()};
+    if (lent) {
+        // In its settings, and not on the command line, which hooks would hand on to every git of theirs.
+        *settings +=
+            setting_text("core.hooksPath", *hooks) + setting_text("lfs.storage", git_.folder() + "/lfs");
+        lent = lend_git(*settings);
+    }
     if (!lent) {
         return lent.error();
     }
@@ -393,10 +390,12 @@ Result<std::string> IntegrationWorkspace::restore(const std::string& commit) con
 }
 
 GateGround IntegrationWorkspace::ground() const {
-    return {[this] {
-                return lend_git({{"remote.origin.pushurl", std::string(refusing_address)}});
-            },
-            [this](const std::string& commit) { return restore(commit); }};
+    return {
+        [this] {
+            auto settings = workspace_settings(context_->settings, {Purpose::work, context_->target_branch});
+            return settings ? lend_git(*settings) : Result<void>{settings.error()};
+        },
+        [this](const std::string& commit) { return restore(commit); }};
 }
 
 Result<void> IntegrationWorkspace::seed(bool tracked) const {
@@ -413,7 +412,7 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const Git& wo
         return before.error();
     }
     // With syncs, since a power failure must not leave refs here that lead to nothing.
-    auto fetched = git_.expect(
+    auto fetched = git_.between_our_folders().expect(
         {"-c", synced, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
          "--no-write-fetch-head", "--force", workspace.folder(), "HEAD:" + std::string(incoming_ref)},
         Git::fetch_timeout);

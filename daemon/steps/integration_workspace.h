@@ -16,7 +16,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -97,8 +96,7 @@ class IntegrationWorkspace {
 
   private:
     IntegrationWorkspace(const StepContext& context, std::string_view name);
-    using Setting = std::pair<std::string, std::string>;
-    [[nodiscard]] core::Result<void> lend_git(const std::vector<Setting>& settings) const;
+    [[nodiscard]] core::Result<void> lend_git(const std::string& settings) const;
     [[nodiscard]] core::Result<std::string> restore(const std::string& commit) const;
     [[nodiscard]] core::Result<void> make_sound() const;
     [[nodiscard]] core::Result<void> make_folder() const;

@@ -63,10 +63,6 @@ std::string line_of(std::string_view message, std::string_view begin) {
     return std::string(rest.substr(0, rest.find('\n')));
 }
 
-bool is_object_name(std::string_view text) {
-    return text.size() >= 40 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
 Result<std::map<std::string, std::string>> list_landed(const Git& repository) {
     auto text = repository.output(
         {"for-each-ref", "--format=%(refname)%00%(objectname)%00", std::string(all_landed)});
@@ -116,6 +112,7 @@ Result<std::vector<KeptRef>> list_kept(const Git& repository, std::string_view t
         if (!is_object_name(ref.base)) {
             ref.base.clear();
         }
+        ref.task_created = line_of(ref.message, kept_created_line);
         ref.is_side = ref.message.find(kept_side_line) != std::string::npos;
         const auto mark = landed->find(landed_name(ref.task_id, ref.number));
         ref.is_landed = mark != landed->end() && mark->second == ref.object;
@@ -152,13 +149,28 @@ Result<KeptRef> find_kept(const Git& repository, const std::string& name) {
                  list_command};
 }
 
-Result<std::optional<KeptRef>> kept_to_go_on_from(const Git& repository, std::string_view task_id) {
+namespace {
+
+// One that does not tell its task is another's if it was kept before this one was made.
+bool is_of_task(const KeptRef& ref, const std::string& task_created) {
+    if (task_created.empty() || !ref.task_created.empty()) {
+        return task_created.empty() || ref.task_created == task_created;
+    }
+    const auto created = core::parse_rfc3339(task_created);
+    return !created || ref.kept_at() + std::chrono::seconds{1} > created->instant;
+}
+
+}  // namespace
+
+Result<std::optional<KeptRef>> kept_to_go_on_from(const Git& repository, std::string_view task_id,
+                                                  const std::string& task_created) {
     auto refs = list_kept(repository, task_id);
     if (!refs) {
         return refs.error();
     }
     for (auto ref = refs->rbegin(); ref != refs->rend(); ++ref) {
-        if (!ref->is_side && !ref->is_landed && is_object_name(ref->parents)) {
+        if (!ref->is_side && !ref->is_landed && is_object_name(ref->parents) &&
+            is_of_task(*ref, task_created)) {
             return std::optional(std::move(*ref));
         }
     }

@@ -26,16 +26,18 @@ struct KeptRef {
     std::string tree;
     std::string parents;
     std::string message;
-    std::string base;      // after which commit the task's work begins; empty if that was not known
-    bool is_side = false;  // a side branch or a stash, not what HEAD and the files were
+    std::string base;          // after which commit the task's work begins; empty if that was not known
+    std::string task_created;  // when its task was made, RFC 3339; empty if that was not told
+    bool is_side = false;      // a side branch or a stash, not what HEAD and the files were
     bool is_landed = false;
     std::int64_t committed = 0;  // seconds since the epoch
 
     [[nodiscard]] core::Instant kept_at() const { return core::Instant{std::chrono::seconds{committed}}; }
 };
 
-// How the message of a kept commit tells the two.
+// How the message of a kept commit tells the three.
 inline constexpr std::string_view kept_base_line = "Base: ";
+inline constexpr std::string_view kept_created_line = "Task created: ";
 inline constexpr std::string_view kept_side_line = "Holds: a side branch or a stash";
 
 [[nodiscard]] std::string kept_prefix(std::string_view task_id);  // "refs/ralph/kept/<task>/"
@@ -48,9 +50,11 @@ inline constexpr std::string_view kept_side_line = "Holds: a side branch or a st
 [[nodiscard]] core::Result<KeptRef> find_kept(const Git& repository, const std::string& name);
 
 // What the next attempt at the task goes on from if its workspace is gone: the newest that holds files and
-// has not landed.
+// has not landed. `task_created` (RFC 3339) tells the task from another one that had its id before; empty if
+// it is not known.
 [[nodiscard]] core::Result<std::optional<KeptRef>> kept_to_go_on_from(const Git& repository,
-                                                                      std::string_view task_id);
+                                                                      std::string_view task_id,
+                                                                      const std::string& task_created);
 
 // The task has landed: nothing that was kept of it until now is gone on from. Doing it again changes nothing.
 [[nodiscard]] core::Result<void> mark_kept_landed(const Git& repository, std::string_view task_id);

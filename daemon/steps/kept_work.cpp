@@ -11,6 +11,8 @@
 #include "daemon/clock.h"
 #include "daemon/steps/bookkeeping.h"
 #include "daemon/steps/integration_workspace.h"
+#include "daemon/steps/plain_git.h"
+#include "daemon/steps/workspace_owner.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
 
@@ -42,6 +44,14 @@ class Keeper {
         if (auto loaded = load_kept(); !loaded) {
             return loaded.error();
         }
+        if (auto checked = check_files(workspace_); !checked) {
+            return checked.error();
+        }
+        auto owner = read_owner(workspace_);
+        if (!owner) {
+            return owner.error();
+        }
+        task_created_ = *owner ? (*owner)->task_created : owner_now(settings_, task_id_).task_created;
         landed_ = landed_work();
         auto head = workspace_.head();
         if (!head) {
@@ -95,24 +105,32 @@ class Keeper {
                 fs::remove(entry.path(), problem);
             }
         }
-        remove_stale_lock(keeping_ref);
-        return {};
+        return remove_from_git_folder(std::string(keeping_ref) + ".lock");
     }
 
-    void remove_stale_lock(const std::string& name) const {
-        std::error_code problem;
-        fs::remove(workspace_.directory() + "/.git/" + name + ".lock", problem);
+    // Of the workspace.
+    [[nodiscard]] Result<void> remove_from_git_folder(const std::string& relative) const {
+        auto git = git_folder_of(workspace_);
+        auto place = git ? git->place_of(relative) : Result<std::optional<Folder::Place>>{git.error()};
+        if (!place) {
+            return place.error();
+        }
+        return *place ? (*place)->folder.remove((*place)->name) : Result<void>{};
     }
 
     // The tree of HEAD with all that is changed and new, made with an index of its own.
     Result<std::string> tree_of_files() {
-        const std::string index = workspace_.directory() + "/.git/ralph-keeping-index";
-        std::error_code problem;
-        fs::remove(index + ".lock", problem);
-        fs::copy_file(workspace_.directory() + "/.git/index", index, fs::copy_options::overwrite_existing,
-                      problem);
+        const std::string name = "ralph-keeping-index";
+        const std::string index = workspace_.folder() + "/" + name;
+        auto cleared = remove_from_git_folder(name + ".lock");
+        auto git_folder = git_folder_of(workspace_);
+        auto copied = cleared && git_folder ? git_folder->copy_from(workspace_.folder() + "/index", name)
+                                            : Result<bool>{cleared ? git_folder.error() : cleared.error()};
+        if (!copied) {
+            return copied.error();
+        }
         const Git git = workspace_.with_environment("GIT_INDEX_FILE", index);
-        if (problem) {  // no index yet
+        if (!*copied) {  // no index yet
             if (auto read = git.expect({"read-tree", "HEAD"}); !read) {
                 return read.error();
             }
@@ -123,7 +141,9 @@ class Keeper {
             }
             return git.line({"-c", synced, "write-tree"});
         }();
-        fs::remove(index, problem);
+        if (auto removed = git_folder->remove(name); tree && !removed) {
+            return removed.error();
+        }
         if (tree) {
             if (auto complete = check_complete(*tree); !complete) {
                 return complete.error();
@@ -196,16 +216,22 @@ class Keeper {
             return text.error();
         }
         std::string tips = std::move(*text);
+        auto git = git_folder_of(workspace_);
+        if (!git) {
+            return git.error();
+        }
         // What `git rebase --autostash` has put aside is held by no ref.
-        for (const char* name : {"/.git/rebase-merge/autostash", "/.git/rebase-apply/autostash"}) {
-            auto stash = read_file(workspace_.directory() + name, 4096);
+        for (const char* name : {"rebase-merge/autostash", "rebase-apply/autostash"}) {
+            const auto place = git->place_of(name);
+            const auto stash = place && *place ? (*place)->folder.read((*place)->name, 4096)
+                                               : Result<std::optional<std::string>>{std::nullopt};
             tips += stash && *stash ? **stash + "\n" : std::string{};
         }
         while (!tips.empty()) {
             const std::size_t end = tips.find('\n');
             const std::string tip = tips.substr(0, end);
             tips.erase(0, end == std::string::npos ? end : end + 1);
-            if (tip.empty() || tip == head) {
+            if (!is_object_name(tip) || tip == head) {
                 continue;
             }
             auto covered = workspace_.line(missing_on_remote({tip, "^" + head}));
@@ -245,6 +271,9 @@ class Keeper {
     [[nodiscard]] std::string message(const std::string& parent, Holds holds) const {
         std::string text =
             fmt::format("ralph: kept work of {}\n\nFrom {}\n", task_id_, workspace_.directory());
+        if (!task_created_.empty()) {
+            text += fmt::format("{}{}\n", kept_created_line, core::printable(task_created_));
+        }
         if (holds == Holds::side) {
             return text + std::string(kept_side_line) + "\n";
         }
@@ -260,7 +289,7 @@ class Keeper {
         const std::int64_t oldest = oldest_that_counts();
         for (const KeptRef& ref : kept_) {
             if (ref.tree == tree && ref.parents == parent && ref.committed > oldest && !ref.is_landed &&
-                ref.is_side == (holds == Holds::side)) {
+                ref.is_side == (holds == Holds::side) && ref.task_created == task_created_) {
                 return ref;
             }
         }
@@ -277,7 +306,7 @@ class Keeper {
             return set.error();
         }
         const std::string name = prefix_ + std::to_string(number_ + 1);
-        auto fetched = repository_.expect(
+        auto fetched = repository_.between_our_folders().expect(
             {"-c", synced, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
              "--no-write-fetch-head", workspace_.directory(), fmt::format("{}:{}", keeping_ref, name)},
             Git::fetch_timeout);
@@ -302,6 +331,7 @@ class Keeper {
         ref.object = *commit;
         ref.tree = tree;
         ref.parents = parent;
+        ref.task_created = task_created_;
         ref.is_side = holds == Holds::side;
         ref.committed = oldest + 1;
         kept_.push_back(ref);
@@ -312,6 +342,7 @@ class Keeper {
     const Git& workspace_;
     Git repository_;
     std::string task_id_;
+    std::string task_created_;
     std::string prefix_;
     std::vector<KeptRef> kept_;
     std::string landed_;        // a commit whose work the target holds, in another shape

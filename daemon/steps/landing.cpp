@@ -12,6 +12,7 @@
 #include "core/transition.h"
 #include "daemon/clock.h"
 #include "daemon/steps/landing_details.h"
+#include "daemon/steps/plain_git.h"
 #include "daemon/steps/workspace.h"
 
 namespace ralph::daemon {
@@ -178,14 +179,21 @@ Result<Stop> commit_work(const StepContext& context, const Git& workspace) {
             return restored.error();
         }
     }
-    if (auto added = workspace.expect({"add", "--all"}); !added) {
+    auto added = check_files(workspace);  // git leaves out in silence what it cannot read
+    added = added ? workspace.expect({"add", "--all"}) : added;
+    if (!added && !added.error().is_passing()) {
+        return Stop{blocked(fmt::format("what the worker left cannot be added: {}; mend it in {}, {}",
+                                        added.error().line(), context.workspace, retry_command(context)))};
+    }
+    if (!added) {
         return added.error();
     }
     auto changed = has_staged_changes(workspace);
     if (!changed) {
         return changed.error();
     }
-    return *changed ? commit(context, workspace, subject_line(context.task_id + ": " + context.task_title))
+    return *changed ? commit(context, workspace.for_hooks(),
+                             subject_line(context.task_id + ": " + context.task_title))
                     : Result<Stop>{Stop{}};
 }
 

@@ -10,6 +10,7 @@
 #include "daemon/steps/kept_refs.h"
 #include "daemon/steps/landing_details.h"
 #include "daemon/steps/workspace.h"
+#include "daemon/steps/workspace_owner.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
 
@@ -89,6 +90,15 @@ void LaneMember::get_ready(const IntegrationWorkspace& integration, const Bookke
 }
 
 Result<Stop> LaneMember::commit_all() {
+    auto opened = open_workspace(context_.settings, context_.workspace, context_.task_id,
+                                 {Purpose::work, context_.target_branch});
+    if (!opened && !opened.error().is_passing()) {
+        return Stop{blocked(fmt::format("{}; {}", opened.error().line(), retry_command(context_)))};
+    }
+    if (!opened) {
+        return opened.error();
+    }
+    workspace_ = opened->within(patience);
     auto usable = is_usable_workspace(workspace_);
     if (!usable) {
         return usable.error();

@@ -10,10 +10,12 @@
 #include "daemon/steps/git.h"
 #include "daemon/steps/kept_work.h"
 #include "daemon/steps/landing.h"
+#include "daemon/steps/plain_git.h"
 #include "daemon/steps/revival.h"
 #include "daemon/steps/seeding.h"
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace.h"
+#include "daemon/steps/workspace_owner.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
 
@@ -22,12 +24,15 @@ namespace {
 
 constexpr int already_landed = static_cast<int>(core::exit_already_landed);
 constexpr int not_now = static_cast<int>(core::exit_try_again);
+constexpr int not_available = static_cast<int>(core::exit_unavailable);
+constexpr int in_use = static_cast<int>(core::exit_in_use);
 
 class Preparation {
   public:
     explicit Preparation(const StepContext& context)
         : context_(context),
           repository_(context.settings.paths.root),
+          use_{Purpose::work, context.target_branch},
           preparing_name_(fmt::format(".{}.preparing", context.task_id)) {}
 
     // The exit code; what there is to say is in outcome().
@@ -51,24 +56,76 @@ class Preparation {
   private:
     Result<int> create() {
         const std::string& root = context_.settings.workspace_root;
-        const Git workspace(root + "/" + preparing_name_);
+        const std::string preparing = root + "/" + preparing_name_;
+        const std::string created = owner_now(context_.settings, context_.task_id).task_created;
         auto cloned = clone_repository(context_.settings, preparing_name_);
-        auto kept = cloned ? kept_to_go_on_from(repository_, context_.task_id)
+        auto kept = cloned ? kept_to_go_on_from(repository_, context_.task_id, created)
                            : Result<std::optional<KeptRef>>{cloned.error()};
-        auto code = kept ? make_ready(workspace, *kept) : Result<int>{kept.error()};
+        auto workspace = kept ? open_workspace(context_.settings, preparing, context_.task_id, use_)
+                              : Result<Git>{kept.error()};
+        auto code = workspace ? make_ready(*workspace, *kept) : Result<int>{workspace.error()};
         if (!code || *code != 0) {
             auto removed = remove_tree(root, preparing_name_);
             return code && !removed ? Result<int>{removed.error()} : code;
         }
         // Nothing at the final path is ever half a workspace, not even after a power failure.
-        if (auto renamed = rename_durably(workspace.directory(), context_.workspace); !renamed) {
+        if (auto renamed = rename_durably(preparing, context_.workspace); !renamed) {
             return renamed.error();
         }
         return 0;
     }
 
     Result<int> reuse() {
-        const Git workspace(context_.workspace);
+        auto user = user_of_workspace(context_.workspace);
+        if (!user) {
+            return user.error();
+        }
+        if (*user) {
+            outcome_.summary = fmt::format("process {} ({}) works in {}; the task waits until it has ended",
+                                           (*user)->pid, (*user)->command, context_.workspace);
+            return in_use;
+        }
+        auto plain = open_plain(context_.settings, context_.workspace);
+        if (!plain) {
+            return plain.error().is_passing() ? later(plain.error()) : start_over(plain.error().line());
+        }
+        auto written = read_owner(*plain);
+        if (!written) {
+            return written.error();
+        }
+        switch (belonging_of(*written, owner_now(context_.settings, context_.task_id))) {
+            case Belonging::ours:
+                break;
+            case Belonging::other_task:
+                return leave_to_other_task();
+            case Belonging::other_repository:  // opening it says so
+                break;
+        }
+        auto opened = open_workspace(context_.settings, context_.workspace, context_.task_id, use_);
+        return opened ? reuse(*opened) : Result<int>{opened.error()};
+    }
+
+    // The workspace of a task that had this id before. What it left is kept as its own.
+    Result<int> leave_to_other_task() {
+        auto workspace =
+            open_workspace_of_any_task(context_.settings, context_.workspace, context_.task_id, use_);
+        auto usable = workspace ? is_usable_workspace(*workspace) : Result<bool>{workspace.error()};
+        if (!usable) {
+            return usable.error();
+        }
+        auto kept = *usable ? keep_work(context_.settings, *workspace, context_.task_id)
+                            : Result<KeptWork>{KeptWork{}};
+        if (!kept && kept.error().is_passing()) {
+            return later(kept.error());
+        }
+        if (kept && !kept->made.empty()) {
+            add_note(outcome_, fmt::format("what another task of this id has left is kept as {}",
+                                           fmt::join(kept->made, ", ")));
+        }
+        return start_over(kept ? "it is that of another task, which had the same id" : kept.error().line());
+    }
+
+    Result<int> reuse(const Git& workspace) {
         auto usable = is_usable_workspace(workspace);
         if (!usable) {
             return later(usable.error());
@@ -94,7 +151,7 @@ class Preparation {
     Result<int> later(const Error& error) {
         outcome_.summary =
             fmt::format("the work in {} cannot be kept now: {}", context_.workspace, error.line());
-        return not_now;
+        return not_available;
     }
 
     // What this workspace was being rebuilt from when prepare was killed; its files tell nothing then.
@@ -115,8 +172,7 @@ class Preparation {
     Result<int> keep_and_go_on(const Git& workspace) {
         auto kept = keep_work(context_.settings, workspace, context_.task_id);
         if (!kept) {
-            return kept.error().is_passing() ? later(kept.error())
-                                                          : start_over(kept.error().line());
+            return kept.error().is_passing() ? later(kept.error()) : start_over(kept.error().line());
         }
         if (!kept->made.empty()) {
             add_note(outcome_,
@@ -150,11 +206,9 @@ class Preparation {
 
     // `kept` is what the work goes on from: the state of a workspace that stands, or of one that is gone.
     Result<int> make_ready(const Git& workspace, const std::optional<KeptRef>& kept) {
-        if (auto configured = configure_workspace(context_.settings, workspace); !configured) {
-            return configured.error();
-        }
-        if (auto fetched = bring_refs(workspace); !fetched) {
-            return fetched.error();
+        auto fetched = bring_refs(workspace);
+        if (!fetched || !*fetched) {
+            return fetched ? Result<int>{not_available} : fetched.error();
         }
         auto bookkeeping = read_bookkeeping(context_.settings, workspace, context_.target_branch);
         if (!bookkeeping) {
@@ -271,11 +325,11 @@ class Preparation {
     }
 
     Result<Revived> rebuild(const Git& workspace, const KeptRef& kept, const std::string& recorded) const {
-        auto fetched =
-            workspace.expect({"fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
-                              "--no-write-fetch-head", context_.settings.paths.root,
-                              fmt::format("+{}:{}", kept.name, going_on_ref)},
-                             Git::fetch_timeout);
+        auto fetched = workspace.between_our_folders().expect(
+            {"fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
+             "--no-write-fetch-head", context_.settings.paths.root,
+             fmt::format("+{}:{}", kept.name, going_on_ref)},
+            Git::fetch_timeout);
         if (!fetched) {
             return fetched.error();
         }
@@ -304,10 +358,11 @@ class Preparation {
         return 0;
     }
 
-    Result<void> bring_refs(const Git& workspace) {
+    // False: the remote cannot be reached, and nothing is known of the target.
+    Result<bool> bring_refs(const Git& workspace) {
         // What the repository knows of origin, so that little is left to fetch, and nothing if origin cannot
         // be reached. Without force and with its result unused: what the workspace knows better stays.
-        auto known = workspace.run(
+        auto known = workspace.between_our_folders().run(
             {"fetch", "--quiet", "--no-prune", "--no-recurse-submodules", context_.settings.paths.root,
              "refs/remotes/origin/*:refs/remotes/origin/*", "^refs/remotes/origin/HEAD"},
             Git::fetch_timeout);
@@ -320,19 +375,37 @@ class Preparation {
             return there.error();
         }
         if (!*there) {
-            return fetched ? Error{fmt::format("branch {} is not on origin", context_.target_branch),
-                                   fmt::format("push it first: git push origin {}", context_.target_branch)}
-                           : fetched.error();
+            auto missing = fetched ? Result<bool>{true} : is_missing_on_origin(workspace);
+            if (!missing) {
+                return missing.error();
+            }
+            if (*missing) {
+                return Error{fmt::format("branch {} is not on origin", context_.target_branch),
+                             fmt::format("push it first: git push origin {}", context_.target_branch)};
+            }
+            outcome_.summary = fmt::format("nothing is known of {} yet, and the remote cannot be reached: {}",
+                                           context_.target(), fetched.error().line());
+            return false;
         }
         if (!fetched) {
             add_note(outcome_, fmt::format("going on with {} as it was last known: {}", context_.target(),
                                            fetched.error().line()));
         }
-        return {};
+        return true;
+    }
+
+    // Whether the remote answers, and has no such branch.
+    [[nodiscard]] Result<bool> is_missing_on_origin(const Git& workspace) const {
+        constexpr int no_such_ref = 2;
+        auto answer = workspace.run(
+            {"ls-remote", "--exit-code", "--quiet", "origin", "refs/heads/" + context_.target_branch},
+            Git::fetch_timeout);
+        return answer ? Result<bool>{answer->status == no_such_ref} : Result<bool>{answer.error()};
     }
 
     const StepContext& context_;
     Git repository_;
+    WorkspaceUse use_;
     std::string preparing_name_;
     core::Outcome outcome_;
 };
@@ -342,7 +415,8 @@ class Preparation {
 int run_prepare_step(const StepContext& context) {
     Preparation preparation(context);
     const auto code = preparation.run();
-    Ending ending{code ? *code : 1, std::move(preparation).outcome()};
+    const int failed = !code && code.error().is_passing() ? not_available : 1;
+    Ending ending{code ? *code : failed, std::move(preparation).outcome()};
     if (!code) {
         ending.outcome.summary = code.error().line();
     }

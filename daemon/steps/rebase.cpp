@@ -15,7 +15,7 @@ using core::Result;
 
 // The worker's own rebase, merge or cherry-pick: back to where it began.
 Result<void> abort_operation_of_worker(const Git& workspace) {
-    const std::string folder = workspace.directory() + "/.git/";
+    const std::string folder = workspace.folder() + "/";
     if (path_exists(folder + "rebase-merge") || path_exists(folder + "rebase-apply")) {
         // Where HEAD belongs is known to the rebase only; a guess might land half of the work.
         if (auto aborted = workspace.expect({"rebase", "--abort"}); !aborted) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 #include <system_error>
 #include <unordered_set>
@@ -12,6 +13,7 @@
 #include "daemon/steps/glob.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/store/files.h"
+#include "daemon/store/folder.h"
 
 namespace ralph::daemon {
 namespace {
@@ -60,6 +62,11 @@ class Seeder {
         if (auto excluded = write_exclude_block(workspace_, paths_); !excluded) {
             return excluded.error();
         }
+        auto folder = Folder::open(workspace_.directory());
+        if (!folder || !*folder) {
+            return folder ? Error{workspace_.directory() + ": is not there"} : folder.error();
+        }
+        folder_ = std::move(*folder);
         for (const std::string& path : paths_) {
             if (auto copied = copy(path); !copied) {
                 return copied.error();
@@ -124,28 +131,21 @@ class Seeder {
     }
 
     Result<void> copy(const std::string& path) {
-        auto target = path_inside(workspace_.directory(), path);
-        if (!target) {
-            return target.error();
+        auto place = folder_->make_place_of(path);
+        if (!place) {
+            return place.error();
         }
-        if (auto made = make_directories(fs::path(*target).parent_path().string()); !made) {
-            return made;
+        auto kind = place->folder.kind_of(place->name);
+        if (!kind) {
+            return kind.error();
         }
-        if (is_directory(*target)) {
-            return Error{
-                fmt::format("{}: is a folder, so the file of that name cannot be copied there", *target)};
+        if (*kind && **kind == Folder::Kind::directory) {
+            return Error{fmt::format("{}/{}: is a folder, so the file of that name cannot be copied there",
+                                     workspace_.directory(), path)};
         }
-        // Removed first: it may be a symbolic link to somewhere else.
-        if (auto removed = remove_file(*target); !removed) {
-            return removed;
-        }
-        std::error_code problem;
-        fs::copy_file(source(path), *target, problem);
-        if (problem && problem != std::errc::no_such_file_or_directory) {  // removed in the meantime
-            return Error{
-                fmt::format("{}: copying to {} failed: {}", source(path), *target, problem.message())};
-        }
-        return {};
+        // It may have been removed in the meantime.
+        auto copied = place->folder.copy_from(source(path), place->name);
+        return copied ? Result<void>{} : Result<void>{copied.error()};
     }
 
     // A .gitignore has precedence over the exclude block and can ask for a file again.
@@ -157,8 +157,10 @@ class Seeder {
         std::vector<std::string> taken_back;
         for (std::string& path : split_at_nul(*text)) {
             if (std::binary_search(paths_.begin(), paths_.end(), path)) {
-                if (auto removed = remove_file(workspace_.directory() + "/" + path); !removed) {
-                    return removed.error();
+                auto place = folder_->place_of(path);
+                auto removed = place && *place ? (*place)->folder.remove((*place)->name) : Result<void>{};
+                if (!place || !removed) {
+                    return place ? removed.error() : place.error();
                 }
                 taken_back.push_back(std::move(path));
             }
@@ -170,6 +172,7 @@ class Seeder {
     const Git& workspace_;
     std::unordered_set<std::string> tracked_;
     std::vector<std::string> paths_;
+    std::optional<Folder> folder_;  // the workspace
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "daemon/steps/expiry.h"
 #include "daemon/steps/kept_work.h"
 #include "daemon/steps/workspace.h"
+#include "daemon/steps/workspace_owner.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
@@ -98,16 +99,21 @@ Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Instant n
     }
     for (const SetAside& each : confirmed) {
         const std::string path = settings.workspace_root + "/" + each.name;
-        const Git workspace(path);
-        const auto usable =
-            each.kind == SetAside::Kind::broken ? is_usable_workspace(workspace) : Result<bool>{false};
+        // What is no plain workspace any more has waited for a person as long as it had to.
+        const auto workspace =
+            each.kind == SetAside::Kind::broken
+                ? open_workspace_of_any_task(settings, path, each.task_id, {Purpose::work, {}})
+                : Result<Git>{core::Error{}};
+        const auto usable = workspace                        ? is_usable_workspace(*workspace)
+                            : workspace.error().is_passing() ? Result<bool>{workspace.error()}
+                                                             : Result<bool>{false};
         if (!usable) {  // that must not cost what may be the only copy
             pruned.stayed.push_back(fmt::format("{}: {}", path, usable.error().line()));
             continue;
         }
         if (*usable) {
-            remove_left_overs(settings, workspace);
-            auto kept = keep_work(settings, workspace, each.task_id);
+            remove_left_overs(settings, *workspace);
+            auto kept = keep_work(settings, *workspace, each.task_id);
             if (!kept) {
                 pruned.stayed.push_back(fmt::format("{}: {}", path, kept.error().line()));
                 continue;

@@ -9,25 +9,18 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
-#include <filesystem>
 #include <set>
-#include <system_error>
 
 #include "daemon/process/file_descriptor.h"
+#include "daemon/steps/plain_git.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::string_view block_begin = "# ralph: begin (rewritten by every prepare step)\n";
 constexpr std::string_view block_end = "# ralph: end\n";
 constexpr std::array run_time_paths{"cache/", "lock/", "logs/", "workspaces/", "trust.jsonc"};
-
-std::string git_folder(const Git& workspace) {
-    return workspace.folder();
-}
 
 // Where our block begins and ends in the text of .git/info/exclude; both at the end if it is not there.
 std::pair<std::size_t, std::size_t> block_in(std::string_view text) {
@@ -58,8 +51,53 @@ std::vector<std::string> listed_paths(std::string_view block) {
     return paths;
 }
 
-bool is_lock(const fs::directory_entry& entry) {
-    return entry.path().extension() == ".lock" && entry.symlink_status().type() == fs::file_type::regular;
+// Locks of git that nobody holds, as nobody runs there.
+Result<void> remove_locks(const Folder& folder, bool all_levels) {
+    auto entries = folder.entries();
+    if (!entries) {
+        return entries.error();
+    }
+    for (const Folder::Entry& entry : *entries) {
+        if (entry.kind == Folder::Kind::regular && entry.name.ends_with(".lock")) {
+            if (auto removed = folder.remove(entry.name); !removed) {
+                return removed;
+            }
+        } else if (entry.kind == Folder::Kind::directory && all_levels) {
+            auto below = folder.below(entry.name);
+            auto removed = !below   ? Result<void>{below.error()}
+                           : *below ? remove_locks(**below, true)
+                                    : Result<void>{};
+            if (!removed) {
+                return removed;
+            }
+        }
+    }
+    return {};
+}
+
+Result<Folder> open_workspace_folder(const Git& workspace) {
+    auto folder = Folder::open(workspace.directory());
+    if (!folder) {
+        return folder.error();
+    }
+    return *folder ? Result<Folder>{std::move(**folder)}
+                   : Result<Folder>{Error{workspace.directory() + ": is not there"}};
+}
+
+Result<std::string> exclude_text(const Git& workspace) {
+    auto git = git_folder_of(workspace);
+    auto info = git ? git->below("info") : Result<std::optional<Folder>>{git.error()};
+    auto text = info && *info ? (*info)->read("exclude") : Result<std::optional<std::string>>{std::nullopt};
+    if (!info || !text) {
+        return info ? text.error() : info.error();
+    }
+    return {boost::system::in_place_value, text->value_or(std::string{})};
+}
+
+Result<void> write_exclude_text(const Git& workspace, const std::string& text) {
+    auto git = git_folder_of(workspace);
+    auto info = git ? git->make_below("info") : Result<Folder>{git.error()};
+    return info ? info->write("exclude", text) : Result<void>{info.error()};
 }
 
 // The pattern that matches exactly this path.
@@ -81,7 +119,7 @@ std::string exclude_pattern(const std::string& path) {
 // objects instead. Only one branch, since the repository's own branches are not origin's and go away again.
 Result<void> clone_repository(const Settings& settings, const std::string& name) {
     const std::string& root = settings.paths.root;
-    const Git workspace(settings.workspace_root + "/" + name);
+    const std::string path = settings.workspace_root + "/" + name;
     const std::vector<std::string> arguments{
         "clone",    "--quiet", "--no-checkout",          "--single-branch",
         "--origin", "origin",  "--no-recurse-submodules"};
@@ -94,18 +132,19 @@ Result<void> clone_repository(const Settings& settings, const std::string& name)
         if (!local) {
             each.emplace_back("--no-local");
         }
-        each.insert(each.end(), {root, workspace.directory()});
-        if ((cloned = Git(root).expect(each))) {
+        each.insert(each.end(), {root, path});
+        if ((cloned = Git(root).between_our_folders().expect(each))) {
             break;
         }
     }
-    auto refs = cloned ? workspace.refs({"refs/heads", "refs/remotes"})
-                       : Result<std::vector<std::string>>{cloned.error()};
+    auto workspace = cloned ? open_plain(settings, path) : Result<Git>{cloned.error()};
+    auto refs = workspace ? workspace->refs({"refs/heads", "refs/remotes"})
+                          : Result<std::vector<std::string>>{workspace.error()};
     if (!refs) {
         return refs.error();
     }
     for (const std::string& ref : *refs) {
-        if (auto deleted = workspace.expect({"update-ref", "--no-deref", "-d", ref}); !deleted) {
+        if (auto deleted = workspace->expect({"update-ref", "--no-deref", "-d", ref}); !deleted) {
             return deleted;
         }
     }
@@ -114,7 +153,7 @@ Result<void> clone_repository(const Settings& settings, const std::string& name)
 
 Result<bool> is_usable_workspace(const Git& workspace) {
     // A .git file would point to a repository elsewhere, which is not ours to change.
-    if (!is_directory(workspace.directory()) || !is_directory(git_folder(workspace))) {
+    if (!is_directory(workspace.directory()) || !is_directory(workspace.folder())) {
         return false;
     }
     const auto tree = workspace.resolve("HEAD^{tree}");
@@ -128,62 +167,27 @@ Result<bool> is_usable_workspace(const Git& workspace) {
     return dirty.has_value();
 }
 
-Result<void> configure_workspace(const Settings& settings, const Git& workspace) {
-    const Git repository(settings.paths.root);
-    auto fetch = repository.origin_url(Git::Direction::fetch);
-    auto push = repository.origin_url(Git::Direction::push);
-    if (!fetch || !push) {
-        return fetch ? push.error() : fetch.error();
-    }
-    if (!*fetch && !*push) {
-        return Error{fmt::format("{} has no remote named origin", settings.paths.root),
-                     "add it with `git remote add origin URL`"};
-    }
-    auto name = repository.config_value("user.name");
-    auto email = repository.config_value("user.email");
-    if (!name || !email) {
-        return name ? email.error() : name.error();
-    }
-    const std::pair<const char*, std::string> values[] = {
-        {"remote.origin.url", fetch->value_or(push->value_or(""))},
-        {"remote.origin.pushurl", push->value_or(fetch->value_or(""))},
-        {"remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"},
-        {"user.name", name->value_or("ralph")},
-        {"user.email", email->value_or("ralph@localhost")}};
-    for (const auto& [key, value] : values) {
-        if (auto set = workspace.set_config(key, value); !set) {
-            return set;
-        }
-    }
-    return {};
-}
-
+// What cannot be removed now is told by the git that meets it.
 void remove_left_overs(const Settings& settings, const Git& workspace) {
+    const auto folder = open_workspace_folder(workspace);
+    const auto git = git_folder_of(workspace);
+    if (!folder || !git) {
+        return;
+    }
     for (const std::string* const file : {&settings.queue_relative, &settings.done_relative}) {
-        if (const auto path = path_inside(workspace.directory(), *file)) {
-            static_cast<void>(remove_file(*path + std::string(beginning_suffix)));
+        // A link or a file in the way is the worker's, and nothing of ours is behind it.
+        if (const auto place = folder->place_of(*file + std::string(beginning_suffix)); place && *place) {
+            static_cast<void>((*place)->folder.remove((*place)->name));
         }
     }
-    std::error_code problem;
-    for (const auto& entry : fs::directory_iterator(git_folder(workspace), problem)) {
-        if (is_lock(entry)) {
-            fs::remove(entry.path(), problem);
-        }
-    }
-    std::vector<fs::path> locks;
-    for (auto entry = fs::recursive_directory_iterator(git_folder(workspace) + "/refs", problem);
-         !problem && entry != fs::recursive_directory_iterator(); entry.increment(problem)) {
-        if (is_lock(*entry)) {
-            locks.push_back(entry->path());
-        }
-    }
-    for (const fs::path& lock : locks) {
-        fs::remove(lock, problem);
+    static_cast<void>(remove_locks(*git, false));
+    if (const auto refs = git->below("refs"); refs && *refs) {
+        static_cast<void>(remove_locks(**refs, true));
     }
 }
 
 bool has_unfinished_operation(const Git& workspace) {
-    const std::string folder = git_folder(workspace);
+    const std::string folder = workspace.folder();
     constexpr std::array names{"/rebase-merge", "/rebase-apply",     "/sequencer",
                                "/MERGE_HEAD",   "/CHERRY_PICK_HEAD", "/REVERT_HEAD"};
     return std::any_of(names.begin(), names.end(),
@@ -191,15 +195,18 @@ bool has_unfinished_operation(const Git& workspace) {
 }
 
 Result<void> forget_unfinished_operation(const Git& workspace) {
-    const std::string folder = git_folder(workspace);
+    auto git = git_folder_of(workspace);
+    if (!git) {
+        return git.error();
+    }
     for (const char* name : {"rebase-merge", "rebase-apply", "sequencer"}) {
-        if (auto removed = remove_tree(folder, name); !removed) {
+        if (auto removed = git->remove_tree(name); !removed) {
             return removed;
         }
     }
-    for (const char* name : {"/MERGE_HEAD", "/MERGE_MODE", "/MERGE_MSG", "/AUTO_MERGE", "/CHERRY_PICK_HEAD",
-                             "/REVERT_HEAD", "/REBASE_HEAD", "/SQUASH_MSG"}) {
-        if (auto removed = remove_file(folder + name); !removed) {
+    for (const char* name : {"MERGE_HEAD", "MERGE_MODE", "MERGE_MSG", "AUTO_MERGE", "CHERRY_PICK_HEAD",
+                             "REVERT_HEAD", "REBASE_HEAD", "SQUASH_MSG"}) {
+        if (auto removed = git->remove(name); !removed) {
             return removed;
         }
     }
@@ -247,21 +254,24 @@ Result<void> clean_working_tree(const Git& workspace) {
 }
 
 Result<void> remove_listed_copies(const Git& workspace) {
-    auto text = read_file(git_folder(workspace) + "/info/exclude");
+    auto content = exclude_text(workspace);
     auto known = workspace.output({"ls-files", "-z", "--cached"});
-    if (!text || !known) {
-        return text ? known.error() : text.error();
+    auto folder = open_workspace_folder(workspace);
+    if (!content || !known || !folder) {
+        return !content ? content.error() : known ? folder.error() : known.error();
     }
-    const std::string content = text->value_or(std::string{});
-    const auto [begin, end] = block_in(content);
+    const auto [begin, end] = block_in(*content);
     const auto tracked = split_at_nul(*known);
     const std::set<std::string_view> kept(tracked.begin(), tracked.end());
-    for (const std::string& path : listed_paths(std::string_view(content).substr(begin, end - begin))) {
-        const auto inside = path_inside(workspace.directory(), path);
-        if (kept.count(path) != 0 || !inside || is_directory(*inside)) {
-            continue;  // a worker put something of its own in its place
+    for (const std::string& path : listed_paths(std::string_view(*content).substr(begin, end - begin))) {
+        const auto place = kept.count(path) != 0 ? Result<std::optional<Folder::Place>>{std::nullopt}
+                                                 : folder->place_of(path);
+        const auto kind = place && *place ? (*place)->folder.kind_of((*place)->name)
+                                          : Result<std::optional<Folder::Kind>>{std::nullopt};
+        if (!kind || !*kind || **kind == Folder::Kind::directory) {
+            continue;  // a worker put something of its own in its place, or on the way
         }
-        if (auto removed = remove_file(*inside); !removed) {
+        if (auto removed = (*place)->folder.remove((*place)->name); !removed) {
             return removed;
         }
     }
@@ -269,29 +279,41 @@ Result<void> remove_listed_copies(const Git& workspace) {
 }
 
 Result<void> write_exclude_block(const Git& workspace, const std::vector<std::string>& paths) {
-    const std::string path = git_folder(workspace) + "/info/exclude";
-    if (auto made = make_directories(git_folder(workspace) + "/info"); !made) {
-        return made;
+    auto text = exclude_text(workspace);
+    if (!text) {
+        return text.error();
     }
-    auto old = read_file(path);
-    if (!old) {
-        return old.error();
+    const auto [begin, end] = block_in(*text);
+    text->erase(begin, end - begin);
+    if (!text->empty() && text->back() != '\n') {
+        *text += '\n';
     }
-    std::string text = old->value_or(std::string{});
-    const auto [begin, end] = block_in(text);
-    text.erase(begin, end - begin);
-    if (!text.empty() && text.back() != '\n') {
-        text += '\n';
-    }
-    text += block_begin;
+    *text += block_begin;
     for (const char* fixed : run_time_paths) {
-        text += fmt::format("/.ralph/{}\n", fixed);
+        *text += fmt::format("/.ralph/{}\n", fixed);
     }
     for (const std::string& excluded : paths) {
-        text += exclude_pattern(excluded) + "\n";
+        *text += exclude_pattern(excluded) + "\n";
     }
-    text += block_end;
-    return write_file_durably(path, text);
+    *text += block_end;
+    return write_exclude_text(workspace, *text);
+}
+
+Result<void> carry_exclude_lines(const Git& workspace, const std::string& from) {
+    auto theirs = read_file(from);
+    auto present = exclude_text(workspace);
+    if (!theirs || !present) {
+        return theirs ? present.error() : theirs.error();
+    }
+    std::string lines = theirs->value_or(std::string{});
+    const auto [other_begin, other_end] = block_in(lines);  // in a repository that is itself a workspace
+    lines.erase(other_begin, other_end - other_begin);
+    if (!lines.empty() && lines.back() != '\n') {
+        lines += '\n';
+    }
+    const auto [begin, end] = block_in(*present);
+    const std::string text = lines + present->substr(begin, end - begin);
+    return text == *present ? Result<void>{} : write_exclude_text(workspace, text);
 }
 
 Result<void> sync_workspace(const std::string& path) {

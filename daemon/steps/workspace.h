@@ -19,9 +19,6 @@ namespace ralph::daemon {
 // Has a .git folder of its own, a commit, and a readable index. An error: that cannot be found out now.
 [[nodiscard]] core::Result<bool> is_usable_workspace(const Git& workspace);
 
-// The remote is the repository's, and so is who commits, whatever a worker has set meanwhile.
-[[nodiscard]] core::Result<void> configure_workspace(const Settings& settings, const Git& workspace);
-
 // Removes what a killed step left half-done in a workspace, and what would be taken for the worker's: lock
 // files of git, and queue and done files that were being written. Only when nothing runs there.
 void remove_left_overs(const Settings& settings, const Git& workspace);
@@ -51,6 +48,9 @@ void remove_left_overs(const Settings& settings, const Git& workspace);
 // Lines outside our markers stay as they are.
 [[nodiscard]] core::Result<void> write_exclude_block(const Git& workspace,
                                                      const std::vector<std::string>& paths);
+
+// The lines outside of our markers become those of this file of the repository.
+[[nodiscard]] core::Result<void> carry_exclude_lines(const Git& workspace, const std::string& from);
 
 // Makes everything in the workspace's file system durable; git itself syncs little.
 [[nodiscard]] core::Result<void> sync_workspace(const std::string& path);

@@ -48,6 +48,49 @@ int take_over(int returned, const struct stat& info, Status& result) {
     return returned;
 }
 
+// Which mount a directory is on: a bind mount of the same file system has the same device.
+int mount_of(int directory, struct statx& info) {
+    return ::statx(directory, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &info);
+}
+
+bool is_same_mount(const struct statx& left, const struct statx& right) {
+    const bool is_same_device =
+        left.stx_dev_major == right.stx_dev_major && left.stx_dev_minor == right.stx_dev_minor;
+    const bool tells_mounts = (left.stx_mask & right.stx_mask & STATX_MNT_ID) != 0;
+    return is_same_device && (!tells_mounts || left.stx_mnt_id == right.stx_mnt_id);
+}
+
+// What openat2 does at once, step by step: each name is opened in the directory before it, and none of them
+// is a link, "..", or the root of another mount.
+int open_below_by_steps(int parent, std::string_view path) {
+    struct statx begin {};
+    if (mount_of(parent, begin) != 0) {
+        return -1;
+    }
+    FileDescriptor reached;
+    while (!path.empty()) {
+        const std::size_t slash = path.find('/');
+        const std::string name(path.substr(0, slash));
+        path = slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1);
+        if (name.empty() || name == "." || name == "..") {
+            errno = EXDEV;
+            return -1;
+        }
+        FileDescriptor next(::openat(reached ? reached.get() : parent, name.c_str(),
+                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        struct statx there {};
+        if (!next || mount_of(next.get(), there) != 0) {
+            return -1;
+        }
+        if (!is_same_mount(begin, there)) {
+            errno = EXDEV;
+            return -1;
+        }
+        reached = std::move(next);
+    }
+    return reached.release();
+}
+
 }  // namespace
 
 int open(const std::string& path, int flags, unsigned mode) {
@@ -58,7 +101,13 @@ int open_below(int parent, const std::string& name) {
     open_how how{};
     how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS;
-    return static_cast<int>(::syscall(SYS_openat2, parent, name.c_str(), &how, sizeof how));
+    const int opened = static_cast<int>(::syscall(SYS_openat2, parent, name.c_str(), &how, sizeof how));
+    const bool is_refused = opened < 0 && (errno == ENOSYS || errno == EPERM);  // old, or a sandbox's list
+    return is_refused ? open_below_by_steps(parent, name) : opened;
+}
+
+int open_in(int directory, const std::string& name, int flags, unsigned mode) {
+    return ::openat(directory, name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode);
 }
 
 ssize_t read(int file, char* buffer, std::size_t size) {
@@ -92,6 +141,15 @@ int status(const std::string& path, Status& result) {
     return take_over(::stat(path.c_str(), &info), info, result);
 }
 
+int status_in(int directory, const std::string& name, Status& result) {
+    struct stat info {};
+    return take_over(::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW), info, result);
+}
+
+int may_enter_in(int directory, const std::string& name) {
+    return ::faccessat(directory, name.c_str(), R_OK | X_OK, AT_EACCESS);
+}
+
 int list(int directory, std::vector<std::string>& names) {
     FileDescriptor copy(::fcntl(directory, F_DUPFD_CLOEXEC, 0));
     const DirectoryStream stream(copy ? ::fdopendir(copy.get()) : nullptr);
@@ -117,8 +175,16 @@ int make_directory(const std::string& path) {
     return ::mkdir(path.c_str(), 0700);
 }
 
+int make_directory_in(int directory, const std::string& name) {
+    return ::mkdirat(directory, name.c_str(), 0700);
+}
+
 int rename(const std::string& from, const std::string& to) {
     return ::rename(from.c_str(), to.c_str());
+}
+
+int rename_in(int directory, const std::string& from, const std::string& to) {
+    return ::renameat(directory, from.c_str(), directory, to.c_str());
 }
 
 int rename_without_replacing(const std::string& from, const std::string& to) {

@@ -26,8 +26,11 @@ struct Status {
 };
 
 [[nodiscard]] int open(const std::string& path, int flags, unsigned mode = 0);
-// A directory below `parent`: no symbolic link is followed, and the file system is not left.
+// A directory below `parent`: no symbolic link is followed, and the file system is not left; ELOOP or ENOTDIR
+// and EXDEV then. Also where the kernel or a sandbox has no openat2.
 [[nodiscard]] int open_below(int parent, const std::string& name);
+// What is called so in the directory; a symbolic link is not followed (ELOOP).
+[[nodiscard]] int open_in(int directory, const std::string& name, int flags, unsigned mode = 0);
 [[nodiscard]] ssize_t read(int file, char* buffer, std::size_t size);
 [[nodiscard]] ssize_t write(int file, const char* data, std::size_t size);
 [[nodiscard]] ssize_t write_at_start(int file, const char* data, std::size_t size);
@@ -35,11 +38,16 @@ struct Status {
 [[nodiscard]] int status(int file, Status& result);
 [[nodiscard]] int status_of_link(const std::string& path, Status& result);
 [[nodiscard]] int status(const std::string& path, Status& result);
+[[nodiscard]] int status_in(int directory, const std::string& name, Status& result);  // of a link itself
+// 0 if we may list the directory `name` and reach what is in it.
+[[nodiscard]] int may_enter_in(int directory, const std::string& name);
 // Without "." and "..", in no order.
 [[nodiscard]] int list(int directory, std::vector<std::string>& names);
 
 [[nodiscard]] int make_directory(const std::string& path);
+[[nodiscard]] int make_directory_in(int directory, const std::string& name);
 [[nodiscard]] int rename(const std::string& from, const std::string& to);
+[[nodiscard]] int rename_in(int directory, const std::string& from, const std::string& to);
 [[nodiscard]] int rename_without_replacing(const std::string& from, const std::string& to);
 [[nodiscard]] int link(const std::string& from, const std::string& to);
 [[nodiscard]] int unlink(const std::string& path);

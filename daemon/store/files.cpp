@@ -9,18 +9,10 @@
 
 #include "core/check.h"
 #include "daemon/store/file_calls.h"
+#include "daemon/store/file_content.h"
 
 namespace ralph::daemon {
 namespace {
-
-template <class Call>
-auto retry_interrupted(Call call) {
-    decltype(call()) result;
-    do {
-        result = call();
-    } while (result < 0 && errno == EINTR);
-    return result;
-}
 
 std::string parent_of(const std::string& path) {
     const std::size_t slash = path.rfind('/');
@@ -28,18 +20,6 @@ std::string parent_of(const std::string& path) {
         return ".";
     }
     return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-Result<void> write_all(int fd, std::string_view content, const std::string& path) {
-    while (!content.empty()) {
-        const ssize_t written =
-            retry_interrupted([&] { return file_calls::write(fd, content.data(), content.size()); });
-        if (written < 0) {
-            return system_error("write", path, errno);
-        }
-        content.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return {};
 }
 
 // Empties the directory, bottom up. The depth of the recursion is that of the tree, bounded by PATH_MAX / 2
@@ -177,34 +157,7 @@ Result<std::optional<std::string>> read_file(const std::string& path, std::size_
         }
         return system_error("open", path, errno);
     }
-    file_calls::Status status;
-    if (file_calls::status(file.get(), status) != 0) {
-        return system_error("stat", path, errno);
-    }
-    if (status.kind != file_calls::Kind::regular) {
-        return Error{fmt::format("{}: is not a regular file", path)};
-    }
-    // Files of the kernel's say that they are empty.
-    std::string content(std::max<std::size_t>(std::min<std::size_t>(status.size, limit), 4095) + 1, '\0');
-    std::size_t filled = 0;
-    while (true) {
-        const ssize_t got = retry_interrupted(
-            [&] { return file_calls::read(file.get(), content.data() + filled, content.size() - filled); });
-        if (got < 0) {
-            return system_error("read", path, errno);
-        }
-        filled += static_cast<std::size_t>(got);
-        if (filled > limit) {
-            return Error{fmt::format("{}: is larger than {} bytes", path, limit)};
-        }
-        if (got == 0) {
-            content.resize(filled);
-            return std::optional<std::string>{std::move(content)};
-        }
-        if (filled == content.size()) {
-            content.resize(2 * content.size());
-        }
-    }
+    return read_all(file.get(), path, limit);
 }
 
 Result<void> write_file_durably(const std::string& path, std::string_view content, unsigned mode) {
@@ -351,13 +304,17 @@ Result<std::vector<std::string>> list_directory(const std::string& path) {
 }
 
 Result<void> remove_tree(const std::string& parent, const std::string& name) {
-    CHECK(!name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos);
-    const std::string path = parent + "/" + name;
     const FileDescriptor directory(file_calls::open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory) {
         return errno == ENOENT ? Result<void>{} : Result<void>{system_error("open", parent, errno)};
     }
-    const FileDescriptor tree(file_calls::open_below(directory.get(), name));
+    return remove_tree_in(directory.get(), parent, name);
+}
+
+Result<void> remove_tree_in(int directory, const std::string& directory_path, const std::string& name) {
+    CHECK(!name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos);
+    const std::string path = directory_path + "/" + name;
+    const FileDescriptor tree(file_calls::open_below(directory, name));
     if (!tree) {
         return errno == ENOENT ? Result<void>{} : Result<void>{system_error("open for removal", path, errno)};
     }
@@ -365,7 +322,7 @@ Result<void> remove_tree(const std::string& parent, const std::string& name) {
     if (auto emptied = empty_directory(tree.get(), path); !emptied) {
         return emptied;
     }
-    if (file_calls::remove_directory_in(directory.get(), name) != 0 && errno != ENOENT) {
+    if (file_calls::remove_directory_in(directory, name) != 0 && errno != ENOENT) {
         return system_error("remove", path, errno);
     }
     return {};

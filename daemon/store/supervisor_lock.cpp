@@ -6,6 +6,7 @@
 #include "core/time.h"
 #include "daemon/clock.h"
 #include "daemon/process/identity.h"
+#include "daemon/store/repository_folder.h"
 
 namespace ralph::daemon {
 namespace {
@@ -45,7 +46,7 @@ struct BothLocks {
 };
 
 Result<std::optional<BothLocks>> acquire_both(const Paths& paths) {
-    auto repository = FileLock::acquire_existing(paths.git());
+    auto repository = FileLock::acquire_existing(common_git_folder(paths.root));
     if (!repository || !*repository) {
         return repository ? Result<std::optional<BothLocks>>{std::nullopt} : repository.error();
     }
@@ -84,7 +85,8 @@ Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::st
         return Error{
             owner ? fmt::format("another ralph supervises {}: pid {}, since {}", paths.root, owner->pid,
                                 owner->started_at)
-                  : fmt::format("another ralph supervises {}", paths.root),
+                  : fmt::format("another ralph supervises {}, or another working tree of its repository {}",
+                                paths.root, common_git_folder(paths.root)),
             "look at it with `ralph run parallel status`, or ask it to finish with `ralph queue stop`"};
     }
     if (auto shown = (*locks)->lock.show(); !shown) {

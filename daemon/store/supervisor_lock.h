@@ -15,8 +15,9 @@ namespace ralph::daemon {
 // what was tried in it is not tried again. While a session lasts the lock file tells of it; the lock itself
 // is the kernel's.
 //
-// There are two locks: one on the file, which also tells who holds it, and one on the repository's .git. The
-// file lies in a cache folder that people remove; the second lock then still keeps a second supervisor out.
+// There are two locks: one on the file, which also tells who holds it, and one on the folder of the
+// repository's refs. The file lies in a cache folder that people remove; the second lock then still keeps a
+// second supervisor out, also one in a linked working tree, which is the same repository.
 class SupervisorLock {
   public:
     // `now` is RFC 3339. If another supervisor lives the error says which.

@@ -54,6 +54,10 @@ int told_by(const std::string& path, Status& result) {
     });
 }
 
+std::string path_in(int directory, const std::string& name) {
+    return disk().path_of(directory) + "/" + name;
+}
+
 }  // namespace
 
 int open(const std::string& path, int flags, unsigned /*mode*/) {
@@ -62,6 +66,10 @@ int open(const std::string& path, int flags, unsigned /*mode*/) {
 
 int open_below(int parent, const std::string& name) {
     return unless_dead([&] { return disk().open_below(parent, name); });
+}
+
+int open_in(int directory, const std::string& name, int flags, unsigned /*mode*/) {
+    return unless_dead([&] { return disk().open(path_in(directory, name), flags); });
 }
 
 ssize_t read(int file, char* buffer, std::size_t size) {
@@ -92,6 +100,15 @@ int status(const std::string& path, Status& result) {
     return told_by(path, result);
 }
 
+int status_in(int directory, const std::string& name, Status& result) {
+    return told_by(path_in(directory, name), result);
+}
+
+int may_enter_in(int directory, const std::string& name) {
+    Status status;
+    return told_by(path_in(directory, name), status);
+}
+
 int list(int directory, std::vector<std::string>& names) {
     return unless_dead([&] { return disk().list(directory, names); });
 }
@@ -100,8 +117,16 @@ int make_directory(const std::string& path) {
     return unless_dead([&] { return disk().make_directory(path); });
 }
 
+int make_directory_in(int directory, const std::string& name) {
+    return unless_dead([&] { return disk().make_directory(path_in(directory, name)); });
+}
+
 int rename(const std::string& from, const std::string& to) {
     return unless_dead([&] { return disk().rename(from, to, true); });
+}
+
+int rename_in(int directory, const std::string& from, const std::string& to) {
+    return unless_dead([&] { return disk().rename(path_in(directory, from), path_in(directory, to), true); });
 }
 
 int rename_without_replacing(const std::string& from, const std::string& to) {

@@ -43,8 +43,8 @@ TEST_CASE("prepare makes a workspace at the tip of the target branch") {
     const std::string tip = fixture.git(fixture.remote(), {"rev-parse", "main"});
     CHECK(fixture.git(fixture.workspace(), {"rev-parse", "HEAD"}) == tip);
     CHECK(fixture.git(fixture.workspace(), {"symbolic-ref", "HEAD"}) == "refs/heads/main");
-    CHECK(fixture.git(fixture.workspace(), {"remote", "get-url", "--push", "origin"}) == fixture.remote());
-    CHECK(fixture.git(fixture.workspace(), {"config", "--local", "user.email"}) == "tester@example.org");
+    CHECK(fixture.git(fixture.workspace(), {"remote", "get-url", "origin"}) == fixture.remote());
+    CHECK(fixture.git(fixture.workspace(), {"config", "user.email"}) == "tester@example.org");
     CHECK(GitFixture::read(fixture.workspace() + "/b.txt") == "newer than what the repository knows\n");
     CHECK(fixture.outcome().base_sha == tip);
     CHECK(fixture.outcome().note.empty());

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <set>
 #include <string>
 #include <vector>
@@ -100,6 +101,35 @@ TEST_CASE("no test is lost on its way to ctest, which splits names at semicolons
             CAPTURE(line);
             const bool names_test = starts_with(line, "TEST_CASE(\"");
             CHECK_FALSE((names_test && line.substr(0, line.rfind('"')).find(';') != std::string::npos));
+        }
+    }
+}
+
+TEST_CASE("git in a workspace is made in one place, which proves the workspace plain") {
+    // The lane's own folder is no worker's, and it opens each workspace before it uses it.
+    const std::set<std::string> others{"integration_workspace.cpp", "kept_work.cpp", "lane_member.cpp"};
+    const std::regex made(R"(\bGit(\s+\w+)?[({][^)]*([wW]orkspace|directory\(\)|tree\.path))");
+    int places = 0;
+    for (const fs::path& file : sources_in("daemon")) {
+        for (const std::string& line : lines_of(file)) {
+            if (std::regex_search(line, made)) {
+                CAPTURE(file.string());
+                CAPTURE(line);
+                places += file.filename() == "plain_git.cpp" ? 1 : 0;
+                CHECK((file.filename() == "plain_git.cpp" || others.count(file.filename().string()) != 0));
+            }
+        }
+    }
+    CHECK(places > 0);  // else the pattern finds nothing any more
+}
+
+TEST_CASE("the doctor runs nothing of a workspace") {
+    for (const fs::path& file : sources_in("daemon/doctor")) {
+        for (const std::string& line : lines_of(file)) {
+            CAPTURE(file.string());
+            for (const char* name : {"keep_work", "prune_set_aside", "open_plain", "open_workspace"}) {
+                CHECK(line.find(name) == std::string::npos);
+            }
         }
     }
 }

@@ -1,0 +1,213 @@
+// The repository's own settings hold in its workspaces, and nothing that a worker has set.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "daemon/steps/filter_programs.h"
+#include "daemon/steps/steps.h"
+#include "daemon/steps/workspace_settings.h"
+#include "tests/support/git_fixture.h"
+
+using namespace ralph;
+using tests::GitFixture;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+std::string setting(const GitFixture& fixture, const std::string& key) {
+    const auto value = daemon::Git(fixture.workspace()).line({"config", "--local", "--get-all", key});
+    return value ? *value : "(not set)";
+}
+
+void set(const GitFixture& fixture, const std::string& key, const std::string& value) {
+    fixture.git(fixture.root(), {"config", "--add", key, value});
+}
+
+}  // namespace
+
+TEST_CASE("the repository's own settings are carried into a workspace by value") {
+    const GitFixture fixture;
+    const std::string odd = " a \"quoted\\ value\" # of;\ttwo\nlines ";
+    set(fixture, "core.sshCommand", "ssh -i key");
+    set(fixture, "credential.helper", "one");
+    set(fixture, "credential.helper", "two");
+    set(fixture, "filter.a.b\"c\\d.clean", odd);
+    set(fixture, "merge.ours.driver", "true");
+    set(fixture, "http.proxy", "http://localhost:1");
+    GitFixture::write(fixture.folder() + "/more", "[user]\n\tsigningkey = 1234\n[commit]\n\tgpgsign\n");
+    set(fixture, "include.path", fixture.folder() + "/more");
+    // Holds where the repository is, and not where its workspaces are.
+    GitFixture::write(fixture.folder() + "/for-this", "[user]\n\temail = this@example.org\n");
+    fixture.git(fixture.folder(), {"config", "--global", "includeIf.gitdir:" + fixture.root() + "/.path",
+                                   fixture.folder() + "/for-this"});
+    REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
+    CHECK(setting(fixture, "core.sshCommand") == "ssh -i key");
+    CHECK(setting(fixture, "credential.helper") == "one\ntwo");
+    CHECK(setting(fixture, "filter.a.b\"c\\d.clean") == odd);
+    CHECK(setting(fixture, "merge.ours.driver") == "true");
+    CHECK(setting(fixture, "http.proxy") == "http://localhost:1");
+    CHECK(setting(fixture, "user.signingkey") == "1234");
+    CHECK(fixture.git(fixture.workspace(), {"config", "--type=bool", "commit.gpgsign"}) == "true");
+    CHECK(fixture.git(fixture.workspace(), {"config", "user.email"}) == "this@example.org");
+    CHECK(setting(fixture, "user.name") == "(not set)");  // the user's own file says it everywhere
+}
+
+TEST_CASE("what would lead elsewhere is not carried") {
+    const GitFixture fixture;
+    fixture.git(fixture.root(), {"remote", "add", "other", "/nowhere"});
+    for (const char* key : {"branch.main.remote", "submodule.x.url", "gc.pruneExpire", "maintenance.repo",
+                            "receive.denyDeletes", "uploadpack.hideRefs", "core.splitIndex",
+                            "core.sparseCheckout", "core.untrackedCache", "remote.pushDefault"}) {
+        set(fixture, key, "false");
+    }
+    REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
+    for (const char* key :
+         {"branch.main.remote", "submodule.x.url", "gc.pruneExpire", "maintenance.repo",
+          "receive.denyDeletes", "uploadpack.hideRefs", "core.splitIndex", "core.sparseCheckout",
+          "core.untrackedCache", "remote.pushDefault", "remote.other.url", "core.worktree"}) {
+        CAPTURE(key);
+        CHECK(setting(fixture, key) == "(not set)");
+    }
+}
+
+TEST_CASE("what a worker sets is dropped before the next use") {
+    const GitFixture fixture;
+    REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
+    const std::string before = GitFixture::read(fixture.workspace() + "/.git/config");
+    fixture.git(fixture.workspace(), {"config", "filter.evil.clean", "false"});
+    fixture.git(fixture.workspace(), {"config", "url.evil:.insteadOf", fixture.remote()});
+    fixture.git(fixture.workspace(), {"remote", "set-url", "origin", "/nowhere"});
+    GitFixture::write(fixture.workspace() + "/.git/info/attributes", "* filter=evil\n");
+    GitFixture::write(fixture.workspace() + "/.git/info/exclude", "work.txt\n");
+    GitFixture::write(fixture.workspace() + "/work.txt", "work\n");
+    CHECK(daemon::run_integrate_step(fixture.context()) == 0);
+    CHECK(fixture.remote_file("work.txt") == "work\n");
+    CHECK(GitFixture::read(fixture.workspace() + "/.git/config") == before);
+    CHECK_FALSE(GitFixture::exists(fixture.workspace() + "/.git/info/attributes"));
+}
+
+TEST_CASE("files beside the settings are carried, keys as private ones") {
+    const GitFixture fixture;
+    GitFixture::write(fixture.root() + "/.git/git-crypt/keys/default", "key\n");
+    GitFixture::write(fixture.root() + "/.git/info/attributes", "*.bin -diff\n");
+    GitFixture::write(fixture.root() + "/.git/info/exclude", "*.scratch\n");
+    REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
+    const std::string git = fixture.workspace() + "/.git";
+    CHECK(GitFixture::read(git + "/git-crypt/keys/default") == "key\n");
+    CHECK((fs::status(git + "/git-crypt/keys/default").permissions() & fs::perms{0077}) == fs::perms::none);
+    CHECK(GitFixture::read(git + "/info/attributes") == "*.bin -diff\n");
+    CHECK(contains(GitFixture::read(git + "/info/exclude"), "*.scratch\n# ralph: begin"));
+    fs::remove_all(git + "/git-crypt");
+    fs::create_directory_symlink(fixture.folder(), git + "/git-crypt");  // nothing is written through it
+    CHECK(daemon::run_prepare_step(fixture.context()) == 0);
+    CHECK_FALSE(GitFixture::exists(fixture.folder() + "/keys"));
+}
+
+TEST_CASE("an address is rewritten once") {
+    const GitFixture fixture;
+    const std::string root = fixture.folder() + "/";
+    SUBCASE("for all repositories") {
+        fixture.git(root, {"config", "--global", "url." + root + "remote.insteadOf", root + "rem"});
+    }
+    SUBCASE("for this one") {
+        set(fixture, "url." + root + "remote.insteadOf", root + "rem");
+    }
+    fixture.git(fixture.root(), {"config", "remote.origin.url", root + "rem.git"});
+    REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
+    CHECK(fixture.outcome().note.empty());
+    CHECK(setting(fixture, "remote.origin.url") == root + "rem.git");
+    CHECK(fixture.git(fixture.workspace(), {"remote", "get-url", "origin"}) == fixture.remote());
+}
+
+TEST_CASE("a worker cannot push by itself, unless it may") {
+    const GitFixture fixture;
+    auto context = fixture.context();
+    const std::string before = fixture.git(fixture.remote(), {"rev-parse", "main"});
+    SUBCASE("by default") {
+        REQUIRE(daemon::run_prepare_step(context) == 0);
+        fixture.git(fixture.workspace(), {"commit", "--quiet", "--allow-empty", "-m", "x"});
+        for (const std::string& to :
+             {std::string("origin"), fixture.remote(), "file://" + fixture.remote()}) {
+            CAPTURE(to);
+            const auto pushed = daemon::Git(fixture.workspace()).expect({"push", to, "HEAD:main"});
+            REQUIRE_FALSE(pushed.has_value());
+            CHECK(contains(pushed.error().message, "ralph pushes for you"));
+        }
+        CHECK(fixture.git(fixture.remote(), {"rev-parse", "main"}) == before);
+        fixture.git(fixture.workspace(), {"fetch", "--quiet", "origin"});
+    }
+    SUBCASE("with worker.may_push") {
+        context.settings.supervisor.worker.may_push = true;
+        REQUIRE(daemon::run_prepare_step(context) == 0);
+        fixture.git(fixture.workspace(), {"commit", "--quiet", "--allow-empty", "-m", "x"});
+        fixture.git(fixture.workspace(), {"push", "--quiet", "origin", "HEAD:main"});
+        CHECK(fixture.git(fixture.remote(), {"rev-parse", "main"}) != before);
+    }
+}
+
+TEST_CASE("the lane has the address to which the repository itself pushes") {
+    const GitFixture fixture;
+    set(fixture, "remote.origin.pushurl", "../pushed.git");
+    const auto text =
+        daemon::workspace_settings(fixture.context().settings, {daemon::Purpose::landing, "main"});
+    REQUIRE(text.has_value());
+    CHECK(contains(*text, "pushurl = \"" + fixture.folder() + "/pushed.git\""));
+    CHECK_FALSE(contains(*text, "no-push"));
+}
+
+TEST_CASE("a workspace fetches what the repository fetches, and the target") {
+    const GitFixture fixture;
+    fixture.git(fixture.colleague(),
+                {"push", "--quiet", "origin", "HEAD:refs/heads/huge", "HEAD:refs/heads/own"});
+    fixture.git(fixture.root(), {"config", "--unset-all", "remote.origin.fetch"});
+    set(fixture, "remote.origin.fetch", "+refs/heads/own:refs/remotes/origin/own");
+    REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
+    CHECK(fixture.git(fixture.workspace(), {"for-each-ref", "--format=%(refname)", "refs/remotes"}) ==
+          "refs/remotes/origin/main\nrefs/remotes/origin/own");
+}
+
+TEST_CASE("git is free to forbid the transport of files to all but ralph's own folders") {
+    const GitFixture fixture;
+    REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
+    GitFixture::write(fixture.workspace() + "/work.txt", "work\n");
+    fixture.git(fixture.folder(), {"config", "--global", "protocol.file.allow", "never"});
+    // The remote is a file here, too, so it cannot be asked; what is known of it must do.
+    CHECK(daemon::run_prepare_step(fixture.context()) == 0);
+    CHECK(fixture.kept_refs().size() == 1);
+    CHECK(contains(fixture.outcome().note, "as it was last known"));
+    fs::remove_all(fixture.workspace());
+    CHECK(daemon::run_prepare_step(fixture.context()) == 0);
+    CHECK(GitFixture::read(fixture.workspace() + "/work.txt") == "work\n");
+}
+
+TEST_CASE("prepare waits for a remote that is not reached while nothing is known of the target") {
+    const GitFixture fixture;
+    fixture.git(fixture.root(), {"update-ref", "-d", "refs/remotes/origin/main"});
+    fs::rename(fixture.remote(), fixture.remote() + ".away");
+    CHECK(daemon::run_prepare_step(fixture.context()) == 69);
+    CHECK(contains(fixture.outcome().summary, "cannot be reached"));
+    CHECK_FALSE(GitFixture::exists(fixture.workspace()));
+}
+
+TEST_CASE("a filter whose program is missing is found where files go through it") {
+    const GitFixture fixture;
+    set(fixture, "filter.crypt.clean", "no-such-program --clean %f");
+    set(fixture, "filter.unused.clean", "no-such-program");
+    set(fixture, "filter.there.clean", "cat");
+    set(fixture, "filter.shell.clean", "X=1 no-such-program");
+    CHECK(daemon::missing_filters(fixture.root()).value().empty());
+    GitFixture::write(fixture.root() + "/.gitattributes", "a.txt filter=there\nsecret/** filter=crypt\n");
+    fs::create_directories(fixture.root() + "/secret");
+    CHECK(daemon::missing_filters(fixture.root()).value().empty());
+    GitFixture::write(fixture.root() + "/secret/key", "key\n");
+    fixture.git(fixture.root(), {"-c", "filter.crypt.clean=cat", "add", "--all"});
+    const auto missing = daemon::missing_filters(fixture.root()).value();
+    REQUIRE(missing.size() == 1);
+    CHECK(missing[0].driver == "crypt");
+    CHECK(missing[0].setting == "filter.crypt.clean");
+    CHECK(missing[0].program == "no-such-program");
+}
