@@ -66,6 +66,7 @@ void Handler::operator()(const event::TaskRecovered& event) {
     task->integrations = history.integrations;
     task->settled_integrations = history.settled_integrations;
     task->remediations = history.remediations;
+    task->worked = history.worked;
     if (!history.newest || (history.newest->run.step == StepKind::discard && history.newest->end)) {
         resume(*task, history);
         return;

@@ -68,6 +68,7 @@ struct RunHistory {
     std::uint32_t integrations = 0;  // unsettled integrate runs that ended, the newest run not counted
     std::uint32_t remediations = 0;  // unsettled remediate runs that ended, the newest run not counted
     std::uint32_t restarts = 0;      // unsettled runs of the newest step that were lost before the newest one
+    bool worked = false;             // an unsettled work or remediate run ended: the task was worked on
     // The step of the newest settled run; integrate, too, if that left finished work: it was a batch's run
     // that decided on it then, or it could not be mended.
     std::optional<StepKind> settled_step;
@@ -87,16 +88,28 @@ struct RunHistory {
 // `recovering` waits for what the run directories tell, after a restart as after the selection.
 enum class Phase { recovering, ready, starting, running };
 
+// What a task that is ready waits for, beside its turn. All but the first may last, and nobody knows how
+// long: a drain leaves such a task as it is, for the next start.
+enum class WaitsFor {
+    turn,
+    start,      // nothing of it could be executed
+    host,       // the host or the remote has a bad minute (exit 69)
+    workspace,  // is held by a living worker that is none of ours (prepare's exit 71)
+    branch,     // does not hold the task yet (prepare's exit 75)
+};
+
 struct ActiveTask {
     std::string task_id;
     Run run;  // the run under way, or the next one
     Phase phase = Phase::ready;
+    WaitsFor waits_for = WaitsFor::turn;
     Instant not_before = Instant::min();
     std::optional<std::uint32_t> slot;
     std::uint32_t restarts = 0;              // of the present step
     std::uint32_t integrations = 0;          // that ended since the selection or the retry
     std::uint32_t settled_integrations = 0;  // before that
     std::uint32_t remediations = 0;          // that ended since then
+    bool worked = false;                     // a worker of it ended since then
     bool leads_batch = false;                // the run under way lands others, too
     std::uint32_t start_failures = 0;        // in a row
 };
@@ -105,6 +118,13 @@ enum class Mode {
     running,
     draining,  // nothing new is selected; what is active is finished
     ending,    // what runs has been told to end
+};
+
+// The host or the remote has a bad minute: no prepare and no integrate begins and nothing is selected, but
+// for one task at a time, which finds out whether it is over.
+struct Outage {
+    Milliseconds pause{0};  // before the next look; doubles with each that finds it going on
+    Instant next_look;
 };
 
 struct Supervisor {
@@ -125,6 +145,7 @@ struct Supervisor {
     bool finished = false;
     bool lands_alone = false;  // the next integrate run takes no others: the last ones came to no end
     Instant lane_opens = Instant::min();  // nothing is landed before, since the target is red by itself
+    std::optional<Outage> outage;         // forgotten by a restart, which looks at once
 };
 
 namespace event {
@@ -213,7 +234,8 @@ struct ForgetRetryRequest {
 };
 struct LoadQueue {};
 struct WakeAt {
-    Instant when;
+    Instant when;               // of the monotonic clock,
+    bool is_wall_time = false;  // or of the other one, which may be set meanwhile
 };
 // A lifecycle changed: for the log and the history, never the truth.
 struct Announce {
@@ -256,6 +278,8 @@ inline constexpr int exit_some_not_landed = 3;
                                          std::set<std::string, std::less<>> attempted);
 
 // Takes one event. The actions are to be performed in order, after supervisor.state has been made durable.
+[[nodiscard]] std::vector<Action> step(Supervisor& supervisor, const Event& event, Moment now);
+// Where both clocks agree.
 [[nodiscard]] std::vector<Action> step(Supervisor& supervisor, const Event& event, Instant now);
 
 }  // namespace ralph::core

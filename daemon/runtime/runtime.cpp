@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::chrono::milliseconds pause_after_failed_save{1000};
 constexpr std::chrono::milliseconds settle_again{1000};
+// Nothing tells that the wall clock was set: who waits for a time of day looks so often.
+constexpr std::chrono::seconds wall_clock_look{10};
 
 std::vector<int> watched_signals(bool is_service) {
     std::vector<int> signals{SIGTERM, SIGINT};
@@ -91,7 +93,7 @@ void Runtime::decide() {
             retry != nullptr && is_too_early(*retry)) {
             continue;
         }
-        for (core::Action& action : core::step(supervisor_, event, wall_clock())) {
+        for (core::Action& action : core::step(supervisor_, event, present_moment())) {
             // What only ends or tells something needs no record first, and must not wait for a disk that is
             // full.
             if (const auto* const end = std::get_if<core::action::EndRun>(&action)) {
@@ -144,7 +146,7 @@ void Runtime::on_saved(const std::string& text, const Result<void>& saved) {
 
 void Runtime::act() {
     const auto actions = std::exchange(actions_, {});
-    wake_instant_.reset();
+    wake_at_.reset();
     for (const core::Action& action : actions) {
         std::visit([this](const auto& one) { perform(one); }, action);
     }
@@ -356,13 +358,18 @@ void Runtime::perform(const core::action::LoadQueue&) {
 }
 
 void Runtime::perform(const core::action::WakeAt& action) {
-    if (wake_instant_ && *wake_instant_ <= action.when) {
+    const core::Moment now = present_moment();
+    const std::chrono::nanoseconds pause =
+        action.is_wall_time ? std::min<std::chrono::nanoseconds>(action.when - now.wall, wall_clock_look)
+                            : action.when - now.monotonic;
+    const core::Instant wake_at =
+        now.monotonic +
+        std::clamp<std::chrono::nanoseconds>(pause, std::chrono::nanoseconds{0}, std::chrono::hours{24});
+    if (wake_at_ && *wake_at_ <= wake_at) {
         return;
     }
-    wake_instant_ = action.when;
-    const auto pause = std::clamp<std::chrono::nanoseconds>(
-        action.when - wall_clock(), std::chrono::nanoseconds{0}, std::chrono::hours{24});
-    wake_.arm(pause, [this] { post(core::event::TimePassed{}); });
+    wake_at_ = wake_at;
+    wake_.arm(wake_at - now.monotonic, [this] { post(core::event::TimePassed{}); });
 }
 
 void Runtime::perform(const core::action::Announce& action) {

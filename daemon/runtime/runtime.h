@@ -105,7 +105,7 @@ class Runtime {
     bool given_up_ = false;  // nothing is decided any more: the state's folder was removed, or we leave
     bool queue_answer_owed_ = false;     // core asked for the queue, which is not whole yet
     std::set<std::string> queue_files_;  // whose change is a change of the queue
-    std::optional<core::Instant> wake_instant_;
+    std::optional<core::Instant> wake_at_;  // of the monotonic clock
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
     std::set<std::string> retries_;                   // requests that were posted and are not dealt with yet
     std::map<std::string, std::uint32_t> unsettled_;  // whose end is not noted yet, and up to which run

@@ -271,9 +271,8 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
         const bool lost = view->exit ? core::counts_as_lost(name.step, *view->exit, leads_batch(*view))
                                      : view->worker_started;
         // The decision maker does not count an integration that it stopped itself.
-        const bool integrated =
-            name.step == core::StepKind::integrate && view->exit && !lost && !view->exit->stopped &&
-            !(view->outcome.target_is_red && view->exit->exited_with(core::exit_try_again));
+        const bool integrated = name.step == core::StepKind::integrate && view->exit &&
+                                core::counts_as_integration(*view->exit, view->outcome, leads_batch(*view));
         const bool remediated = name.step == core::StepKind::remediate && view->exit && !view->exit->stopped;
         const bool finished = core::leaves_finished_work(name.step, view->exit ? &*view->exit : nullptr);
         if (name.number <= *settled) {
@@ -281,6 +280,9 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
             history.settled_integrations += integrated ? 1 : 0;
             continue;
         }
+        history.worked =
+            history.worked ||
+            (view->exit && (name.step == core::StepKind::work || name.step == core::StepKind::remediate));
         // Lost runs in a row of one step; what never began changes nothing.
         if (name.step != std::exchange(step_before, name.step) || (view->exit && !lost)) {
             history.restarts = 0;

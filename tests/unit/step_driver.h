@@ -50,8 +50,9 @@ struct ActionLine {
     }
     std::string operator()(const core::action::LoadQueue&) const { return "load"; }
     std::string operator()(const core::action::WakeAt& wake) const {
-        return fmt::format("wake +{}ms",
-                           std::chrono::duration_cast<core::Milliseconds>(wake.when - now).count());
+        return fmt::format("wake +{}ms{}",
+                           std::chrono::duration_cast<core::Milliseconds>(wake.when - now).count(),
+                           wake.is_wall_time ? " by the wall clock" : "");
     }
     std::string operator()(const core::action::Announce& announce) const {
         return fmt::format("announce {} {} -> {} attempt={}{}", announce.task_id,
@@ -145,7 +146,8 @@ class StepDriver {
 
     std::string take(const core::Event& event) {
         std::string text;
-        for (const core::Action& action : core::step(supervisor, event, now)) {
+        for (const core::Action& action :
+             core::step(supervisor, event, core::Moment{now, now + wall_clock_error})) {
             text += std::visit(ActionLine{now}, action) + "\n";
         }
         return text;
@@ -199,6 +201,7 @@ class StepDriver {
 
     core::Supervisor supervisor;
     core::Instant now = step_start;
+    core::Milliseconds wall_clock_error{0};
 
   private:
     static core::Task task(const std::string& text, core::TaskStatus status) {
