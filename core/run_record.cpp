@@ -80,6 +80,11 @@ json::array strings(const std::vector<std::string>& items) {
     return array;
 }
 
+std::string error_text(std::uint32_t error_number) {
+    const char* const text = strerrordesc_np(static_cast<int>(error_number));
+    return text == nullptr ? fmt::format("error {}", error_number) : text;
+}
+
 }  // namespace
 
 std::string_view to_string(StepKind step) {
@@ -227,6 +232,7 @@ Result<ExitRecord> read_exit_record(const JsonDocument& document) {
     reader.read("user_cpu_microseconds", record.user_cpu_microseconds);
     reader.read("system_cpu_microseconds", record.system_cpu_microseconds);
     reader.read("peak_memory_kib", record.peak_memory_kib);
+    reader.read("exec_error", record.exec_error);
     return finished(document, fault, std::move(record));
 }
 
@@ -346,6 +352,9 @@ std::string describe(const ExitRecord& record) {
     }
     if (record.out_of_memory) {
         return "was killed by the kernel: out of memory";
+    }
+    if (record.exec_error != 0) {
+        return fmt::format("could not be executed: {}", error_text(record.exec_error));
     }
     switch (record.kind) {
         case ExitRecord::Kind::exited:

@@ -81,6 +81,7 @@ struct ExitRecord {
     std::uint64_t user_cpu_microseconds = 0;
     std::uint64_t system_cpu_microseconds = 0;
     std::uint64_t peak_memory_kib = 0;
+    std::uint32_t exec_error = 0;  // errno, if the step's program could not be executed: none of it ran
 
     [[nodiscard]] bool exited_with(std::uint32_t status) const {
         return kind == Kind::exited && value == status;

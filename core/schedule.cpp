@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/check.h"
+#include "core/reused_ids.h"
 #include "core/selection.h"
 
 namespace ralph::core {
@@ -13,7 +14,6 @@ namespace {
 
 constexpr std::size_t most_tasks_in_a_run = 256;  // what is said of them must fit into one record
 constexpr std::uint32_t failures_that_last = 4;   // to start, in a row: about two seconds
-constexpr Milliseconds completed_retention{24 * 3'600'000LL};  // contract section 6.4
 
 bool in_progress(const ActiveTask& task) {
     switch (task.phase) {
@@ -189,30 +189,38 @@ void start_discard(Supervisor& supervisor, Instant now, std::vector<Action>& act
     }
 }
 
-std::set<std::string, std::less<>> excluded_tasks(const Supervisor& supervisor) {
-    std::set<std::string, std::less<>> excluded = supervisor.attempted;
+using Ids = std::set<std::string, std::less<>>;
+
+Ids excluded_tasks(const Supervisor& supervisor, const Ids& reused) {
+    Ids excluded = supervisor.attempted;
     for (const WorkerRecord& record : supervisor.state.workers) {
         if (record.lifecycle != Lifecycle::failed) {
             excluded.insert(record.task_id);
         }
     }
+    for (const std::string& id : reused) {
+        excluded.erase(id);
+    }
+    excluded.insert(supervisor.forgetting.begin(), supervisor.forgetting.end());
     for (const ActiveTask& discard : supervisor.discards) {
         excluded.insert(discard.task_id);
     }
     return excluded;
 }
 
-std::set<std::string, std::less<>> landed_tasks(const Supervisor& supervisor) {
-    std::set<std::string, std::less<>> landed;
+Ids landed_tasks(const Supervisor& supervisor, const Ids& reused) {
+    Ids landed;
     for (const WorkerRecord* record : supervisor.state.by_lifecycle(Lifecycle::completed)) {
-        landed.insert(record->task_id);
+        if (reused.count(record->task_id) == 0) {
+            landed.insert(record->task_id);
+        }
     }
     return landed;
 }
 
-Selection choose(const Supervisor& supervisor, Instant wall) {
-    const auto excluded = excluded_tasks(supervisor);
-    const auto landed = landed_tasks(supervisor);
+Selection choose(const Supervisor& supervisor, const Ids& reused, Instant wall) {
+    const auto excluded = excluded_tasks(supervisor, reused);
+    const auto landed = landed_tasks(supervisor, reused);
     return select_task(SelectionInput{supervisor.queue->queue, supervisor.queue->done, excluded, landed,
                                       supervisor.settings.include_draft, wall});
 }
@@ -242,6 +250,7 @@ void begin(Supervisor& supervisor, const Task& selected, Instant wall, std::vect
     task.slot = free_slot(supervisor);
     CHECK(task.slot.has_value());
     supervisor.attempted.insert(record.task_id);
+    supervisor.created.insert_or_assign(record.task_id, selected.created_at.value_or(""));
     ++supervisor.started;
     supervisor.state.upsert(std::move(record));
     task.phase = Phase::recovering;
@@ -252,10 +261,15 @@ void begin(Supervisor& supervisor, const Task& selected, Instant wall, std::vect
 // Selects as many tasks as there is room for. What it returns says why it stopped.
 Selection fill_slots(Supervisor& supervisor, Instant wall, std::vector<Action>& actions) {
     while (true) {
-        const Selection selection = choose(supervisor, wall);
+        const Ids reused = reused_ids(supervisor);
+        const Selection selection = choose(supervisor, reused, wall);
         const auto* const selected = std::get_if<const Task*>(&selection);
         if (selected == nullptr || !has_room(supervisor) || task_limit_reached(supervisor)) {
             return selection;
+        }
+        if (const std::string id(trimmed((*selected)->id)); reused.count(id) != 0) {
+            make_room(supervisor, id, actions);
+            continue;
         }
         begin(supervisor, **selected, wall, actions);
     }
@@ -287,6 +301,9 @@ bool idle(const Supervisor& supervisor) {
     if (supervisor.mode == Mode::ending) {
         return std::none_of(supervisor.active.begin(), supervisor.active.end(), in_progress) &&
                std::none_of(supervisor.discards.begin(), supervisor.discards.end(), in_progress);
+    }
+    if (supervisor.mode == Mode::running && !supervisor.forgetting.empty()) {
+        return false;
     }
     const auto is_over = [&](const ActiveTask& task) {
         return supervisor.mode == Mode::draining && waits_for_ever(supervisor, task);
@@ -397,40 +414,6 @@ void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& action
             if (task.phase == Phase::ready && task.not_before > now) {
                 wake_at(task.not_before, actions);
             }
-        }
-    }
-}
-
-void prune(Supervisor& supervisor, Moment now, std::vector<Action>& actions) {
-    if (!supervisor.queue) {
-        return;
-    }
-    const auto expired = [&](const WorkerRecord& record) {
-        const auto ended = parse_rfc3339(record.completed_at.value_or(record.started_at));
-        const Milliseconds retention = record.lifecycle == Lifecycle::completed
-                                           ? completed_retention
-                                           : supervisor.settings.kept_work_retention;
-        const Task* const task = supervisor.queue->queue.find(record.task_id);
-        const bool open = task != nullptr && !is_terminal(task->status);
-        const bool discarding =
-            std::any_of(supervisor.discards.begin(), supervisor.discards.end(),
-                        [&](const ActiveTask& each) { return each.task_id == record.task_id; });
-        return record.is_terminal() && !open && !discarding && ended && ended->instant < now.wall - retention;
-    };
-    std::vector<WorkerRecord>& workers = supervisor.state.workers;
-    workers.erase(std::remove_if(workers.begin(), workers.end(),
-                                 [&](const WorkerRecord& record) {
-                                     return record.lifecycle == Lifecycle::completed && expired(record);
-                                 }),
-                  workers.end());
-    for (const WorkerRecord& record : workers) {
-        if (expired(record)) {
-            ActiveTask discard;
-            discard.task_id = record.task_id;
-            discard.phase = Phase::recovering;
-            discard.run.step = StepKind::discard;
-            supervisor.discards.push_back(std::move(discard));
-            actions.emplace_back(action::ReadHistory{record.task_id, nullptr});
         }
     }
 }

@@ -8,6 +8,8 @@
 
 #include "core/backoff.h"
 #include "core/check.h"
+#include "core/retention.h"
+#include "core/reused_ids.h"
 #include "core/schedule.h"
 #include "core/step_handler.h"
 #include "core/supervisor.h"
@@ -420,6 +422,12 @@ void Handler::operator()(const event::RetryRequested& event) {
                           ? std::nullopt
                           : transition(record->lifecycle, TaskEvent::retry_requested);
     actions_.emplace_back(action::ForgetRetryRequest{event.task_id});
+    if (next && is_reused(supervisor_, event.task_id)) {
+        note(true, event.task_id,
+             "the queue holds another task under this id, created at another time: the earlier one cannot be "
+             "retried");
+        return;
+    }
     if (!next) {
         note(true, event.task_id,
              record == nullptr ? "there is no record to retry"
@@ -436,6 +444,16 @@ void Handler::operator()(const event::RetryRequested& event) {
     supervisor_.attempted.insert(event.task_id);
     supervisor_.active.push_back(std::move(task));
     (*this)(event::TaskRecovered{event.task_id, dealt_with(event.history)});
+}
+
+void Handler::operator()(const event::RunsForgotten& event) {
+    supervisor_.forgetting.erase(event.task_id);
+}
+
+void Handler::operator()(const event::TimePassed&) {
+    if (!supervisor_.seemed_expired.empty()) {
+        prune(supervisor_, {now_, wall_}, actions_);
+    }
 }
 
 std::vector<Action> step(Supervisor& supervisor, const Event& event, Instant now) {

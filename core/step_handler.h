@@ -25,10 +25,11 @@ class Handler {
     void operator()(const event::RunStarted& event);
     void operator()(const event::RunEnded& event);
     void operator()(const event::RetryRequested& event);
+    void operator()(const event::RunsForgotten& event);
     void operator()(const event::DrainRequested& event);
     void operator()(const event::StopRequested& event);
     void operator()(const event::SettingsChanged& event);
-    void operator()(const event::TimePassed&) {}
+    void operator()(const event::TimePassed&);
 
     // What the service manager gave to drain is over.
     void end_if_overdue();

@@ -17,6 +17,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -137,6 +139,12 @@ struct Supervisor {
     std::vector<ActiveTask> active;
     std::vector<ActiveTask> discards;  // tasks whose workspace is to be removed, the first one under way
     std::set<std::string, std::less<>> attempted;  // in this session, which outlives a crash
+    // When the task of each record was created, as its kept text says; not known of every one.
+    std::map<std::string, std::string, std::less<>> created;
+    // Terminal records whose retention seemed to have ended when it was looked at before: since when by the
+    // monotonic clock; nothing: in an earlier life.
+    std::map<std::string, std::optional<Instant>, std::less<>> seemed_expired;
+    std::set<std::string, std::less<>> forgetting;  // ids whose earlier task's runs are being removed
     std::uint32_t started = 0;
     std::shared_ptr<const QueueSnapshot> queue;  // the newest valid one; null until there is one
     std::optional<std::string> queue_fault;      // why the files on disk are not usable now
@@ -181,6 +189,10 @@ struct RetryRequested {
     std::string task_id;
     RunHistory history;
 };
+// The answer to ForgetRuns.
+struct RunsForgotten {
+    std::string task_id;
+};
 struct DrainRequested {
     int signal = 0;
     std::string reason;
@@ -199,8 +211,8 @@ struct TimePassed {};
 
 using Event =
     std::variant<event::TaskRecovered, event::WorkspaceLeft, event::QueueLoaded, event::QueueInvalid,
-                 event::RunStarted, event::RunEnded, event::RetryRequested, event::DrainRequested,
-                 event::StopRequested, event::SettingsChanged, event::TimePassed>;
+                 event::RunStarted, event::RunEnded, event::RetryRequested, event::RunsForgotten,
+                 event::DrainRequested, event::StopRequested, event::SettingsChanged, event::TimePassed>;
 
 namespace action {
 struct StartRun {
@@ -228,6 +240,14 @@ struct EndRun {
 struct SettleRuns {
     std::string task_id;
     std::uint32_t number = 0;
+};
+// Of these tasks the retention seems to have ended: the next start shall know of it.
+struct NoteExpired {
+    std::vector<std::string> task_ids;
+};
+// Remove the run directories of an earlier task of this id, and answer with RunsForgotten.
+struct ForgetRuns {
+    std::string task_id;
 };
 struct ForgetRetryRequest {
     std::string task_id;
@@ -259,9 +279,10 @@ struct Finish {
 };
 }  // namespace action
 
-using Action = std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun,
-                            action::SettleRuns, action::ForgetRetryRequest, action::LoadQueue, action::WakeAt,
-                            action::Announce, action::Note, action::Finish>;
+using Action =
+    std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun, action::SettleRuns,
+                 action::NoteExpired, action::ForgetRuns, action::ForgetRetryRequest, action::LoadQueue,
+                 action::WakeAt, action::Announce, action::Note, action::Finish>;
 
 // Exit codes of `ralph run`.
 inline constexpr int exit_all_landed = 0;

@@ -45,6 +45,12 @@ struct ActionLine {
     std::string operator()(const core::action::SettleRuns& settle) const {
         return fmt::format("settle {} {}", settle.task_id, settle.number);
     }
+    std::string operator()(const core::action::NoteExpired& noted) const {
+        return fmt::format("expired: {}", fmt::join(noted.task_ids, ","));
+    }
+    std::string operator()(const core::action::ForgetRuns& forget) const {
+        return "forget the runs of " + forget.task_id;
+    }
     std::string operator()(const core::action::ForgetRetryRequest& forget) const {
         return "forget " + forget.task_id;
     }
@@ -163,6 +169,13 @@ class StepDriver {
             snapshot->done.tasks.push_back(task(each, core::TaskStatus::done));
         }
         return take(core::event::QueueLoaded{std::move(snapshot), requested});
+    }
+    // Of one task that was created then.
+    std::string queue_created_at(const std::string& id, const std::string& time) {
+        auto snapshot = std::make_shared<core::QueueSnapshot>();
+        snapshot->queue.tasks.push_back(task(id, core::TaskStatus::todo));
+        snapshot->queue.tasks.back().created_at = time;
+        return take(core::event::QueueLoaded{std::move(snapshot), true});
     }
     std::string recovered(std::string id, core::RunHistory history = {}) {
         return take(core::event::TaskRecovered{std::move(id), std::move(history)});
