@@ -277,6 +277,9 @@ Selection fill_slots(Supervisor& supervisor, Instant wall, std::vector<Action>& 
 
 // Nobody knows when that is over for which it waits, and a drain does not wait for it.
 bool waits_for_ever(const Supervisor& supervisor, const ActiveTask& task) {
+    if (task.phase == Phase::recovering) {  // what runs goes on under its shim
+        return task.waits_for == WaitsFor::start && task.start_failures >= failures_that_last;
+    }
     if (task.phase != Phase::ready) {
         return false;
     }
@@ -299,8 +302,11 @@ bool waits_for_ever(const Supervisor& supervisor, const ActiveTask& task) {
 
 bool idle(const Supervisor& supervisor) {
     if (supervisor.mode == Mode::ending) {
-        return std::none_of(supervisor.active.begin(), supervisor.active.end(), in_progress) &&
-               std::none_of(supervisor.discards.begin(), supervisor.discards.end(), in_progress);
+        const auto goes_on = [&](const ActiveTask& task) {
+            return in_progress(task) && !waits_for_ever(supervisor, task);
+        };
+        return std::none_of(supervisor.active.begin(), supervisor.active.end(), goes_on) &&
+               std::none_of(supervisor.discards.begin(), supervisor.discards.end(), goes_on);
     }
     if (supervisor.mode == Mode::running && !supervisor.forgetting.empty()) {
         return false;
@@ -321,7 +327,9 @@ int drained_exit_code(const Supervisor& supervisor) {
     if (supervisor.signal != 0) {
         return 128 + supervisor.signal;
     }
+    const bool some_wait = supervisor.mode == Mode::draining && !supervisor.active.empty();
     const bool some_not_landed =
+        some_wait ||
         supervisor.state.count(Lifecycle::failed) + supervisor.state.count(Lifecycle::blocked_push) > 0;
     return some_not_landed ? exit_some_not_landed : exit_all_landed;
 }

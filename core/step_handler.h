@@ -19,6 +19,7 @@ class Handler {
         : supervisor_(supervisor), now_(now.monotonic), wall_(now.wall), actions_(actions) {}
 
     void operator()(const event::TaskRecovered& event);
+    void operator()(const event::HistoryUnreadable& event);
     void operator()(const event::WorkspaceLeft& event);
     void operator()(const event::QueueLoaded& event);
     void operator()(const event::QueueInvalid& event);

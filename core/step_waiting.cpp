@@ -86,10 +86,20 @@ void Handler::wait_for_host(ActiveTask& task, const std::string& why, bool resum
     }
     if (!supervisor_.outage) {
         note(true, task.task_id, fmt::format("nothing new starts until this is over: {}", why));
-        supervisor_.outage = Outage{first_look_pause, now_ + first_look_pause};
+        supervisor_.outage = Outage{why, first_look_pause, now_ + first_look_pause};
     } else if (supervisor_.outage->next_look <= now_) {  // else it began before anybody knew
         const Milliseconds pause = std::min(2 * supervisor_.outage->pause, longest_look_pause);
-        supervisor_.outage = Outage{pause, now_ + pause};
+        supervisor_.outage = Outage{why, pause, now_ + pause};
+    }
+}
+
+void Handler::operator()(const event::HistoryUnreadable& event) {
+    for (Tasks* const tasks : {&supervisor_.active, &supervisor_.discards}) {
+        const auto task = find(*tasks, event.task_id);
+        if (task != tasks->end() && task->phase == Phase::recovering) {
+            task->waits_for = WaitsFor::start;
+            ++task->start_failures;
+        }
     }
 }
 

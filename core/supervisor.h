@@ -94,7 +94,7 @@ enum class Phase { recovering, ready, starting, running };
 // long: a drain leaves such a task as it is, for the next start.
 enum class WaitsFor {
     turn,
-    start,      // nothing of it could be executed
+    start,      // nothing of it could be executed, or what its runs tell cannot be read
     host,       // the host or the remote has a bad minute (exit 69)
     workspace,  // is held by a living worker that is none of ours (prepare's exit 71)
     branch,     // does not hold the task yet (prepare's exit 75)
@@ -125,6 +125,7 @@ enum class Mode {
 // The host or the remote has a bad minute: no prepare and no integrate begins and nothing is selected, but
 // for one task at a time, which finds out whether it is over.
 struct Outage {
+    std::string reason;
     Milliseconds pause{0};  // before the next look; doubles with each that finds it going on
     Instant next_look;
 };
@@ -160,6 +161,10 @@ namespace event {
 struct TaskRecovered {
     std::string task_id;
     RunHistory history;
+};
+// The run directories of a task could not be read once more; they are read again.
+struct HistoryUnreadable {
+    std::string task_id;
 };
 // A completed task whose workspace is still there.
 struct WorkspaceLeft {
@@ -209,10 +214,10 @@ struct SettingsChanged {
 struct TimePassed {};
 }  // namespace event
 
-using Event =
-    std::variant<event::TaskRecovered, event::WorkspaceLeft, event::QueueLoaded, event::QueueInvalid,
-                 event::RunStarted, event::RunEnded, event::RetryRequested, event::RunsForgotten,
-                 event::DrainRequested, event::StopRequested, event::SettingsChanged, event::TimePassed>;
+using Event = std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft,
+                           event::QueueLoaded, event::QueueInvalid, event::RunStarted, event::RunEnded,
+                           event::RetryRequested, event::RunsForgotten, event::DrainRequested,
+                           event::StopRequested, event::SettingsChanged, event::TimePassed>;
 
 namespace action {
 struct StartRun {

@@ -318,8 +318,13 @@ void Runtime::read_task_history(const std::string& task_id, std::shared_ptr<cons
                 spdlog::warn("{} {}; trying again until it can be", task_id,
                              (kept ? history.error() : kept.error()).line());
             }
+            post(core::event::HistoryUnreadable{task_id});
             auto timer = std::make_shared<Timer>(loop_);
-            timer->arm(history_retry, [this, task_id, task, timer] { read_task_history(task_id, task); });
+            timer->arm(history_retry, [this, task_id, task, timer] {
+                if (!supervisor_.finished) {
+                    read_task_history(task_id, task);
+                }
+            });
         });
     });
 }

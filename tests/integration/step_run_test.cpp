@@ -103,7 +103,7 @@ TEST_CASE("few descriptors are enough for a step, and some are left for whoever 
         CHECK(exit_of(bench.run(bench.shell("echo ran"))).exited_with(0));
     }
     Bench other;
-    const FewDescriptors too_few(12);
+    const FewDescriptors too_few(9);
     const auto end = other.run(other.shell("echo ran"));
     const auto* const unstarted = std::get_if<core::UnstartedRun>(&end);
     REQUIRE(unstarted != nullptr);

@@ -2,6 +2,7 @@
 // fails. And what is no success: a worker that left nothing to land.
 #include <doctest/doctest.h>
 
+#include "core/summary.h"
 #include "tests/unit/step_driver.h"
 
 using namespace ralph::core;
@@ -312,4 +313,32 @@ TEST_CASE("waiting: who has landed a task, if it was somebody else, stands in it
     driver.run_first("T1", 2);
     driver.ended("T1", 3, exited(65), {}, outcome);
     CHECK(driver.error("T1") == "is on the target already");
+}
+
+TEST_CASE("waiting: a signal ends a supervisor that cannot read what its tasks have run") {
+    for (const bool twice : {false, true}) {
+        CAPTURE(twice);
+        StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::running)});
+        driver.take(event::DrainRequested{15, "SIGTERM", false});
+        if (twice) {
+            driver.take(event::StopRequested{15});
+        }
+        for (int i = 0; i < 3; ++i) {
+            CHECK(driver.take(event::HistoryUnreadable{"T1"}).empty());
+        }
+        CHECK(driver.take(event::HistoryUnreadable{"T1"}).find("finish 143") != std::string::npos);
+        CHECK(driver.lifecycle("T1") == "running");
+    }
+}
+
+TEST_CASE("waiting: a drain that leaves tasks waiting does not say that all have landed") {
+    StepDriver driver;
+    driver.queue({"T1"});
+    driver.recovered("T1");
+    driver.ended("T1", 1, exited(69), {}, saying("the remote cannot be reached"));
+    CHECK(summary(driver.supervisor) ==
+          "1 running, 0 integrating, 0 queued; merge queue 0; nothing new starts: the remote cannot be "
+          "reached");
+    CHECK(driver.take(event::DrainRequested{0, "asked for", false}).find("finish 3: drained on request") !=
+          std::string::npos);
 }
