@@ -155,8 +155,8 @@ Result<FollowupProposal> read_followups(const JsonDocument& document, std::strin
 
 Result<std::vector<std::string>> apply_followups(TaskFile& queue, const TaskFile& done, const Task& source,
                                                  const FollowupProposal& proposal, const QueueRules& rules,
-                                                 Instant now) {
-    auto ids = next_task_ids(queue, done, rules, proposal.tasks.size());
+                                                 Instant now, const std::vector<std::string>& taken) {
+    auto ids = next_task_ids(queue, done, rules, proposal.tasks.size(), taken);
     if (!ids) {
         return ids.error();
     }

@@ -35,11 +35,12 @@ struct FollowupProposal {
 [[nodiscard]] Result<FollowupProposal> read_followups(const JsonDocument& document,
                                                       std::string_view source_task_id);
 
-// Adds the proposed tasks at the top of the queue, but below a first task that is doing, and returns their
-// ids. If the files would not validate afterwards, the queue is left as it was.
+// `taken` as for next_task_ids. Adds the proposed tasks at the top of the queue, but below a first task that
+// is doing, and returns their ids. If the files would not validate afterwards, the queue is left as it was.
 [[nodiscard]] Result<std::vector<std::string>> apply_followups(TaskFile& queue, const TaskFile& done,
                                                                const Task& source,
                                                                const FollowupProposal& proposal,
-                                                               const QueueRules& rules, Instant now);
+                                                               const QueueRules& rules, Instant now,
+                                                               const std::vector<std::string>& taken = {});
 
 }  // namespace ralph::core

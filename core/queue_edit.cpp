@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <set>
 #include <utility>
 
 namespace ralph::core {
@@ -90,8 +91,9 @@ Result<void> archive_finished_task(TaskFile& queue, TaskFile& done, std::string_
     return {};
 }
 
-Result<std::string> next_task_id(const TaskFile& queue, const TaskFile& done, const QueueRules& rules) {
-    auto ids = next_task_ids(queue, done, rules, 1);
+Result<std::string> next_task_id(const TaskFile& queue, const TaskFile& done, const QueueRules& rules,
+                                 const std::vector<std::string>& taken) {
+    auto ids = next_task_ids(queue, done, rules, 1, taken);
     if (!ids) {
         return ids.error();
     }
@@ -99,7 +101,8 @@ Result<std::string> next_task_id(const TaskFile& queue, const TaskFile& done, co
 }
 
 Result<std::vector<std::string>> next_task_ids(const TaskFile& queue, const TaskFile& done,
-                                               const QueueRules& rules, std::size_t count) {
+                                               const QueueRules& rules, std::size_t count,
+                                               const std::vector<std::string>& taken) {
     if (auto valid = validate_queue(queue, done, rules); !valid) {
         return valid.error();
     }
@@ -111,13 +114,22 @@ Result<std::vector<std::string>> next_task_ids(const TaskFile& queue, const Task
             }
         }
     }
+    std::set<std::uint64_t> used;
+    for (const std::string& id : taken) {
+        if (const auto number = task_number(id, rules)) {
+            used.insert(*number);
+        }
+    }
     std::vector<std::string> ids;
     ids.reserve(count);
     for (std::uint64_t number = largest + 1; ids.size() < count; ++number) {
+        if (used.count(number) != 0) {
+            continue;
+        }
         ids.push_back(format_task_id(number, rules));
         if (!task_number(ids.back(), rules)) {
             return Error{fmt::format("no task id is free after {}", format_task_id(number - 1, rules)),
-                         "raise queue.id_width and renumber the tasks, or use another queue.id_prefix"};
+                         "renumber the tasks, or use another queue.id_prefix"};
         }
     }
     return ids;

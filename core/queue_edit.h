@@ -28,12 +28,15 @@ std::size_t archive_terminal(TaskFile& queue, TaskFile& done, Instant now);
 [[nodiscard]] Result<void> archive_finished_task(TaskFile& queue, TaskFile& done, std::string_view id,
                                                  Instant now);
 
-// The ids after the largest in both files, rejected tasks not counted (contract section 1.4). An error if the
-// files do not validate or the numbers run out.
+// The ids after the largest in both files, rejected tasks not counted (contract section 1.4), but for those
+// in `taken`: ids that something else of the repository still bears. What is no id in there is passed over.
+// An error if the files do not validate or the numbers run out.
 [[nodiscard]] Result<std::string> next_task_id(const TaskFile& queue, const TaskFile& done,
-                                               const QueueRules& rules);
+                                               const QueueRules& rules,
+                                               const std::vector<std::string>& taken = {});
 [[nodiscard]] Result<std::vector<std::string>> next_task_ids(const TaskFile& queue, const TaskFile& done,
-                                                             const QueueRules& rules, std::size_t count);
+                                                             const QueueRules& rules, std::size_t count,
+                                                             const std::vector<std::string>& taken = {});
 
 // A todo task.
 [[nodiscard]] Task make_task(std::string_view id, std::string_view title, Instant now);

@@ -241,7 +241,8 @@ Result<std::uint32_t> task_number(std::string_view id, const QueueRules& rules) 
     if (!all_digits) {
         return refuse("after the '-' only digits may stand");
     }
-    if (digits.size() != rules.id_width) {
+    // After the last number of that width the ids go on with longer ones; a number is never written twice.
+    if (digits.size() < rules.id_width || (digits.size() > rules.id_width && digits.front() == '0')) {
         return refuse(fmt::format("it has {} digits instead of {}", digits.size(), rules.id_width));
     }
     std::uint32_t number = 0;

@@ -22,10 +22,11 @@ struct QueueRules {
 [[nodiscard]] Result<std::vector<std::string>> validate_queue(const TaskFile& queue, const TaskFile& done,
                                                               const QueueRules& rules);
 
-// The number of an id such as RQ-0042; the error says what is wrong with its form (contract section 1.4).
+// The number of an id such as RQ-0042; the error says what is wrong with its form (contract section 1.4). It
+// has as many digits as the rules say, or more where the number needs them: RQ-10000 follows RQ-9999.
 [[nodiscard]] Result<std::uint32_t> task_number(std::string_view id, const QueueRules& rules);
 
-// The id with that number; it may have more digits than the rules allow.
+// The id with that number.
 [[nodiscard]] std::string format_task_id(std::uint64_t number, const QueueRules& rules);
 
 // Whether an id can be a component of a path: 1 to 100 of the ASCII letters and digits, '-', '_'

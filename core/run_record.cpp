@@ -50,6 +50,8 @@ BatchEnd read_batch_end(const json::value& value, std::string path, std::optiona
     reader.read("summary", end.summary);
     reader.read("note", end.note);
     reader.read("landed_sha", end.landed_sha);
+    reader.read("landed_by", end.landed_by);
+    end.landed_by = printable(end.landed_by);
     end.summary = printable(end.summary);
     end.note = printable(end.note);
     return end;
@@ -76,6 +78,11 @@ json::array strings(const std::vector<std::string>& items) {
         array.emplace_back(item);
     }
     return array;
+}
+
+std::string error_text(std::uint32_t error_number) {
+    const char* const text = strerrordesc_np(static_cast<int>(error_number));
+    return text == nullptr ? fmt::format("error {}", error_number) : text;
 }
 
 }  // namespace
@@ -108,12 +115,20 @@ std::optional<StepKind> parse_step_kind(std::string_view text) {
 bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch) {
     const bool is_verdict =
         !record.timed_out && (record.exited_with(0) || record.exited_with(exit_blocked) ||
-                              record.exited_with(exit_mendable) || record.exited_with(exit_try_again));
+                              record.exited_with(exit_mendable) || record.exited_with(exit_nothing_to_land) ||
+                              record.exited_with(exit_unavailable) || record.exited_with(exit_try_again));
     if (step == StepKind::integrate && leads_batch && !record.stopped && !is_verdict) {
         return true;
     }
     return step != StepKind::work && step != StepKind::remediate &&
            record.kind == ExitRecord::Kind::signalled && !record.stopped && !record.timed_out;
+}
+
+bool counts_as_integration(const ExitRecord& record, const Outcome& outcome, bool leads_batch) {
+    return !record.stopped && !record.exited_with(exit_nothing_to_land) &&
+           !record.exited_with(exit_unavailable) &&
+           !(outcome.target_is_red && record.exited_with(exit_try_again)) &&
+           !counts_as_lost(StepKind::integrate, record, leads_batch);
 }
 
 std::string run_directory_name(const Run& run) {
@@ -217,6 +232,7 @@ Result<ExitRecord> read_exit_record(const JsonDocument& document) {
     reader.read("user_cpu_microseconds", record.user_cpu_microseconds);
     reader.read("system_cpu_microseconds", record.system_cpu_microseconds);
     reader.read("peak_memory_kib", record.peak_memory_kib);
+    reader.read("exec_error", record.exec_error);
     return finished(document, fault, std::move(record));
 }
 
@@ -233,6 +249,9 @@ std::string outcome_text(const Outcome& outcome) {
     if (outcome.target_is_red) {
         root["target_is_red"] = true;
     }
+    if (!outcome.landed_by.empty()) {
+        root["landed_by"] = printable(outcome.landed_by);
+    }
     if (!outcome.batch.empty()) {
         json::array batch;
         for (const BatchEnd& end : outcome.batch) {
@@ -242,6 +261,9 @@ std::string outcome_text(const Outcome& outcome) {
             object["summary"] = printable(end.summary);
             object["note"] = printable(end.note);
             object["landed_sha"] = end.landed_sha;
+            if (!end.landed_by.empty()) {
+                object["landed_by"] = printable(end.landed_by);
+            }
             batch.push_back(std::move(object));
         }
         root["batch"] = std::move(batch);
@@ -260,10 +282,16 @@ Result<Outcome> read_outcome(const JsonDocument& document) {
     reader.read("landed_sha", outcome.landed_sha);
     reader.read("kept", outcome.kept);
     reader.read("target_is_red", outcome.target_is_red);
+    reader.read("landed_by", outcome.landed_by);
     read_batch(reader, fault, outcome.batch);
     outcome.summary = printable(outcome.summary);  // one line, whoever wrote it
     outcome.note = printable(outcome.note);
+    outcome.landed_by = printable(outcome.landed_by);
     return finished(document, fault, std::move(outcome));
+}
+
+std::string landed_by_text(std::string_view landed_by) {
+    return fmt::format("landed by somebody else: {}", landed_by);
 }
 
 std::string lane_progress_text(const LaneProgress& progress) {
@@ -324,6 +352,9 @@ std::string describe(const ExitRecord& record) {
     }
     if (record.out_of_memory) {
         return "was killed by the kernel: out of memory";
+    }
+    if (record.exec_error != 0) {
+        return fmt::format("could not be executed: {}", error_text(record.exec_error));
     }
     switch (record.kind) {
         case ExitRecord::Kind::exited:

@@ -81,6 +81,7 @@ struct ExitRecord {
     std::uint64_t user_cpu_microseconds = 0;
     std::uint64_t system_cpu_microseconds = 0;
     std::uint64_t peak_memory_kib = 0;
+    std::uint32_t exec_error = 0;  // errno, if the step's program could not be executed: none of it ran
 
     [[nodiscard]] bool exited_with(std::uint32_t status) const {
         return kind == Kind::exited && value == status;
@@ -105,6 +106,12 @@ using RunEnd = std::variant<ExitRecord, LostRun, UnstartedRun>;
 // nobody's failure either.
 [[nodiscard]] bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch = false);
 
+struct Outcome;
+// Whether an integrate run that ended so was an attempt to land its task. It was none if it was lost or
+// stopped, found nothing to land, or met what is nobody's fault: a host or remote with a bad minute, a target
+// that is red by itself.
+[[nodiscard]] bool counts_as_integration(const ExitRecord& record, const Outcome& outcome, bool leads_batch);
+
 // How an integrate run ended for another task of its batch: the exit code that a run of that task alone would
 // have ended with.
 struct BatchEnd {
@@ -113,7 +120,7 @@ struct BatchEnd {
     std::string summary;
     std::string note;
     std::string landed_sha;
-    std::string landed_by = {};  // as in Outcome
+    std::string landed_by = {};
 
     bool operator==(const BatchEnd&) const = default;
 };
@@ -136,10 +143,14 @@ struct Outcome {
     std::vector<BatchEnd> batch = {};
     // The target branch is red by itself: nobody's fault, and nothing lands until it is mended.
     bool target_is_red = false;
-    std::string landed_by = {};  // somebody else has landed the task: who, and with which commit
+    // Who has landed the task, if it was none of ours: "commit 1a2b3c4d by A. Colleague".
+    std::string landed_by = {};
 
     bool operator==(const Outcome&) const = default;
 };
+
+// What a completed record says if somebody else has landed its task.
+[[nodiscard]] std::string landed_by_text(std::string_view landed_by);
 
 // The recipe of one run, for people and for recovery. The environment's values are not in it, since they may
 // be secrets; the names are.

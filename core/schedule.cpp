@@ -6,13 +6,14 @@
 #include <memory>
 
 #include "core/check.h"
+#include "core/reused_ids.h"
 #include "core/selection.h"
 
 namespace ralph::core {
 namespace {
 
 constexpr std::size_t most_tasks_in_a_run = 256;  // what is said of them must fit into one record
-constexpr Milliseconds completed_retention{24 * 3'600'000LL};  // contract section 6.4
+constexpr std::uint32_t failures_that_last = 4;   // to start, in a row: about two seconds
 
 bool in_progress(const ActiveTask& task) {
     switch (task.phase) {
@@ -59,6 +60,7 @@ void start(ActiveTask& task, std::vector<Action>& actions) {
     task.phase = Phase::starting;
     ++task.run.number;
     const bool integrates = task.run.step == StepKind::integrate;
+    task.leads_batch = false;
     actions.emplace_back(action::StartRun{task.task_id, task.run, task.slot.value_or(0),
                                           integrates ? task.integrations + 1 : 0});
 }
@@ -90,11 +92,47 @@ Instant company_until(const Supervisor& supervisor, const std::vector<ActiveTask
     return first == Instant::min() ? first : first + batch.wait;
 }
 
+// Steps that reach for the host's disk and for the remote, and end with 69 while these refuse.
+bool needs_host(const ActiveTask& task) {
+    return task.run.step == StepKind::prepare || integrates(task);
+}
+
+// During an outage one task at a time looks whether it is over: who has waited longest.
+void look_at_outage(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
+    const bool looks =
+        std::any_of(supervisor.active.begin(), supervisor.active.end(),
+                    [](const ActiveTask& task) { return needs_host(task) && in_progress(task); });
+    if (!supervisor.outage || looks) {
+        return;
+    }
+    ActiveTask* next = nullptr;
+    for (ActiveTask& task : supervisor.active) {
+        const bool may_begin =
+            integrates(task) ? supervisor.lane_opens <= now : task.slot || free_slot(supervisor).has_value();
+        if (needs_host(task) && is_due(task, now) && may_begin &&
+            (next == nullptr || task.not_before < next->not_before)) {
+            next = &task;
+        }
+    }
+    for (const Instant later : {supervisor.outage->next_look, supervisor.lane_opens}) {
+        if (later > now) {
+            actions.emplace_back(action::WakeAt{later});
+        }
+    }
+    if (next == nullptr || supervisor.outage->next_look > now) {
+        return;
+    }
+    if (!integrates(*next) && !next->slot) {
+        next->slot = free_slot(supervisor);
+    }
+    start(*next, actions);
+}
+
 void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
     const auto& active = supervisor.active;
-    if (any_recovering(supervisor) || std::any_of(active.begin(), active.end(), [&](const ActiveTask& task) {
-            return integrates(task) && in_progress(task);
-        })) {
+    if (supervisor.outage || any_recovering(supervisor) ||
+        std::any_of(active.begin(), active.end(),
+                    [&](const ActiveTask& task) { return integrates(task) && in_progress(task); })) {
         return;
     }
     std::vector<ActiveTask*> waiting;
@@ -127,7 +165,8 @@ void start_slots(Supervisor& supervisor, Instant now, std::vector<Action>& actio
     const std::uint32_t workers = supervisor.settings.workers;
     auto busy = std::count_if(supervisor.active.begin(), supervisor.active.end(), uses_slot);
     for (ActiveTask& task : supervisor.active) {
-        if (task.run.step == StepKind::integrate || !is_due(task, now) || busy >= workers) {
+        const bool held_back = supervisor.outage && needs_host(task);
+        if (integrates(task) || held_back || !is_due(task, now) || busy >= workers) {
             continue;
         }
         if (task.slot && *task.slot >= workers) {
@@ -150,32 +189,40 @@ void start_discard(Supervisor& supervisor, Instant now, std::vector<Action>& act
     }
 }
 
-std::set<std::string, std::less<>> excluded_tasks(const Supervisor& supervisor) {
-    std::set<std::string, std::less<>> excluded = supervisor.attempted;
+using Ids = std::set<std::string, std::less<>>;
+
+Ids excluded_tasks(const Supervisor& supervisor, const Ids& reused) {
+    Ids excluded = supervisor.attempted;
     for (const WorkerRecord& record : supervisor.state.workers) {
         if (record.lifecycle != Lifecycle::failed) {
             excluded.insert(record.task_id);
         }
     }
+    for (const std::string& id : reused) {
+        excluded.erase(id);
+    }
+    excluded.insert(supervisor.forgetting.begin(), supervisor.forgetting.end());
     for (const ActiveTask& discard : supervisor.discards) {
         excluded.insert(discard.task_id);
     }
     return excluded;
 }
 
-std::set<std::string, std::less<>> landed_tasks(const Supervisor& supervisor) {
-    std::set<std::string, std::less<>> landed;
+Ids landed_tasks(const Supervisor& supervisor, const Ids& reused) {
+    Ids landed;
     for (const WorkerRecord* record : supervisor.state.by_lifecycle(Lifecycle::completed)) {
-        landed.insert(record->task_id);
+        if (reused.count(record->task_id) == 0) {
+            landed.insert(record->task_id);
+        }
     }
     return landed;
 }
 
-Selection choose(const Supervisor& supervisor, Instant now) {
-    const auto excluded = excluded_tasks(supervisor);
-    const auto landed = landed_tasks(supervisor);
+Selection choose(const Supervisor& supervisor, const Ids& reused, Instant wall) {
+    const auto excluded = excluded_tasks(supervisor, reused);
+    const auto landed = landed_tasks(supervisor, reused);
     return select_task(SelectionInput{supervisor.queue->queue, supervisor.queue->done, excluded, landed,
-                                      supervisor.settings.include_draft, now});
+                                      supervisor.settings.include_draft, wall});
 }
 
 bool task_limit_reached(const Supervisor& supervisor) {
@@ -184,14 +231,18 @@ bool task_limit_reached(const Supervisor& supervisor) {
 
 // Work that waits for the lane must not pile up without end: as many may wait as there are workers.
 bool has_room(const Supervisor& supervisor) {
-    return supervisor.active.size() < 2ULL * supervisor.settings.workers && free_slot(supervisor).has_value();
+    const auto takes_room = [](const ActiveTask& task) {
+        return task.phase != Phase::ready || task.waits_for != WaitsFor::workspace;
+    };
+    const auto active = std::count_if(supervisor.active.begin(), supervisor.active.end(), takes_room);
+    return active < 2LL * supervisor.settings.workers && free_slot(supervisor).has_value();
 }
 
-void begin(Supervisor& supervisor, const Task& selected, Instant now, std::vector<Action>& actions) {
+void begin(Supervisor& supervisor, const Task& selected, Instant wall, std::vector<Action>& actions) {
     WorkerRecord record;
     record.task_id = std::string(trimmed(selected.id));
     record.workspace_path = supervisor.settings.workspace_root + "/" + record.task_id;
-    record.started_at = format_rfc3339(now);
+    record.started_at = format_rfc3339(wall);
     actions.emplace_back(action::Announce{record.task_id, std::nullopt, Lifecycle::running, 1,
                                           std::string(trimmed(selected.title))});
     ActiveTask task;
@@ -199,6 +250,7 @@ void begin(Supervisor& supervisor, const Task& selected, Instant now, std::vecto
     task.slot = free_slot(supervisor);
     CHECK(task.slot.has_value());
     supervisor.attempted.insert(record.task_id);
+    supervisor.created.insert_or_assign(record.task_id, selected.created_at.value_or(""));
     ++supervisor.started;
     supervisor.state.upsert(std::move(record));
     task.phase = Phase::recovering;
@@ -207,29 +259,63 @@ void begin(Supervisor& supervisor, const Task& selected, Instant now, std::vecto
 }
 
 // Selects as many tasks as there is room for. What it returns says why it stopped.
-Selection fill_slots(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
+Selection fill_slots(Supervisor& supervisor, Instant wall, std::vector<Action>& actions) {
     while (true) {
-        const Selection selection = choose(supervisor, now);
+        const Ids reused = reused_ids(supervisor);
+        const Selection selection = choose(supervisor, reused, wall);
         const auto* const selected = std::get_if<const Task*>(&selection);
         if (selected == nullptr || !has_room(supervisor) || task_limit_reached(supervisor)) {
             return selection;
         }
-        begin(supervisor, **selected, now, actions);
+        if (const std::string id(trimmed((*selected)->id)); reused.count(id) != 0) {
+            make_room(supervisor, id, actions);
+            continue;
+        }
+        begin(supervisor, **selected, wall, actions);
     }
+}
+
+// Nobody knows when that is over for which it waits, and a drain does not wait for it.
+bool waits_for_ever(const Supervisor& supervisor, const ActiveTask& task) {
+    if (task.phase == Phase::recovering) {  // what runs goes on under its shim
+        return task.waits_for == WaitsFor::start && task.start_failures >= failures_that_last;
+    }
+    if (task.phase != Phase::ready) {
+        return false;
+    }
+    if ((supervisor.outage && needs_host(task)) ||
+        (supervisor.lane_opens != Instant::min() && integrates(task))) {
+        return true;
+    }
+    switch (task.waits_for) {
+        case WaitsFor::turn:
+            return false;
+        case WaitsFor::start:
+            return task.start_failures >= failures_that_last;
+        case WaitsFor::host:
+        case WaitsFor::workspace:
+        case WaitsFor::branch:
+            return true;
+    }
+    return false;
 }
 
 bool idle(const Supervisor& supervisor) {
     if (supervisor.mode == Mode::ending) {
-        return std::none_of(supervisor.active.begin(), supervisor.active.end(), in_progress) &&
-               std::none_of(supervisor.discards.begin(), supervisor.discards.end(), in_progress);
+        const auto goes_on = [&](const ActiveTask& task) {
+            return in_progress(task) && !waits_for_ever(supervisor, task);
+        };
+        return std::none_of(supervisor.active.begin(), supervisor.active.end(), goes_on) &&
+               std::none_of(supervisor.discards.begin(), supervisor.discards.end(), goes_on);
     }
-    // Nobody knows when a target that is red by itself is mended; a drain does not wait for that.
-    const bool may_leave = supervisor.mode == Mode::draining && supervisor.lane_opens != Instant::min();
+    if (supervisor.mode == Mode::running && !supervisor.forgetting.empty()) {
+        return false;
+    }
     const auto is_over = [&](const ActiveTask& task) {
-        return may_leave && integrates(task) && task.phase == Phase::ready;
+        return supervisor.mode == Mode::draining && waits_for_ever(supervisor, task);
     };
     return std::all_of(supervisor.active.begin(), supervisor.active.end(), is_over) &&
-           supervisor.discards.empty();
+           std::all_of(supervisor.discards.begin(), supervisor.discards.end(), is_over);
 }
 
 void finish(Supervisor& supervisor, int exit_code, std::string reason, std::vector<Action>& actions) {
@@ -241,7 +327,9 @@ int drained_exit_code(const Supervisor& supervisor) {
     if (supervisor.signal != 0) {
         return 128 + supervisor.signal;
     }
+    const bool some_wait = supervisor.mode == Mode::draining && !supervisor.active.empty();
     const bool some_not_landed =
+        some_wait ||
         supervisor.state.count(Lifecycle::failed) + supervisor.state.count(Lifecycle::blocked_push) > 0;
     return some_not_landed ? exit_some_not_landed : exit_all_landed;
 }
@@ -272,7 +360,7 @@ void request_queue(Supervisor& supervisor, std::vector<Action>& actions) {
 // Nothing is selected while records are still being recovered: their slots are not known yet.
 bool may_select(const Supervisor& supervisor) {
     return supervisor.mode == Mode::running && supervisor.queue && !supervisor.queue_fault &&
-           !any_recovering(supervisor);
+           !supervisor.outage && !any_recovering(supervisor);
 }
 
 void end_when_idle(Supervisor& supervisor, const Selection& selection, std::vector<Action>& actions) {
@@ -295,34 +383,20 @@ void end_when_idle(Supervisor& supervisor, const Selection& selection, std::vect
            blocked != nullptr ? blocked_reason(*blocked) : "the queue is drained", actions);
 }
 
-// Pauses are measured on the wall clock, which may be set back: no pause becomes longer than the longest
-// there is.
-void limit_pauses(Supervisor& supervisor, Instant now) {
-    Milliseconds longest = longest_start_pause;
-    for (const Milliseconds pause : supervisor.settings.push_backoff) {
-        longest = std::max(longest, pause);
-    }
-    for (auto* tasks : {&supervisor.active, &supervisor.discards}) {
-        for (ActiveTask& task : *tasks) {
-            task.not_before = std::min(task.not_before, now + longest);
-        }
-    }
-    supervisor.lane_opens = std::min(supervisor.lane_opens, now + red_target_pause);
-}
-
 }  // namespace
 
-void schedule(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
+void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& actions) {
+    const Instant now = moment.monotonic;
     if (supervisor.finished) {
         return;
     }
-    limit_pauses(supervisor, now);
     if (supervisor.mode != Mode::running && idle(supervisor)) {
         finish(supervisor, drained_exit_code(supervisor),
                supervisor.mode == Mode::ending ? "ended on request" : "drained on request", actions);
         return;
     }
     if (supervisor.mode != Mode::ending) {
+        look_at_outage(supervisor, now, actions);
         start_lane(supervisor, now, actions);
         start_slots(supervisor, now, actions);
         start_discard(supervisor, now, actions);
@@ -333,10 +407,10 @@ void schedule(Supervisor& supervisor, Instant now, std::vector<Action>& actions)
         return;
     }
     if (may_select(supervisor)) {
-        const Selection selection = fill_slots(supervisor, now, actions);
+        const Selection selection = fill_slots(supervisor, moment.wall, actions);
         const auto* const blocked = std::get_if<Blocked>(&selection);
         if (supervisor.settings.continuous && blocked != nullptr && blocked->earliest_start) {
-            wake_at(*blocked->earliest_start, actions);
+            actions.emplace_back(action::WakeAt{*blocked->earliest_start, true});
         }
         end_when_idle(supervisor, selection, actions);
     }
@@ -348,40 +422,6 @@ void schedule(Supervisor& supervisor, Instant now, std::vector<Action>& actions)
             if (task.phase == Phase::ready && task.not_before > now) {
                 wake_at(task.not_before, actions);
             }
-        }
-    }
-}
-
-void prune(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
-    if (!supervisor.queue) {
-        return;
-    }
-    const auto expired = [&](const WorkerRecord& record) {
-        const auto ended = parse_rfc3339(record.completed_at.value_or(record.started_at));
-        const Milliseconds retention = record.lifecycle == Lifecycle::completed
-                                           ? completed_retention
-                                           : supervisor.settings.kept_work_retention;
-        const Task* const task = supervisor.queue->queue.find(record.task_id);
-        const bool open = task != nullptr && !is_terminal(task->status);
-        const bool discarding =
-            std::any_of(supervisor.discards.begin(), supervisor.discards.end(),
-                        [&](const ActiveTask& each) { return each.task_id == record.task_id; });
-        return record.is_terminal() && !open && !discarding && ended && ended->instant < now - retention;
-    };
-    std::vector<WorkerRecord>& workers = supervisor.state.workers;
-    workers.erase(std::remove_if(workers.begin(), workers.end(),
-                                 [&](const WorkerRecord& record) {
-                                     return record.lifecycle == Lifecycle::completed && expired(record);
-                                 }),
-                  workers.end());
-    for (const WorkerRecord& record : workers) {
-        if (expired(record)) {
-            ActiveTask discard;
-            discard.task_id = record.task_id;
-            discard.phase = Phase::recovering;
-            discard.run.step = StepKind::discard;
-            supervisor.discards.push_back(std::move(discard));
-            actions.emplace_back(action::ReadHistory{record.task_id, nullptr});
         }
     }
 }

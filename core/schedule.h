@@ -14,11 +14,6 @@ inline constexpr Milliseconds longest_start_pause{30'000};
 inline constexpr Milliseconds red_target_pause{60'000};
 
 // Appends StartRun, LoadQueue, WakeAt and Finish actions.
-void schedule(Supervisor& supervisor, Instant now, std::vector<Action>& actions);
-
-// Looks for terminal records that nobody needs any more: completed ones a day after their end, failed and
-// blocked ones after the kept-work retention, and only when the queue holds no open task of that id. The
-// former are removed at once; the latter when their workspace is discarded, so that a crash forgets none.
-void prune(Supervisor& supervisor, Instant now, std::vector<Action>& actions);
+void schedule(Supervisor& supervisor, Moment now, std::vector<Action>& actions);
 
 }  // namespace ralph::core

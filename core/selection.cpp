@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace ralph::core {
 namespace {
@@ -15,6 +16,15 @@ class Dependencies {
         statuses_.reserve(input.queue.tasks.size() + input.done.tasks.size() + input.landed.size());
         for (const std::string& id : input.landed) {
             statuses_.emplace(id, TaskStatus::done);
+        }
+        for (const Task& task : input.queue.tasks) {
+            const bool is_open = task.kind == TaskKind::work_item && !is_terminal(task.status) &&
+                                 input.landed.find(trimmed(task.id)) == input.landed.end();
+            if (is_open) {
+                for (const std::string& id : task.blocks) {
+                    blocked_.insert(trimmed(id));
+                }
+            }
         }
         for (const TaskFile* file : {&input.queue, &input.done}) {
             for (const Task& task : file->tasks) {
@@ -34,8 +44,12 @@ class Dependencies {
         });
     }
 
+    // By an open task that lists it in `blocks`.
+    [[nodiscard]] bool is_blocked(const Task& task) const { return blocked_.count(trimmed(task.id)) != 0; }
+
   private:
     std::unordered_map<std::string_view, TaskStatus> statuses_;
+    std::unordered_set<std::string_view> blocked_;
 };
 
 bool is_candidate(const Task& task, const SelectionInput& input) {
@@ -62,7 +76,7 @@ std::optional<Instant> future_start(const Task& task, Instant now) {
 // Notes why `task` cannot run, and returns whether it can.
 bool can_run(const Task& task, const SelectionInput& input, const Dependencies& dependencies,
              Blocked& blocked) {
-    if (!dependencies.are_met(task)) {
+    if (!dependencies.are_met(task) || dependencies.is_blocked(task)) {
         ++blocked.by_dependencies;
         return false;
     }
@@ -77,13 +91,17 @@ bool can_run(const Task& task, const SelectionInput& input, const Dependencies& 
 }  // namespace
 
 Selection select_task(const SelectionInput& input) {
-    for (const Task& task : input.queue.tasks) {
-        if (task.status == TaskStatus::doing && is_candidate(task, input)) {
-            return &task;
-        }
-    }
     const Dependencies dependencies(input);
     Blocked blocked;
+    for (const Task& task : input.queue.tasks) {
+        if (task.status != TaskStatus::doing || !is_candidate(task, input)) {
+            continue;
+        }
+        if (!dependencies.is_blocked(task)) {
+            return &task;
+        }
+        ++blocked.by_dependencies;
+    }
     for (const TaskStatus status : {TaskStatus::todo, TaskStatus::draft}) {
         if (status == TaskStatus::draft && !input.include_draft) {
             continue;

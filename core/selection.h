@@ -26,7 +26,8 @@ struct SelectionInput {
 };
 
 // There are tasks to start, but none can be started now. A task that waits for both is counted under its
-// dependencies, for the time alone does not free it.
+// dependencies, for the time alone does not free it. Those that an open task names in `blocks` are counted
+// there, too.
 struct Blocked {
     std::size_t by_dependencies = 0;
     std::size_t by_schedule = 0;
@@ -37,8 +38,8 @@ struct NoCandidates {};
 
 using Selection = std::variant<const Task*, NoCandidates, Blocked>;
 
-// The first doing task, else the first todo task that can run, else, if wanted, the first such draft. The
-// pointer is into `queue`. Linear in the number of tasks and dependencies.
+// The first doing task that nobody blocks, else the first todo task that can run, else, if wanted, the first
+// such draft. The pointer is into `queue`. Linear in the number of tasks and dependencies.
 [[nodiscard]] Selection select_task(const SelectionInput& input);
 
 }  // namespace ralph::core

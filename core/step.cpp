@@ -8,6 +8,8 @@
 
 #include "core/backoff.h"
 #include "core/check.h"
+#include "core/retention.h"
+#include "core/reused_ids.h"
 #include "core/schedule.h"
 #include "core/step_handler.h"
 #include "core/supervisor.h"
@@ -15,7 +17,7 @@
 namespace ralph::core {
 namespace {
 
-std::string failure_text(const RunEnd& end, StepKind step, const std::optional<BlockMarker>& marker,
+std::string failure_text(const ExitRecord& record, StepKind step, const std::optional<BlockMarker>& marker,
                          const Outcome& outcome) {
     if (marker && !marker->reason.empty()) {
         return marker->reason;
@@ -23,9 +25,7 @@ std::string failure_text(const RunEnd& end, StepKind step, const std::optional<B
     if (!outcome.summary.empty()) {
         return outcome.summary;
     }
-    const auto* const record = std::get_if<ExitRecord>(&end);
-    CHECK(record != nullptr);
-    return fmt::format("{} {}", to_string(step), describe(*record));
+    return fmt::format("{} {}", to_string(step), describe(record));
 }
 
 // The history of a task whose record is terminal: what has ended was dealt with, marked as settled or not.
@@ -38,6 +38,7 @@ RunHistory dealt_with(RunHistory history) {
         history.settled_integrations += history.integrations + (step == StepKind::integrate ? 1 : 0);
         history.integrations = 0;
         history.remediations = 0;
+        history.worked = false;
         history.restarts = 0;
         history.newest.reset();
     }
@@ -51,6 +52,7 @@ void Handler::go_on(ActiveTask& task, TaskEvent what) {
     task.phase = Phase::ready;
     task.not_before = now_;
     task.start_failures = 0;
+    task.waits_for = WaitsFor::turn;
     switch (what) {
         case TaskEvent::prepare_succeeded:
             task.run.step = StepKind::work;
@@ -64,6 +66,11 @@ void Handler::go_on(ActiveTask& task, TaskEvent what) {
             return;
         case TaskEvent::integrate_mendable:
             task.run.step = StepKind::remediate;
+            task.restarts = 0;
+            return;
+        case TaskEvent::work_needed:
+            task.run.step = StepKind::prepare;
+            ++task.run.attempt;
             task.restarts = 0;
             return;
         case TaskEvent::integrate_deferred:
@@ -81,8 +88,10 @@ void Handler::go_on(ActiveTask& task, TaskEvent what) {
         case TaskEvent::integrate_succeeded:
         case TaskEvent::integrate_exhausted:
         case TaskEvent::integrate_blocked:
+        case TaskEvent::integrate_found_nothing:
         case TaskEvent::integrate_failed:
         case TaskEvent::remediate_failed:
+        case TaskEvent::step_waits:
         case TaskEvent::restarts_exhausted:
         case TaskEvent::interrupted:
         case TaskEvent::retry_requested:
@@ -120,18 +129,21 @@ void Handler::apply(Tasks::iterator task, TaskEvent what, const std::string& det
     }
     switch (*next) {
         case Lifecycle::running:
+            if (from != Lifecycle::running) {
+                record->mark_running();
+            }
             break;
         case Lifecycle::integrating:
             record->mark_integrating();
             break;
         case Lifecycle::completed:
-            record->mark_completed(now_);
+            record->mark_completed(wall_);
             break;
         case Lifecycle::failed:
-            record->mark_failed(now_, detail);
+            record->mark_failed(wall_, detail);
             break;
         case Lifecycle::blocked_push:
-            record->mark_blocked_push(now_, detail);
+            record->mark_blocked_push(wall_, detail);
             break;
     }
     if (what == TaskEvent::integrate_mendable) {
@@ -167,34 +179,6 @@ void Handler::end_batch_lost(Tasks::iterator task, const LostRun& lost) {
     end_lost(task, lost);
 }
 
-// Nothing was executed, so trying again costs nothing and is never counted against the task.
-void Handler::end_unstarted(ActiveTask& task, const UnstartedRun& unstarted) {
-    ++task.start_failures;
-    task.phase = Phase::ready;
-    const std::uint32_t doublings = std::min(task.start_failures - 1, 10U);
-    task.not_before = now_ + std::min(longest_start_pause, Milliseconds{250LL << doublings});
-    if (task.start_failures == 1) {
-        note(true, task.task_id,
-             fmt::format("{} could not be started: {}; trying again until it can", to_string(task.run.step),
-                         unstarted.reason));
-    }
-}
-
-// Prepare says that the task is not on the target branch yet. A supervisor that waits for new tasks sees them
-// when they are added, which is before they are pushed; it tries again as often as it would try to land.
-bool Handler::not_yet(ActiveTask& task, const Outcome& outcome) {
-    if (!supervisor_.settings.continuous || supervisor_.mode == Mode::ending ||
-        ++task.start_failures >= supervisor_.settings.max_push_attempts) {
-        return false;
-    }
-    if (task.start_failures == 1) {
-        note(false, task.task_id, fmt::format("waits: {}", outcome.summary));
-    }
-    task.phase = Phase::ready;
-    task.not_before = now_ + backoff_after(task.start_failures, supervisor_.settings.push_backoff);
-    return true;
-}
-
 // It was ended so that the supervisor could end, and for nothing that it did.
 void Handler::end_stopped(ActiveTask& task) {
     task.phase = Phase::ready;
@@ -221,6 +205,7 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         return;
     }
     if (const auto* const lost = std::get_if<LostRun>(&end)) {
+        end_outage_by(task->run.step);
         end_batch_lost(task, *lost);
         return;
     }
@@ -229,63 +214,78 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         return;
     }
     const auto& record = std::get<ExitRecord>(end);
-    const StepKind step = task->run.step;
-
-    supervisor_.lands_alone = step != StepKind::integrate && supervisor_.lands_alone;
-    if (step == StepKind::prepare && record.exited_with(exit_try_again) && not_yet(*task, outcome)) {
+    supervisor_.lands_alone = task->run.step != StepKind::integrate && supervisor_.lands_alone;
+    if (waits(*task, record, outcome, resumed)) {
         return;
     }
-    if ((resumed || supervisor_.resumes) &&
-        classify(step, record, false, true, true) == TaskEvent::interrupted) {
+    task->waits_for = WaitsFor::turn;
+    if ((resumed || supervisor_.resumes) && classify(task->run.step, record, {}) == TaskEvent::interrupted) {
         end_stopped(*task);
         return;
     }
-    if (step == StepKind::integrate && outcome.target_is_red && record.exited_with(exit_try_again)) {
-        wait_for_target(*task, outcome, resumed);
-        return;
+    conclude(task, record, marker, outcome);
+}
+
+void Handler::count_end(ActiveTask& task, const ExitRecord& record, const Outcome& outcome) {
+    switch (task.run.step) {
+        case StepKind::work:
+            task.worked = true;
+            break;
+        case StepKind::remediate:
+            task.worked = true;
+            task.remediations += record.stopped ? 0 : 1;
+            break;
+        case StepKind::integrate:
+            if (counts_as_integration(record, outcome, false)) {
+                ++task.integrations;
+                // Set, not counted up: applying the same end again after a crash changes nothing.
+                WorkerRecord* const worker = supervisor_.state.find(task.task_id);
+                worker->push_attempts =
+                    std::max(worker->push_attempts, task.settled_integrations + task.integrations);
+            }
+            break;
+        case StepKind::prepare:
+        case StepKind::discard:
+            break;
     }
-    if (step == StepKind::integrate && !record.stopped) {
-        ++task->integrations;
-        // Set, not counted up: applying the same end again after a crash changes nothing.
-        WorkerRecord* const worker = supervisor_.state.find(task->task_id);
-        worker->push_attempts =
-            std::max(worker->push_attempts, task->settled_integrations + task->integrations);
-    }
+}
+
+// The step came to a verdict: which one, and what follows.
+void Handler::conclude(Tasks::iterator task, const ExitRecord& record,
+                       const std::optional<BlockMarker>& marker, const Outcome& outcome) {
+    const StepKind step = task->run.step;
+    const std::string task_id = task->task_id;
+    count_end(*task, record, outcome);
     if (!outcome.note.empty()) {
         note(true, task->task_id, outcome.note);
     }
-    task->remediations += step == StepKind::remediate && !record.stopped ? 1 : 0;
-    const bool attempts_left = task->integrations < supervisor_.settings.max_push_attempts;
-    const bool remediations_left =
-        attempts_left && task->remediations < supervisor_.settings.max_remediations;
-    TaskEvent what = classify(step, record, marker.has_value(), attempts_left, remediations_left);
+    Standing standing;
+    standing.blocked = marker.has_value();
+    standing.attempts_left = task->integrations < supervisor_.settings.max_push_attempts;
+    standing.remediations_left =
+        standing.attempts_left && task->remediations < supervisor_.settings.max_remediations;
+    standing.worked = task->worked;
+    TaskEvent what = classify(step, record, standing);
     if (what == TaskEvent::integrate_exhausted && !outcome.landed_sha.empty()) {
         what = TaskEvent::integrate_succeeded;  // only what comes after the landing was to be tried again
     }
     const bool succeeded = what == TaskEvent::prepare_succeeded || what == TaskEvent::prepare_found_landed ||
                            what == TaskEvent::work_succeeded || what == TaskEvent::integrate_succeeded ||
                            what == TaskEvent::remediate_succeeded;
-    std::string detail = succeeded ? outcome.summary : failure_text(end, step, marker, outcome);
+    std::string detail = succeeded ? outcome.summary : failure_text(record, step, marker, outcome);
+    if (!outcome.landed_by.empty() &&
+        (what == TaskEvent::prepare_found_landed || what == TaskEvent::integrate_succeeded)) {
+        detail = landed_by_text(outcome.landed_by);
+    }
     if (what == TaskEvent::remediate_failed) {
         const WorkerRecord* const worker = supervisor_.state.find(task->task_id);
         detail += "; before that: " + worker->last_error.value_or("it could not be landed");
     }
     apply(task, what, detail, record);
-}
-
-// Nobody's fault, so that it counts as no attempt of anybody's. A new start looks at once.
-void Handler::wait_for_target(ActiveTask& task, const Outcome& outcome, bool resumed) {
-    task.phase = Phase::ready;
-    task.not_before = now_;
-    task.restarts = 0;
-    if (resumed) {
-        return;
+    if (WorkerRecord* const landed = supervisor_.state.find(task_id);
+        landed->lifecycle == Lifecycle::completed && !outcome.landed_by.empty()) {
+        landed->last_error = detail;  // not an error, but what a completed record has no other place for
     }
-    supervisor_.lane_opens = now_ + red_target_pause;
-    note(true, task.task_id,
-         fmt::format("nothing is landed for {} s: {}",
-                     std::chrono::duration_cast<std::chrono::seconds>(red_target_pause).count(),
-                     outcome.summary));
 }
 
 // What a batch's run says of the others. Who is not in the lane any more, or was never told of, is left as it
@@ -303,6 +303,7 @@ void Handler::end_batch(const Outcome& outcome, Instant leader_waits_until) {
         own.summary = end.summary;
         own.note = end.note;
         own.landed_sha = end.landed_sha;
+        own.landed_by = end.landed_by;
         own.target_is_red = outcome.target_is_red;
         end_run(task, record, {}, own, false);
         const auto again = find(supervisor_.active, end.task_id);
@@ -337,7 +338,7 @@ void Handler::end_discard(Tasks::iterator task, const RunEnd& end, const Outcome
     const auto* const record = std::get_if<ExitRecord>(&end);
     if (record == nullptr || !record->exited_with(0) || record->stopped || record->timed_out) {
         const std::string why =
-            record == nullptr ? "its outcome is lost" : failure_text(end, StepKind::discard, {}, outcome);
+            record == nullptr ? "its outcome is lost" : failure_text(*record, StepKind::discard, {}, outcome);
         note(true, task->task_id,
              fmt::format("the workspace could not be removed: {}; the next start tries again", why));
     } else {
@@ -366,7 +367,7 @@ void Handler::operator()(const event::QueueLoaded& event) {
         supervisor_.queue_fresh = true;
         supervisor_.queue_requested = false;
     }
-    prune(supervisor_, now_, actions_);
+    prune(supervisor_, {now_, wall_}, actions_);
 }
 
 void Handler::operator()(const event::QueueInvalid& event) {
@@ -421,6 +422,12 @@ void Handler::operator()(const event::RetryRequested& event) {
                           ? std::nullopt
                           : transition(record->lifecycle, TaskEvent::retry_requested);
     actions_.emplace_back(action::ForgetRetryRequest{event.task_id});
+    if (next && is_reused(supervisor_, event.task_id)) {
+        note(true, event.task_id,
+             "the queue holds another task under this id, created at another time: the earlier one cannot be "
+             "retried");
+        return;
+    }
     if (!next) {
         note(true, event.task_id,
              record == nullptr ? "there is no record to retry"
@@ -439,7 +446,21 @@ void Handler::operator()(const event::RetryRequested& event) {
     (*this)(event::TaskRecovered{event.task_id, dealt_with(event.history)});
 }
 
+void Handler::operator()(const event::RunsForgotten& event) {
+    supervisor_.forgetting.erase(event.task_id);
+}
+
+void Handler::operator()(const event::TimePassed&) {
+    if (!supervisor_.seemed_expired.empty()) {
+        prune(supervisor_, {now_, wall_}, actions_);
+    }
+}
+
 std::vector<Action> step(Supervisor& supervisor, const Event& event, Instant now) {
+    return step(supervisor, event, Moment{now, now});
+}
+
+std::vector<Action> step(Supervisor& supervisor, const Event& event, Moment now) {
     std::vector<Action> actions;
     if (supervisor.finished) {
         return actions;

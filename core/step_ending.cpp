@@ -43,13 +43,8 @@ void Handler::operator()(const event::SettingsChanged& event) {
     note(false, "", fmt::format("the settings were read again: {} workers", event.settings.workers));
 }
 
-// The clock may be set back: nobody waits longer than from now.
 void Handler::end_if_overdue() {
-    if (supervisor_.mode != Mode::draining || !supervisor_.end_at) {
-        return;
-    }
-    supervisor_.end_at = std::min(*supervisor_.end_at, now_ + supervisor_.settings.stop_timeout);
-    if (*supervisor_.end_at <= now_) {
+    if (supervisor_.mode == Mode::draining && supervisor_.end_at && *supervisor_.end_at <= now_) {
         (*this)(event::StopRequested{supervisor_.signal, true});
     }
 }

@@ -59,6 +59,8 @@ void Handler::operator()(const event::TaskRecovered& event) {
     if (task == supervisor_.active.end() || task->phase != Phase::recovering) {
         return;
     }
+    task->waits_for = WaitsFor::turn;
+    task->start_failures = 0;
     const RunHistory& history = event.history;
     WorkerRecord* const record = supervisor_.state.find(event.task_id);
     CHECK(record != nullptr);
@@ -66,6 +68,7 @@ void Handler::operator()(const event::TaskRecovered& event) {
     task->integrations = history.integrations;
     task->settled_integrations = history.settled_integrations;
     task->remediations = history.remediations;
+    task->worked = history.worked;
     if (!history.newest || (history.newest->run.step == StepKind::discard && history.newest->end)) {
         resume(*task, history);
         return;

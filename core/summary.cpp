@@ -29,8 +29,10 @@ std::string summary(const Supervisor& supervisor) {
                    supervisor.attempted.count(trimmed(task.id)) == 0;
         });
     }
-    return fmt::format("{} running, {} integrating, {} queued; merge queue {}", running, integrating, queued,
-                       waiting);
+    const std::string held_back =
+        supervisor.outage ? fmt::format("; nothing new starts: {}", supervisor.outage->reason) : "";
+    return fmt::format("{} running, {} integrating, {} queued; merge queue {}{}", running, integrating,
+                       queued, waiting, held_back);
 }
 
 }  // namespace ralph::core

@@ -17,6 +17,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -68,6 +70,7 @@ struct RunHistory {
     std::uint32_t integrations = 0;  // unsettled integrate runs that ended, the newest run not counted
     std::uint32_t remediations = 0;  // unsettled remediate runs that ended, the newest run not counted
     std::uint32_t restarts = 0;      // unsettled runs of the newest step that were lost before the newest one
+    bool worked = false;             // an unsettled work or remediate run ended: the task was worked on
     // The step of the newest settled run; integrate, too, if that left finished work: it was a batch's run
     // that decided on it then, or it could not be mended.
     std::optional<StepKind> settled_step;
@@ -87,16 +90,28 @@ struct RunHistory {
 // `recovering` waits for what the run directories tell, after a restart as after the selection.
 enum class Phase { recovering, ready, starting, running };
 
+// What a task that is ready waits for, beside its turn. All but the first may last, and nobody knows how
+// long: a drain leaves such a task as it is, for the next start.
+enum class WaitsFor {
+    turn,
+    start,      // nothing of it could be executed, or what its runs tell cannot be read
+    host,       // the host or the remote has a bad minute (exit 69)
+    workspace,  // is held by a living worker that is none of ours (prepare's exit 71)
+    branch,     // does not hold the task yet (prepare's exit 75)
+};
+
 struct ActiveTask {
     std::string task_id;
     Run run;  // the run under way, or the next one
     Phase phase = Phase::ready;
+    WaitsFor waits_for = WaitsFor::turn;
     Instant not_before = Instant::min();
     std::optional<std::uint32_t> slot;
     std::uint32_t restarts = 0;              // of the present step
     std::uint32_t integrations = 0;          // that ended since the selection or the retry
     std::uint32_t settled_integrations = 0;  // before that
     std::uint32_t remediations = 0;          // that ended since then
+    bool worked = false;                     // a worker of it ended since then
     bool leads_batch = false;                // the run under way lands others, too
     std::uint32_t start_failures = 0;        // in a row
 };
@@ -105,6 +120,14 @@ enum class Mode {
     running,
     draining,  // nothing new is selected; what is active is finished
     ending,    // what runs has been told to end
+};
+
+// The host or the remote has a bad minute: no prepare and no integrate begins and nothing is selected, but
+// for one task at a time, which finds out whether it is over.
+struct Outage {
+    std::string reason;
+    Milliseconds pause{0};  // before the next look; doubles with each that finds it going on
+    Instant next_look;
 };
 
 struct Supervisor {
@@ -117,6 +140,12 @@ struct Supervisor {
     std::vector<ActiveTask> active;
     std::vector<ActiveTask> discards;  // tasks whose workspace is to be removed, the first one under way
     std::set<std::string, std::less<>> attempted;  // in this session, which outlives a crash
+    // When the task of each record was created, as its kept text says; not known of every one.
+    std::map<std::string, std::string, std::less<>> created;
+    // Terminal records whose retention seemed to have ended when it was looked at before: since when by the
+    // monotonic clock; nothing: in an earlier life.
+    std::map<std::string, std::optional<Instant>, std::less<>> seemed_expired;
+    std::set<std::string, std::less<>> forgetting;  // ids whose earlier task's runs are being removed
     std::uint32_t started = 0;
     std::shared_ptr<const QueueSnapshot> queue;  // the newest valid one; null until there is one
     std::optional<std::string> queue_fault;      // why the files on disk are not usable now
@@ -125,12 +154,17 @@ struct Supervisor {
     bool finished = false;
     bool lands_alone = false;  // the next integrate run takes no others: the last ones came to no end
     Instant lane_opens = Instant::min();  // nothing is landed before, since the target is red by itself
+    std::optional<Outage> outage;         // forgotten by a restart, which looks at once
 };
 
 namespace event {
 struct TaskRecovered {
     std::string task_id;
     RunHistory history;
+};
+// The run directories of a task could not be read once more; they are read again.
+struct HistoryUnreadable {
+    std::string task_id;
 };
 // A completed task whose workspace is still there.
 struct WorkspaceLeft {
@@ -160,6 +194,10 @@ struct RetryRequested {
     std::string task_id;
     RunHistory history;
 };
+// The answer to ForgetRuns.
+struct RunsForgotten {
+    std::string task_id;
+};
 struct DrainRequested {
     int signal = 0;
     std::string reason;
@@ -176,10 +214,10 @@ struct SettingsChanged {
 struct TimePassed {};
 }  // namespace event
 
-using Event =
-    std::variant<event::TaskRecovered, event::WorkspaceLeft, event::QueueLoaded, event::QueueInvalid,
-                 event::RunStarted, event::RunEnded, event::RetryRequested, event::DrainRequested,
-                 event::StopRequested, event::SettingsChanged, event::TimePassed>;
+using Event = std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft,
+                           event::QueueLoaded, event::QueueInvalid, event::RunStarted, event::RunEnded,
+                           event::RetryRequested, event::RunsForgotten, event::DrainRequested,
+                           event::StopRequested, event::SettingsChanged, event::TimePassed>;
 
 namespace action {
 struct StartRun {
@@ -208,12 +246,21 @@ struct SettleRuns {
     std::string task_id;
     std::uint32_t number = 0;
 };
+// Of these tasks the retention seems to have ended: the next start shall know of it.
+struct NoteExpired {
+    std::vector<std::string> task_ids;
+};
+// Remove the run directories of an earlier task of this id, and answer with RunsForgotten.
+struct ForgetRuns {
+    std::string task_id;
+};
 struct ForgetRetryRequest {
     std::string task_id;
 };
 struct LoadQueue {};
 struct WakeAt {
-    Instant when;
+    Instant when;               // of the monotonic clock,
+    bool is_wall_time = false;  // or of the other one, which may be set meanwhile
 };
 // A lifecycle changed: for the log and the history, never the truth.
 struct Announce {
@@ -237,9 +284,10 @@ struct Finish {
 };
 }  // namespace action
 
-using Action = std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun,
-                            action::SettleRuns, action::ForgetRetryRequest, action::LoadQueue, action::WakeAt,
-                            action::Announce, action::Note, action::Finish>;
+using Action =
+    std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun, action::SettleRuns,
+                 action::NoteExpired, action::ForgetRuns, action::ForgetRetryRequest, action::LoadQueue,
+                 action::WakeAt, action::Announce, action::Note, action::Finish>;
 
 // Exit codes of `ralph run`.
 inline constexpr int exit_all_landed = 0;
@@ -256,6 +304,8 @@ inline constexpr int exit_some_not_landed = 3;
                                          std::set<std::string, std::less<>> attempted);
 
 // Takes one event. The actions are to be performed in order, after supervisor.state has been made durable.
+[[nodiscard]] std::vector<Action> step(Supervisor& supervisor, const Event& event, Moment now);
+// Where both clocks agree.
 [[nodiscard]] std::vector<Action> step(Supervisor& supervisor, const Event& event, Instant now);
 
 }  // namespace ralph::core

@@ -13,6 +13,13 @@ namespace ralph::core {
 using Instant = std::chrono::sys_time<std::chrono::nanoseconds>;
 using Milliseconds = std::chrono::milliseconds;
 
+// One moment on the two clocks there are. Pauses and durations are measured on the monotonic one, which
+// nobody sets; `wall` is what people call the time, and may jump in either direction.
+struct Moment {
+    Instant monotonic;
+    Instant wall;
+};
+
 struct Timestamp {
     Instant instant;         // saturated at the ends of what 64 bits of nanoseconds can hold (1678 to 2261)
     int offset_minutes = 0;  // as written; 0 for "Z" and "+00:00"

@@ -10,6 +10,7 @@ constexpr std::optional<Lifecycle> ignored = std::nullopt;
 std::optional<Lifecycle> from_running(TaskEvent event) {
     switch (event) {
         case TaskEvent::prepare_succeeded:
+        case TaskEvent::step_waits:
         case TaskEvent::step_lost:
             return Lifecycle::running;
         case TaskEvent::prepare_found_landed:
@@ -29,6 +30,8 @@ std::optional<Lifecycle> from_running(TaskEvent event) {
         case TaskEvent::integrate_blocked:
         case TaskEvent::integrate_failed:
         case TaskEvent::integrate_mendable:
+        case TaskEvent::integrate_found_nothing:
+        case TaskEvent::work_needed:
         case TaskEvent::remediate_succeeded:
         case TaskEvent::remediate_failed:
         case TaskEvent::retry_requested:
@@ -44,10 +47,14 @@ std::optional<Lifecycle> from_integrating(TaskEvent event) {
         case TaskEvent::integrate_deferred:
         case TaskEvent::integrate_mendable:
         case TaskEvent::remediate_succeeded:
+        case TaskEvent::step_waits:
         case TaskEvent::step_lost:
             return Lifecycle::integrating;
+        case TaskEvent::work_needed:
+            return Lifecycle::running;
         case TaskEvent::integrate_exhausted:
         case TaskEvent::integrate_blocked:
+        case TaskEvent::integrate_found_nothing:
         case TaskEvent::remediate_failed:
             return Lifecycle::blocked_push;
         case TaskEvent::integrate_failed:
@@ -85,14 +92,52 @@ std::optional<Lifecycle> from_retryable(TaskEvent event) {
         case TaskEvent::integrate_blocked:
         case TaskEvent::integrate_failed:
         case TaskEvent::integrate_mendable:
+        case TaskEvent::integrate_found_nothing:
+        case TaskEvent::work_needed:
         case TaskEvent::remediate_succeeded:
         case TaskEvent::remediate_failed:
+        case TaskEvent::step_waits:
         case TaskEvent::step_lost:
         case TaskEvent::restarts_exhausted:
         case TaskEvent::interrupted:
             return ignored;
     }
     return ignored;
+}
+
+TaskEvent classify_prepare(const ExitRecord& record) {
+    if (record.timed_out) {
+        return TaskEvent::prepare_failed;
+    }
+    if (record.exited_with(exit_already_landed)) {
+        return TaskEvent::prepare_found_landed;
+    }
+    if (record.exited_with(exit_unavailable) || record.exited_with(exit_in_use)) {
+        return TaskEvent::step_waits;
+    }
+    return record.exited_with(0) ? TaskEvent::prepare_succeeded : TaskEvent::prepare_failed;
+}
+
+TaskEvent classify_integrate(const ExitRecord& record, const Standing& standing) {
+    if (record.exited_with(0)) {
+        return TaskEvent::integrate_succeeded;
+    }
+    if (record.exited_with(exit_blocked)) {
+        return TaskEvent::integrate_blocked;
+    }
+    if (record.exited_with(exit_mendable)) {
+        return standing.remediations_left ? TaskEvent::integrate_mendable : TaskEvent::integrate_blocked;
+    }
+    if (record.exited_with(exit_nothing_to_land)) {
+        return standing.worked ? TaskEvent::integrate_found_nothing : TaskEvent::work_needed;
+    }
+    if (record.exited_with(exit_unavailable)) {
+        return TaskEvent::step_waits;
+    }
+    if (record.exited_with(exit_try_again)) {
+        return standing.attempts_left ? TaskEvent::integrate_deferred : TaskEvent::integrate_exhausted;
+    }
+    return TaskEvent::integrate_failed;
 }
 
 }  // namespace
@@ -123,6 +168,12 @@ std::string_view to_string(TaskEvent event) {
             return "integrate_failed";
         case TaskEvent::integrate_mendable:
             return "integrate_mendable";
+        case TaskEvent::integrate_found_nothing:
+            return "integrate_found_nothing";
+        case TaskEvent::work_needed:
+            return "work_needed";
+        case TaskEvent::step_waits:
+            return "step_waits";
         case TaskEvent::remediate_succeeded:
             return "remediate_succeeded";
         case TaskEvent::remediate_failed:
@@ -154,8 +205,7 @@ std::optional<Lifecycle> transition(Lifecycle lifecycle, TaskEvent event) {
     return ignored;
 }
 
-TaskEvent classify(StepKind step, const ExitRecord& record, bool blocked, bool attempts_left,
-                   bool remediations_left) {
+TaskEvent classify(StepKind step, const ExitRecord& record, const Standing& standing) {
     // A worker that answers our SIGTERM with exit 0 has not finished its work; an integration that says 0 has
     // landed it, whatever we asked of it meanwhile.
     if (record.stopped && !(step == StepKind::integrate && record.exited_with(0))) {
@@ -163,32 +213,14 @@ TaskEvent classify(StepKind step, const ExitRecord& record, bool blocked, bool a
     }
     switch (step) {
         case StepKind::prepare:
-            if (record.timed_out) {
-                return TaskEvent::prepare_failed;
-            }
-            if (record.exited_with(exit_already_landed)) {
-                return TaskEvent::prepare_found_landed;
-            }
-            return record.exited_with(0) ? TaskEvent::prepare_succeeded : TaskEvent::prepare_failed;
+            return classify_prepare(record);
         case StepKind::work:
             if (record.exited_with(0) && !record.timed_out) {
                 return TaskEvent::work_succeeded;
             }
-            return blocked ? TaskEvent::work_blocked : TaskEvent::work_failed;
+            return standing.blocked ? TaskEvent::work_blocked : TaskEvent::work_failed;
         case StepKind::integrate:
-            if (record.exited_with(0)) {
-                return TaskEvent::integrate_succeeded;
-            }
-            if (record.exited_with(exit_blocked)) {
-                return TaskEvent::integrate_blocked;
-            }
-            if (record.exited_with(exit_mendable)) {
-                return remediations_left ? TaskEvent::integrate_mendable : TaskEvent::integrate_blocked;
-            }
-            if (record.exited_with(exit_try_again)) {
-                return attempts_left ? TaskEvent::integrate_deferred : TaskEvent::integrate_exhausted;
-            }
-            return TaskEvent::integrate_failed;
+            return classify_integrate(record, standing);
         case StepKind::remediate:
             return record.exited_with(0) && !record.timed_out ? TaskEvent::remediate_succeeded
                                                               : TaskEvent::remediate_failed;

@@ -10,6 +10,7 @@
 #include "daemon/cli/common.h"
 #include "daemon/clock.h"
 #include "daemon/steps/checkout.h"
+#include "daemon/steps/known_ids.h"
 #include "daemon/store/files.h"
 #include "daemon/store/queue_lock.h"
 #include "daemon/store/supervisor_lock.h"
@@ -40,7 +41,11 @@ Result<Addition> with_new_task(const Settings& settings, const TaskAddArguments&
         return loaded.error();
     }
     core::TaskFile queue = std::move(loaded->snapshot.queue);
-    auto id = core::next_task_id(queue, loaded->snapshot.done, settings.queue_rules());
+    const auto taken = known_task_ids(settings);
+    if (!taken) {
+        return taken.error();
+    }
+    auto id = core::next_task_id(queue, loaded->snapshot.done, settings.queue_rules(), *taken);
     if (!id) {
         return id.error();
     }

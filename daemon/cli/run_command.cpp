@@ -8,6 +8,7 @@
 #include "daemon/cli/common.h"
 #include "daemon/log/log.h"
 #include "daemon/process/cgroup_layout.h"
+#include "daemon/process/descriptor_limit.h"
 #include "daemon/runtime/supervise.h"
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/filter_programs.h"
@@ -175,6 +176,7 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
             return checked.error();
         }
     }
+    executables->descriptors = raise_descriptor_limit();
     return Preflight{std::move(settings), std::move(*executables), std::move(*branch)};
 }
 

@@ -40,8 +40,9 @@ Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
         if (!view) {
             return view.error();
         }
-        runs.integrations += run->step == StepKind::integrate && view->exit && !view->exit->stopped &&
-                                     !view->outcome.target_is_red
+        const bool leads_batch = view->spec && !view->spec->batch.empty();
+        runs.integrations += run->step == StepKind::integrate && view->exit &&
+                                     core::counts_as_integration(*view->exit, view->outcome, leads_batch)
                                  ? 1
                                  : 0;
         runs.views.push_back(std::move(*view));
@@ -82,14 +83,15 @@ void end_as_batch(core::WorkerRecord& record, const RunView& last, const BatchWo
     }
     core::ExitRecord end;
     end.value = word->second.end.code;
-    const auto next = core::transition(Lifecycle::integrating,
-                                       core::classify(StepKind::integrate, end, false, false, false));
+    const auto next = core::transition(Lifecycle::integrating, core::classify(StepKind::integrate, end, {}));
     if (next) {
         record.lifecycle = *next;
         record.completed_at = word->second.ended_at;
     }
     if (record.lifecycle != Lifecycle::completed) {
         record.last_error = word->second.end.summary;
+    } else if (!word->second.end.landed_by.empty()) {
+        record.last_error = core::landed_by_text(word->second.end.landed_by);
     }
 }
 
@@ -108,18 +110,24 @@ void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs, const Bat
         record.last_error = "the outcome of its last run is lost";
         return;
     }
-    const bool is_blocked =
-        last->run.step == StepKind::work && read_marker(record.workspace_path).has_value();
+    const auto marker = last->run.step == StepKind::work ? read_marker(record.workspace_path)
+                                                         : Result<std::optional<core::BlockMarker>>{};
+    core::Standing standing;
+    standing.blocked = marker && marker->has_value();
     const auto next =
         core::transition(last->run.step == StepKind::integrate ? Lifecycle::integrating : Lifecycle::running,
-                         core::classify(last->run.step, *last->exit, is_blocked, false, false));
+                         core::classify(last->run.step, *last->exit, standing));
     if (next && core::is_terminal(*next)) {
         record.lifecycle = *next;
     }
     if (core::parse_rfc3339(last->exit->ended_at)) {
         record.completed_at = last->exit->ended_at;
     }
-    if (record.lifecycle != Lifecycle::completed) {
+    if (record.lifecycle == Lifecycle::completed) {
+        if (!last->outcome.landed_by.empty()) {
+            record.last_error = core::landed_by_text(last->outcome.landed_by);
+        }
+    } else {
         record.last_error = !last->outcome.summary.empty()
                                 ? last->outcome.summary
                                 : fmt::format("{} {}", to_string(last->run.step), describe(*last->exit));

@@ -20,6 +20,21 @@ namespace {
 
 namespace asio = boost::asio;
 
+// What must be left when a shim has been started: reading how a step ended, and writing the state, must not
+// fail because too many run.
+constexpr int spare_descriptors = 8;
+
+Result<void> check_spare_descriptors(int any) {
+    std::vector<FileDescriptor> spare;
+    for (int i = 0; i < spare_descriptors; ++i) {
+        spare.emplace_back(::fcntl(any, F_DUPFD_CLOEXEC, 0));
+        if (!spare.back()) {
+            return system_error("keep some spare descriptors beside", "the shim", errno);
+        }
+    }
+    return {};
+}
+
 // waitid's P_PIDFD; glibc 2.36 has it, its header guards differ.
 constexpr idtype_t by_pidfd = static_cast<idtype_t>(3);
 
@@ -63,6 +78,9 @@ Result<std::unique_ptr<ShimProcess>> ShimProcess::start(Loop& loop, const ShimRe
     spawned.arguments = request.arguments;
     spawned.environment = request.environment;
     spawned.descriptors = {{run_directory.get(), 3}, {theirs.get(), 4}, {log_directory.get(), 5}};
+    if (auto spare = check_spare_descriptors(theirs.get()); !spare) {
+        return spare.error();
+    }
     auto child = spawn(spawned);
     if (!child) {
         return child.error();

@@ -43,11 +43,12 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 }  // namespace
 
 Result<Child> spawn(const SpawnRequest& request) {
-    // Moved high first, so that no target number of one pair is the source of another.
-    std::vector<FileDescriptor> high;
+    // Moved above all targets first, so that no target number of one pair is the source of another.
+    std::vector<FileDescriptor> moved;
+    const int above = 3 + static_cast<int>(request.descriptors.size());
     for (const auto& [ours, target] : request.descriptors) {
-        high.emplace_back(::fcntl(ours, F_DUPFD_CLOEXEC, 100));
-        if (!high.back()) {
+        moved.emplace_back(::fcntl(ours, F_DUPFD_CLOEXEC, above));
+        if (!moved.back()) {
             return system_error("duplicate a descriptor", request.program, errno);
         }
     }
@@ -59,9 +60,9 @@ Result<Child> spawn(const SpawnRequest& request) {
         CHECK(posix_spawn_file_actions_addopen(&actions.value, 2, "/dev/null", O_WRONLY, 0) == 0);
     }
     int next = 3;
-    for (std::size_t i = 0; i < high.size(); ++i) {
+    for (std::size_t i = 0; i < moved.size(); ++i) {
         CHECK(request.descriptors[i].second == next);
-        CHECK(posix_spawn_file_actions_adddup2(&actions.value, high[i].get(), next) == 0);
+        CHECK(posix_spawn_file_actions_adddup2(&actions.value, moved[i].get(), next) == 0);
         ++next;
     }
     CHECK(posix_spawn_file_actions_addclosefrom_np(&actions.value, next) == 0);

@@ -70,6 +70,8 @@ void StepRun::spawn_shim(const Launch& launch) {
         task_id_ + ".log",
         "--log-limit",
         std::to_string(launch.log_limit_bytes),
+        "--descriptors",
+        std::to_string(launch.descriptors),
         "--cwd",
         launch.spec.working_directory,
         "--banner",

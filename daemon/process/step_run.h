@@ -9,6 +9,7 @@
 // to the helper thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -31,7 +32,8 @@ struct Launch {
     core::Milliseconds kill_grace{0};
     long long log_limit_bytes = 0;
     std::vector<CgroupLimit> limits;
-    std::string shim;  // path of ralph-shim
+    std::uint64_t descriptors = 0;  // the step's limit; 0: ours
+    std::string shim;               // path of ralph-shim
 };
 
 struct RunCallbacks {

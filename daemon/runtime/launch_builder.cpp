@@ -119,7 +119,7 @@ Result<Executables> find_executables() {
         return Error{fmt::format("{}: the program that watches over steps is not there", shim),
                      "install ralph and ralph-shim into one folder (`make install`)"};
     }
-    return Executables{ralph, shim};
+    return Executables{ralph, shim, 0};
 }
 
 std::string worker_refusal(const Settings& settings, const core::Task& task) {
@@ -214,6 +214,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     launch.kill_grace = settings.supervisor.worker.kill_grace;
     launch.log_limit_bytes = static_cast<long long>(settings.supervisor.worker.log_limit_mib) << 20U;
     launch.shim = executables.shim;
+    launch.descriptors = executables.descriptors;
     return launch;
 }
 

@@ -1,6 +1,7 @@
 // What a step is made of: its command, environment, folder and limits.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "core/supervisor.h"
@@ -15,6 +16,7 @@ namespace ralph::daemon {
 struct Executables {
     std::string ralph;
     std::string shim;
+    std::uint64_t descriptors = 0;  // the limit that steps get; 0: ours
 };
 // Those beside the running binary.
 [[nodiscard]] Result<Executables> find_executables();

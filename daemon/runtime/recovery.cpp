@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string_view>
+
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"
 
 namespace ralph::daemon {
 namespace {
+
+constexpr std::size_t expired_limit = 64ULL << 20;
 
 Result<void> align_branch(core::ParallelState& state, const Paths& paths, const std::string& branch,
                           core::Instant now, std::vector<std::string>& warnings) {
@@ -129,6 +134,19 @@ Result<void> settle_terminal(const Settings& settings, Recovered& recovered) {
     return {};
 }
 
+// What cannot be read now is not known: then nothing goes in this life before its time.
+std::vector<std::string> tasks_that_seemed_expired(const Paths& paths) {
+    std::vector<std::string> tasks;
+    const auto text = read_file(paths.expired(), expired_limit);
+    for (std::string_view rest = text && *text ? std::string_view(**text) : std::string_view{};
+         !rest.empty();) {
+        const std::size_t end = std::min(rest.find('\n'), rest.size());
+        tasks.emplace_back(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    return tasks;
+}
+
 }  // namespace
 
 Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& lock,
@@ -163,6 +181,14 @@ Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& 
     }
     if (auto settled = settle_terminal(settings, recovered); !settled) {
         return settled.error();
+    }
+    for (const std::string& task_id : tasks_that_seemed_expired(settings.paths)) {
+        recovered.seemed_expired.emplace(task_id, std::nullopt);
+    }
+    for (const core::WorkerRecord& record : recovered.state.workers) {
+        if (const auto task = read_kept_task(settings.paths, record.task_id); task && task->created_at) {
+            recovered.created.emplace(record.task_id, *task->created_at);
+        }
     }
     if (lock.resumed()) {
         const auto session = core::parse_rfc3339(lock.session_started_at());

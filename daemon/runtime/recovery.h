@@ -1,6 +1,7 @@
 // What a starting supervisor finds on disk, made into the decision maker's first memory.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,7 +14,9 @@ namespace ralph::daemon {
 
 struct Recovered {
     core::ParallelState state;
-    std::set<std::string, std::less<>> attempted;  // in the session that goes on
+    std::set<std::string, std::less<>> attempted;             // in the session that goes on
+    std::map<std::string, std::string, std::less<>> created;  // the tasks of the records, as far as known
+    std::map<std::string, std::optional<core::Instant>, std::less<>> seemed_expired;  // in an earlier life
     std::vector<std::string> warnings;
 };
 

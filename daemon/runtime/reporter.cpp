@@ -62,7 +62,7 @@ Reporter::~Reporter() {
     close();
 }
 
-void Reporter::announce(const core::action::Announce& announcement, core::Instant now) {
+std::string Reporter::announce(const core::action::Announce& announcement, core::Instant now) {
     const std::string text = announcement.detail.empty()
                                  ? verb(announcement)
                                  : fmt::format("{}: {}", verb(announcement), announcement.detail);
@@ -80,10 +80,14 @@ void Reporter::announce(const core::action::Announce& announcement, core::Instan
     line["to"] = core::to_string(announcement.to);
     line["attempt"] = announcement.attempt;
     line["detail"] = announcement.detail;
+    return boost::json::serialize(line) + "\n";
+}
+
+void Reporter::remember(const std::string& line) {
     if (file_size(paths_.events()) > history_limit) {
         static_cast<void>(rename_durably(paths_.events(), paths_.events() + ".1"));
     }
-    const auto appended = append_file(paths_.events(), boost::json::serialize(line) + "\n");
+    const auto appended = append_file(paths_.events(), line);
     if (!appended && !history_failed_) {
         spdlog::warn("the history is not complete: {}", appended.error().line());
     }

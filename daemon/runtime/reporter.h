@@ -19,7 +19,10 @@ class Reporter {
     Reporter& operator=(const Reporter&) = delete;
     ~Reporter();
 
-    void announce(const core::action::Announce& announcement, core::Instant now);
+    // Tells it, and returns the line for the history.
+    [[nodiscard]] std::string announce(const core::action::Announce& announcement, core::Instant now);
+    // On the helper thread, since it waits for the disk.
+    void remember(const std::string& line);
     void note(const core::action::Note& note);
     // The table shows this from now on.
     void show(const core::Supervisor& supervisor);

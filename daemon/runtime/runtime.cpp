@@ -19,6 +19,9 @@ namespace {
 
 constexpr std::chrono::milliseconds pause_after_failed_save{1000};
 constexpr std::chrono::milliseconds settle_again{1000};
+constexpr int failed_saves_that_last = 5;
+// Nothing tells that the wall clock was set: who waits for a time of day looks so often.
+constexpr std::chrono::seconds wall_clock_look{10};
 
 std::vector<int> watched_signals(bool is_service) {
     std::vector<int> signals{SIGTERM, SIGINT};
@@ -51,19 +54,23 @@ Runtime::Runtime(Settings settings, Executables executables, const SupervisorLoc
 
 int Runtime::run() {
     loop_.watch_signals(watched_signals(service_.is_service()), [this](int signal) { on_signal(signal); });
-    if (auto watching = start_watching(); !watching) {
-        spdlog::error("{}", watching.error().line());
-        return core::exit_could_not_run;
-    }
+    start_watching();
     recover_tasks();
-    queue_answer_owed_ = true;
-    load_queue_now(true);
     look_for_retry_requests(true);
-    look_for_stop_request();
     service_.begin();
     loop_.run();
     reporter_.close();
     return exit_code_;
+}
+
+// What was left of earlier runs is known now.
+void Runtime::begin() {
+    if (given_up_ || supervisor_.finished) {
+        return;
+    }
+    queue_answer_owed_ = true;
+    load_queue_now(true);
+    look_for_stop_request();
 }
 
 // --- decide, make durable, act
@@ -91,7 +98,7 @@ void Runtime::decide() {
             retry != nullptr && is_too_early(*retry)) {
             continue;
         }
-        for (core::Action& action : core::step(supervisor_, event, wall_clock())) {
+        for (core::Action& action : core::step(supervisor_, event, present_moment())) {
             // What only ends or tells something needs no record first, and must not wait for a disk that is
             // full.
             if (const auto* const end = std::get_if<core::action::EndRun>(&action)) {
@@ -132,9 +139,14 @@ void Runtime::on_saved(const std::string& text, const Result<void>& saved) {
                           saved.error().line());
         }
         save_failed_ = true;
+        if (++failed_saves_ >= failed_saves_that_last && supervisor_.finished && supervisor_.signal != 0) {
+            leave_unsaved();
+            return;
+        }
         save_again_.arm(pause_after_failed_save, [this] { decide(); });
         return;
     }
+    failed_saves_ = 0;
     if (std::exchange(save_failed_, false)) {
         spdlog::info("the state can be written again");
     }
@@ -144,7 +156,7 @@ void Runtime::on_saved(const std::string& text, const Result<void>& saved) {
 
 void Runtime::act() {
     const auto actions = std::exchange(actions_, {});
-    wake_instant_.reset();
+    wake_at_.reset();
     for (const core::Action& action : actions) {
         std::visit([this](const auto& one) { perform(one); }, action);
     }
@@ -176,6 +188,14 @@ void Runtime::give_up() {
     stop_waiting();
 }
 
+// A signal ends a supervisor under which nothing runs any more, whatever the disk does. What it could not
+// record the next start finds again in the run directories.
+void Runtime::leave_unsaved() {
+    spdlog::error("ending without the state: it cannot be written, and the next start finds out again");
+    leave();
+    exit_code_ = 128 + supervisor_.signal;
+}
+
 // As if it had been killed, which harms nobody: what is not durable was not acted upon, shims that wait for
 // their go give up, and all others go on.
 void Runtime::leave() {
@@ -184,10 +204,15 @@ void Runtime::leave() {
     loop_.stop();
 }
 
+// What the helper thread still has to write may take long, and the watchdog is fed until then.
+void Runtime::end_service_when_idle() {
+    loop_.post_to_helper([this] { loop_.post([this] { service_.end(); }); });
+}
+
 void Runtime::stop_waiting() {
     // Else with the last run: until then the watchdog is fed.
     if (runs_.empty()) {
-        service_.end();
+        end_service_when_idle();
     }
     watcher_.stop();
     loop_.let_signals_go();
@@ -209,7 +234,7 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
                                            std::optional<core::BlockMarker> marker) {
         runs_.erase({task_id, run.number});
         if (given_up_ && runs_.empty()) {
-            service_.end();
+            end_service_when_idle();
         }
         post(core::event::RunEnded{task_id, run.number, std::move(end), std::move(marker),
                                    std::move(outcome)});
@@ -293,8 +318,13 @@ void Runtime::read_task_history(const std::string& task_id, std::shared_ptr<cons
                 spdlog::warn("{} {}; trying again until it can be", task_id,
                              (kept ? history.error() : kept.error()).line());
             }
+            post(core::event::HistoryUnreadable{task_id});
             auto timer = std::make_shared<Timer>(loop_);
-            timer->arm(history_retry, [this, task_id, task, timer] { read_task_history(task_id, task); });
+            timer->arm(history_retry, [this, task_id, task, timer] {
+                if (!supervisor_.finished) {
+                    read_task_history(task_id, task);
+                }
+            });
         });
     });
 }
@@ -328,7 +358,7 @@ void Runtime::settle(const std::string& task_id) {
             if (found == unsettled_.end() || found->second != number) {
                 return;  // a later one is under way
             }
-            if (settled) {
+            if (settled || supervisor_.finished || given_up_) {  // the next start notes it, too
                 unsettled_.erase(found);
                 return;
             }
@@ -343,11 +373,48 @@ void Runtime::settle(const std::string& task_id) {
     });
 }
 
+// Not for good: what is not noted is noted the next time.
+void Runtime::perform(const core::action::NoteExpired& action) {
+    loop_.post_to_helper([this, text = fmt::format("{}\n", fmt::join(action.task_ids, "\n"))] {
+        if (const auto noted = write_file_durably(settings_.paths.expired(), text); !noted) {
+            spdlog::debug("{}", noted.error().line());
+        }
+    });
+}
+
+// The record is durably gone, so that a start that finds these directories removes them, too. A disk that
+// refuses is tried again.
+void Runtime::perform(const core::action::ForgetRuns& action) {
+    unsettled_.erase(action.task_id);
+    loop_.post_to_helper([this, action] {
+        const auto history =
+            read_history(settings_.paths, action.task_id, settings_.workspace(action.task_id), LeftOver::end);
+        auto removed = history ? remove_runs(settings_.paths, action.task_id) : Result<void>{history.error()};
+        loop_.post([this, action, removed = std::move(removed)] {
+            if (removed) {
+                unreadable_.erase(action.task_id);
+                post(core::event::RunsForgotten{action.task_id});
+                return;
+            }
+            if (unreadable_.insert(action.task_id).second) {
+                spdlog::warn("{} {}; trying again until it can be", action.task_id, removed.error().line());
+            }
+            auto timer = std::make_shared<Timer>(loop_);
+            timer->arm(history_retry, [this, action, timer] { perform(action); });
+        });
+    });
+}
+
 void Runtime::perform(const core::action::ForgetRetryRequest& action) {
-    retries_.erase(action.task_id);
-    if (const auto removed = remove_file(settings_.paths.retry_requests() + "/" + action.task_id); !removed) {
-        spdlog::warn("{}", removed.error().line());
-    }
+    loop_.post_to_helper([this, task_id = action.task_id] {
+        auto removed = remove_file(settings_.paths.retry_requests() + "/" + task_id);
+        loop_.post([this, task_id, removed = std::move(removed)] {
+            retries_.erase(task_id);
+            if (!removed) {
+                spdlog::warn("{}", removed.error().line());
+            }
+        });
+    });
 }
 
 void Runtime::perform(const core::action::LoadQueue&) {
@@ -356,17 +423,23 @@ void Runtime::perform(const core::action::LoadQueue&) {
 }
 
 void Runtime::perform(const core::action::WakeAt& action) {
-    if (wake_instant_ && *wake_instant_ <= action.when) {
+    const core::Moment now = present_moment();
+    const std::chrono::nanoseconds pause =
+        action.is_wall_time ? std::min<std::chrono::nanoseconds>(action.when - now.wall, wall_clock_look)
+                            : action.when - now.monotonic;
+    const core::Instant wake_at =
+        now.monotonic +
+        std::clamp<std::chrono::nanoseconds>(pause, std::chrono::nanoseconds{0}, std::chrono::hours{24});
+    if (wake_at_ && *wake_at_ <= wake_at) {
         return;
     }
-    wake_instant_ = action.when;
-    const auto pause = std::clamp<std::chrono::nanoseconds>(
-        action.when - wall_clock(), std::chrono::nanoseconds{0}, std::chrono::hours{24});
-    wake_.arm(pause, [this] { post(core::event::TimePassed{}); });
+    wake_at_ = wake_at;
+    wake_.arm(wake_at - now.monotonic, [this] { post(core::event::TimePassed{}); });
 }
 
 void Runtime::perform(const core::action::Announce& action) {
-    reporter_.announce(action, wall_clock());
+    loop_.post_to_helper(
+        [this, line = reporter_.announce(action, wall_clock())] { reporter_.remember(line); });
 }
 
 void Runtime::perform(const core::action::Note& action) {
@@ -378,13 +451,15 @@ void Runtime::perform(const core::action::Finish& action) {
     spdlog::info("{}: {} completed, {} failed, {} blocked", action.reason,
                  supervisor_.state.count(core::Lifecycle::completed),
                  supervisor_.state.count(core::Lifecycle::failed), supervisor_.state.blocked_count());
-    for (const auto& removed :
-         {remove_file(settings_.paths.stop_file()),
-          supervisor_.state.active_count() == 0 ? lock_.end_session() : Result<void>{}}) {
-        if (!removed) {
-            spdlog::warn("{}", removed.error().line());
+    const bool ends_session = supervisor_.state.active_count() == 0;
+    loop_.post_to_helper([this, ends_session] {
+        for (const auto& removed : {remove_file(settings_.paths.stop_file()),
+                                    ends_session ? lock_.end_session() : Result<void>{}}) {
+            if (!removed) {
+                spdlog::warn("{}", removed.error().line());
+            }
         }
-    }
+    });
     stop_waiting();
 }
 

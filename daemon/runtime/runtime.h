@@ -50,13 +50,18 @@ class Runtime {
     void act();
     void give_up();
     void leave();
+    void leave_unsaved();
     void stop_waiting();
+    void end_service_when_idle();
+    void begin();
 
     void perform(const core::action::StartRun& action);
     void perform(const core::action::ReadHistory& action);
     void perform(const core::action::AdoptRun& action);
     void perform(const core::action::EndRun& action);
     void perform(const core::action::SettleRuns& action);
+    void perform(const core::action::NoteExpired& action);
+    void perform(const core::action::ForgetRuns& action);
     void perform(const core::action::ForgetRetryRequest& action);
     void perform(const core::action::LoadQueue& action);
     void perform(const core::action::WakeAt& action);
@@ -66,7 +71,9 @@ class Runtime {
 
     void keep_and_start(const core::action::StartRun& action);
     void unstarted(const core::action::StartRun& action, std::string reason);
-    Result<void> start_watching();
+    void start_watching();
+    [[nodiscard]] std::vector<core::event::WorkspaceLeft> find_workspaces_left(
+        const std::vector<std::string>& completed) const;
     void recover_tasks();
     void read_task_history(const std::string& task_id, std::shared_ptr<const core::Task> task);
     void on_changed(const std::string& folder, std::string_view name);
@@ -102,10 +109,11 @@ class Runtime {
     std::string durable_text_;           // what state.json holds; empty until the first save
     bool busy_ = false;                  // a save is under way
     bool save_failed_ = false;
+    int failed_saves_ = 0;  // in a row
     bool given_up_ = false;  // nothing is decided any more: the state's folder was removed, or we leave
-    bool queue_answer_owed_ = false;     // core asked for the queue, which is not whole yet
-    std::set<std::string> queue_files_;  // whose change is a change of the queue
-    std::optional<core::Instant> wake_instant_;
+    bool queue_answer_owed_ = false;        // core asked for the queue, which is not whole yet
+    std::set<std::string> queue_files_;     // whose change is a change of the queue
+    std::optional<core::Instant> wake_at_;  // of the monotonic clock
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
     std::set<std::string> retries_;                   // requests that were posted and are not dealt with yet
     std::map<std::string, std::uint32_t> unsettled_;  // whose end is not noted yet, and up to which run

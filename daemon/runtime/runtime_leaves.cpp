@@ -26,7 +26,7 @@ std::string folder_of(const std::string& path) {
 
 }  // namespace
 
-Result<void> Runtime::start_watching() {
+void Runtime::start_watching() {
     queue_files_.insert(settings_.queue_file);
     std::vector<std::string> folders{folder_of(settings_.queue_file), settings_.paths.cache(),
                                      settings_.paths.retry_requests()};
@@ -38,9 +38,8 @@ Result<void> Runtime::start_watching() {
             folders.push_back(folder_of(path));
         }
     }
-    return watcher_.start(std::move(folders), [this](const std::string& folder, std::string_view name) {
-        on_changed(folder, name);
-    });
+    watcher_.start(std::move(folders),
+                   [this](const std::string& folder, std::string_view name) { on_changed(folder, name); });
 }
 
 void Runtime::on_changed(const std::string& folder, std::string_view name) {
@@ -65,20 +64,38 @@ void Runtime::recover_tasks() {
     for (const core::ActiveTask& task : supervisor_.active) {
         read_task_history(task.task_id, nullptr);
     }
+    std::vector<std::string> completed;
     for (const core::WorkerRecord* record : supervisor_.state.by_lifecycle(core::Lifecycle::completed)) {
-        const std::string half_removed = settings_.workspace_root + "/." + record->task_id + ".discarded";
-        if (!is_directory(settings_.workspace(record->task_id)) && !is_directory(half_removed)) {
+        completed.push_back(record->task_id);
+    }
+    loop_.post_to_helper([this, completed = std::move(completed)] {
+        loop_.post([this, left = find_workspaces_left(completed)] {
+            for (const core::event::WorkspaceLeft& event : left) {
+                post(event);
+            }
+            begin();
+        });
+    });
+}
+
+// Of completed tasks.
+std::vector<core::event::WorkspaceLeft> Runtime::find_workspaces_left(
+    const std::vector<std::string>& completed) const {
+    std::vector<core::event::WorkspaceLeft> left;
+    for (const std::string& task_id : completed) {
+        const std::string half_removed = settings_.workspace_root + "/." + task_id + ".discarded";
+        if (!is_directory(settings_.workspace(task_id)) && !is_directory(half_removed)) {
             continue;
         }
-        auto history = read_history(settings_.paths, record->task_id, settings_.workspace(record->task_id),
-                                    LeftOver::end);
+        auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id), LeftOver::end);
         if (history) {
             history->workspace_exists = true;  // if only half of it
-            post(core::event::WorkspaceLeft{record->task_id, *history});
+            left.push_back({task_id, *history});
         } else {
-            spdlog::warn("{} {}", record->task_id, history.error().line());
+            spdlog::warn("{} {}", task_id, history.error().line());
         }
     }
+    return left;
 }
 
 void Runtime::load_queue_soon() {

@@ -15,6 +15,9 @@
 namespace ralph::daemon {
 namespace {
 
+// How long recovery may take before the service manager takes it for stuck: some slow syncs for each task.
+constexpr std::chrono::minutes recovery_patience{15};
+
 Result<void> make_folders(const Paths& paths) {
     for (const std::string& folder : {paths.parallel(), paths.runs(), paths.retry_requests(), paths.logs()}) {
         if (auto made = make_directories(folder); !made) {
@@ -36,6 +39,9 @@ Result<void> make_folders(const Paths& paths) {
 Result<int> supervise(Supervision supervision) {
     const Paths paths = supervision.settings.paths;
     const core::Instant now = wall_clock();
+    if (supervision.service) {  // all that follows waits for the disk, until the loop runs
+        supervision.service->ask_for_time(recovery_patience);
+    }
     if (auto made = make_folders(paths); !made) {
         return made.error();
     }
@@ -65,6 +71,8 @@ Result<int> supervise(Supervision supervision) {
                  lock->resumed() ? "; going on after an interruption" : "");
     auto supervisor = core::make_supervisor(std::move(limits), std::move(recovered->state),
                                             std::move(recovered->attempted));
+    supervisor.created = std::move(recovered->created);
+    supervisor.seemed_expired = std::move(recovered->seemed_expired);
     Runtime runtime(std::move(supervision.settings), std::move(supervision.executables), *lock,
                     std::move(supervisor), reporter, std::move(supervision.service),
                     std::move(supervision.take_settings));

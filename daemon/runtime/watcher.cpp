@@ -1,5 +1,6 @@
 #include "daemon/runtime/watcher.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/inotify.h>
 
 #include <array>
@@ -14,48 +15,79 @@
 namespace ralph::daemon {
 namespace {
 constexpr std::chrono::seconds pause_before_watching_again{1};
-}
+// How often everything is looked at where the kernel has no inotify for us.
+constexpr std::chrono::seconds pause_between_looks{2};
+}  // namespace
 
 struct Watcher::World {
     explicit World(Loop& loop) : inotify(loop.world().context), again(loop) {}
 
+    [[nodiscard]] Result<void> begin();
     [[nodiscard]] Result<void> add(const std::string& folder);
     void wait();
     void read_events();
     void watch_again();
+    void look_by_timer();
 
     boost::asio::posix::stream_descriptor inotify;
     Timer again;
     std::vector<std::string> folders;
     std::map<int, std::string> watched;
     Changed changed;
+    bool stopped = false;
 };
 
 Watcher::Watcher(Loop& loop) : world_(std::make_unique<World>(loop)) {}
 
 Watcher::~Watcher() = default;
 
-Result<void> Watcher::start(std::vector<std::string> folders, Changed changed) {
-    const int descriptor = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (descriptor < 0) {
-        return system_error("inotify_init", "inotify", errno);
-    }
-    world_->inotify.assign(descriptor);
+void Watcher::start(std::vector<std::string> folders, Changed changed) {
     world_->folders = std::move(folders);
     world_->changed = std::move(changed);
-    for (const std::string& folder : world_->folders) {
-        if (auto added = world_->add(folder); !added) {
-            return added;
-        }
+    if (const auto begun = world_->begin(); !begun) {
+        spdlog::warn("{}; files are looked at every {} s until it can be", begun.error().line(),
+                     pause_between_looks.count());
+        world_->look_by_timer();
     }
-    world_->wait();
-    return {};
 }
 
 void Watcher::stop() {
     boost::system::error_code ignored;
+    world_->stopped = true;
     world_->again.cancel();
     world_->inotify.close(ignored);
+}
+
+// All of the folders, or none.
+Result<void> Watcher::World::begin() {
+    const int descriptor = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (descriptor < 0) {
+        return system_error("inotify_init", "inotify", errno);
+    }
+    inotify.assign(descriptor);
+    for (const std::string& folder : folders) {
+        if (auto added = add(folder); !added) {
+            boost::system::error_code ignored;
+            inotify.close(ignored);
+            watched.clear();
+            return added;
+        }
+    }
+    wait();
+    return {};
+}
+
+void Watcher::World::look_by_timer() {
+    again.arm(pause_between_looks, [this] {
+        const bool watches = begin().has_value();
+        if (watches) {
+            spdlog::info("files are watched by inotify again");
+        }
+        changed("", "");  // who is told may stop the watching
+        if (!watches && !stopped) {
+            look_by_timer();
+        }
+    });
 }
 
 Result<void> Watcher::World::add(const std::string& folder) {
@@ -106,6 +138,7 @@ void Watcher::World::read_events() {
     }
 }
 
+// One of the folders is gone, or was replaced.
 void Watcher::World::watch_again() {
     again.arm(pause_before_watching_again, [this] {
         bool missing = false;
@@ -113,7 +146,7 @@ void Watcher::World::watch_again() {
             missing = !add(folder).has_value() || missing;
         }
         changed("", "");
-        if (missing && inotify.is_open()) {  // who was told may have stopped the watching
+        if (missing && !stopped) {
             watch_again();
         }
     });

@@ -23,8 +23,10 @@ class Watcher {
     Watcher& operator=(const Watcher&) = delete;
     ~Watcher();
 
-    // The folders must exist. One that is removed and made again later is watched again.
-    [[nodiscard]] Result<void> start(std::vector<std::string> folders, Changed changed);
+    // A folder that is removed and made again later is watched again. Where the kernel has no inotify for us
+    // (a user has 128 of them), that is told once, and everything is looked at every other second until it
+    // has.
+    void start(std::vector<std::string> folders, Changed changed);
     void stop();
 
     struct World;

@@ -21,6 +21,8 @@ bool parse(int argc, char** argv, Options& options) {
             options.log_name = value;
         } else if (name == "--log-limit") {
             options.log_limit = strtoll(value, nullptr, 10);
+        } else if (name == "--descriptors") {
+            options.descriptors = strtol(value, nullptr, 10);
         } else if (name == "--cwd") {
             options.directory = value;
         } else if (name == "--banner") {

@@ -13,6 +13,7 @@ struct Options {
     long silence_ms = 0;  // how long it may write nothing; 0: as long as it likes
     std::string log_name;
     long long log_limit = 64LL << 20;
+    long descriptors = 0;  // how many the step may have open; 0: as many as the shim
     std::string directory;
     std::string banner;
     std::vector<std::pair<std::string, std::string>>

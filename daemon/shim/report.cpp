@@ -82,16 +82,19 @@ std::string process_document(pid_t pid, const std::string& cgroup) {
 std::string exit_document(const Ending& ending) {
     const int status = ending.wait_status;
     const bool signalled = WIFSIGNALED(status);
+    const std::string exec_error =
+        ending.exec_error == 0 ? "" : ",\n  \"exec_error\": " + std::to_string(ending.exec_error);
     std::array<char, 1024> text{};
     snprintf(text.data(), text.size(),
              "{\n  \"version\": 1,\n  \"kind\": \"%s\",\n  \"value\": %d,\n  \"core_dumped\": %s,\n"
              "  \"timed_out\": %s,\n  \"stopped\": %s,\n  \"out_of_memory\": %s,\n  \"started_at\": \"%s\",\n"
              "  \"ended_at\": \"%s\",\n  \"user_cpu_microseconds\": %lld,\n"
-             "  \"system_cpu_microseconds\": %lld,\n  \"peak_memory_kib\": %lld\n}",
+             "  \"system_cpu_microseconds\": %lld,\n  \"peak_memory_kib\": %lld%s\n}",
              signalled ? "signalled" : "exited", signalled ? WTERMSIG(status) : WEXITSTATUS(status),
              boolean(signalled && WCOREDUMP(status)), boolean(ending.timed_out), boolean(ending.stopped),
              boolean(ending.out_of_memory), ending.started_at.c_str(), ending.ended_at.c_str(),
-             ending.usage.user_microseconds, ending.usage.system_microseconds, ending.usage.peak_memory_kib);
+             ending.usage.user_microseconds, ending.usage.system_microseconds, ending.usage.peak_memory_kib,
+             exec_error.c_str());
     return text.data();
 }
 

@@ -23,6 +23,7 @@ struct Ending {
     bool timed_out = false;
     bool stopped = false;
     bool out_of_memory = false;
+    int exec_error = 0;  // errno, if the step's program could not be executed
     std::string started_at;
     std::string ended_at;
     Usage usage;

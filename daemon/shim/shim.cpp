@@ -1,7 +1,7 @@
 // ralph-shim: starts one step, watches over it, and reports how it ended.
 //
-//   ralph-shim --grace MS --timeout MS --silence MS --log NAME --log-limit BYTES --cwd DIR --banner TEXT
-//   [--limit FILE=VALUE]... -- COMMAND [ARGUMENT...]
+//   ralph-shim --grace MS --timeout MS --silence MS --log NAME --log-limit BYTES --descriptors N --cwd DIR
+//   --banner TEXT [--limit FILE=VALUE]... -- COMMAND [ARGUMENT...]
 //
 // It is the reason why a crash of the supervisor costs nothing: it outlives the supervisor, reaps the whole
 // tree of the step, and leaves the exit record for whoever supervises next. The promises, in the order of its
@@ -86,6 +86,7 @@ class Shim {
         unlinkat(run_directory, "outcome.json.new", 0);
         unlinkat(run_directory, "lane.json.new", 0);
         drain_output();
+        note_failure();
         exit_record_.deliver(exit_document(ending_));
         return shim_done;
     }
@@ -96,7 +97,9 @@ class Shim {
     [[nodiscard]] bool is_told_to_end() const;
     [[nodiscard]] bool start_step();
     void write_limits();
-    [[noreturn]] void become_step(int output, int release) const;
+    [[noreturn]] void become_step(int output, int release, int failure) const;
+    void limit_descriptors() const;
+    void note_failure();
     void watch();
     void handle_signals();
     void reap();
@@ -118,6 +121,7 @@ class Shim {
     sigset_t original_mask_{};
     int signals_ = -1;
     int output_ = -1;
+    int failure_ = -1;  // the step's process writes errno there if it cannot execute the step
     pid_t worker_ = -1;
     bool worker_gone_ = false;
     Ending ending_;
@@ -182,7 +186,7 @@ bool Shim::wait_for_go() const {
 }
 
 // Between fork and exec: only async-signal-safe calls.
-void Shim::become_step(int output, int release) const {
+void Shim::become_step(int output, int release, int failure) const {
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     cgroup_.enter();
@@ -200,21 +204,39 @@ void Shim::become_step(int output, int release) const {
     }
     std::signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, &original_mask_, nullptr);
-    syscall(SYS_close_range, 3U, ~0U, 0U);
+    constexpr int kept_failure = 3;
+    if (failure != kept_failure) {
+        dup3(failure, kept_failure, O_CLOEXEC);
+    }
+    syscall(SYS_close_range, 4U, ~0U, 0U);
+    limit_descriptors();
     if (!options_.directory.empty() && chdir(options_.directory.c_str()) != 0) {
         dprintf(2, "ralph-shim: cannot enter %s: %s\n", options_.directory.c_str(), strerrordesc_np(errno));
         _exit(status_not_executable);
     }
     execvp(options_.command[0], options_.command);
     const int error = errno;
+    static_cast<void>(!write(kept_failure, &error, sizeof error));
     dprintf(2, "ralph-shim: cannot execute %s: %s\n", options_.command[0], strerrordesc_np(error));
     _exit(error == ENOENT ? status_not_found : status_not_executable);
+}
+
+// As many as ralph itself was started with.
+void Shim::limit_descriptors() const {
+    rlimit limit{};
+    const auto wanted = static_cast<rlim_t>(options_.descriptors);
+    if (options_.descriptors > 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && wanted < limit.rlim_max) {
+        limit.rlim_cur = wanted;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 bool Shim::start_step() {
     std::array<int, 2> output{};
     std::array<int, 2> release{};
-    if (pipe2(output.data(), O_CLOEXEC) != 0 || pipe2(release.data(), O_CLOEXEC) != 0) {
+    std::array<int, 2> failure{};
+    if (pipe2(output.data(), O_CLOEXEC) != 0 || pipe2(release.data(), O_CLOEXEC) != 0 ||
+        pipe2(failure.data(), O_CLOEXEC | O_NONBLOCK) != 0) {
         return false;
     }
     log_.write("==> " + options_.banner + " " + wall_clock() + "\n");
@@ -228,10 +250,12 @@ bool Shim::start_step() {
     }
     if (worker_ == 0) {
         close(release[1]);
-        become_step(output[1], release[0]);
+        become_step(output[1], release[0], failure[1]);
     }
     close(output[1]);
     close(release[0]);
+    close(failure[1]);
+    failure_ = failure[0];
     output_ = output[0];
     fcntl(output_, F_SETFL, O_NONBLOCK);
     if (!write_durably("worker.json", process_document(worker_, cgroup_.path()))) {
@@ -377,6 +401,13 @@ void Shim::kill_descendants() {
         if (pid == worker_) {
             note_end(status);
         }
+    }
+}
+
+void Shim::note_failure() {
+    int error = 0;
+    if (read(failure_, &error, sizeof error) == static_cast<ssize_t>(sizeof error)) {
+        ending_.exec_error = error;
     }
 }
 

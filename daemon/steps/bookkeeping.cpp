@@ -11,6 +11,7 @@
 #include "core/queue_validation.h"
 #include "core/task_codec.h"
 #include "daemon/clock.h"
+#include "daemon/steps/known_ids.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
@@ -134,7 +135,12 @@ Result<void> add_followups(const Settings& settings, const std::string& workspac
     if (source == nullptr) {
         return Error{fmt::format("{}: {} is not archived", path, task_id)};
     }
-    auto ids = core::apply_followups(queue, done, *source, *proposal, settings.queue_rules(), wall_clock());
+    auto taken = known_task_ids(settings);
+    if (!taken) {
+        return taken.error();
+    }
+    auto ids =
+        core::apply_followups(queue, done, *source, *proposal, settings.queue_rules(), wall_clock(), *taken);
     if (!ids) {
         return Error{fmt::format("{}: {}", path, ids.error().message), ids.error().remedy};
     }

@@ -220,7 +220,21 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     return view;
 }
 
+bool was_never_executed(const RunView& view) {
+    if (!view.exit || view.exit->exec_error == 0) {
+        return false;
+    }
+    const int error = static_cast<int>(view.exit->exec_error);
+    const bool is_our_own = view.spec && view.spec->command.size() == 3 && view.spec->command[1] == "step";
+    return is_our_own || error == ETXTBSY || fault_of(error) == core::Fault::passing;
+}
+
 Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over) {
+    if (was_never_executed(view)) {
+        const std::string program = view.spec ? view.spec->command.front() : "the program";
+        return core::RunEnd{core::UnstartedRun{
+            system_error("execute", program, static_cast<int>(view.exit->exec_error)).message}};
+    }
     if (view.exit) {
         return core::counts_as_lost(view.run.step, *view.exit, leads_batch(view))
                    ? core::RunEnd{core::LostRun{"it " + describe(*view.exit)}}
@@ -268,22 +282,27 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
             return view.error();
         }
         history.last_number = std::max(history.last_number, name.number);
-        history.work_attempts += name.step == core::StepKind::work && view->worker_started ? 1 : 0;
-        const bool lost = view->exit ? core::counts_as_lost(name.step, *view->exit, leads_batch(*view))
-                                     : view->worker_started;
+        const bool never = was_never_executed(*view);
+        history.work_attempts += name.step == core::StepKind::work && view->worker_started && !never ? 1 : 0;
+        const bool lost = view->exit
+                              ? core::counts_as_lost(name.step, *view->exit, leads_batch(*view)) && !never
+                              : view->worker_started;
         // The decision maker does not count an integration that it stopped itself.
-        const bool integrated =
-            name.step == core::StepKind::integrate && view->exit && !lost && !view->exit->stopped &&
-            !(view->outcome.target_is_red && view->exit->exited_with(core::exit_try_again));
-        const bool remediated = name.step == core::StepKind::remediate && view->exit && !view->exit->stopped;
+        const bool integrated = name.step == core::StepKind::integrate && view->exit && !never &&
+                                core::counts_as_integration(*view->exit, view->outcome, leads_batch(*view));
+        const bool remediated =
+            name.step == core::StepKind::remediate && view->exit && !view->exit->stopped && !never;
         const bool finished = core::leaves_finished_work(name.step, view->exit ? &*view->exit : nullptr);
         if (name.number <= *settled) {
             history.settled_step = finished ? core::StepKind::integrate : name.step;
             history.settled_integrations += integrated ? 1 : 0;
             continue;
         }
+        history.worked =
+            history.worked || (view->exit && !never &&
+                               (name.step == core::StepKind::work || name.step == core::StepKind::remediate));
         // Lost runs in a row of one step; what never began changes nothing.
-        if (name.step != std::exchange(step_before, name.step) || (view->exit && !lost)) {
+        if (name.step != std::exchange(step_before, name.step) || (view->exit && !lost && !never)) {
             history.restarts = 0;
         }
         if (name.number == runs->back().number) {

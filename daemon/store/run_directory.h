@@ -29,6 +29,10 @@ struct RunView {
 
 [[nodiscard]] Result<RunView> view_run(const std::string& directory, core::Run run);
 
+// Whether a step has been there but nothing of it was executed, for a reason that passes: our own program was
+// missing, as in an upgrade, or the kernel had no room to execute any. Such a run counts as never begun.
+[[nodiscard]] bool was_never_executed(const RunView& view);
+
 enum class LeftOver { end, leave };
 
 // The end of a run whose shim is gone: its exit record, or lost, or never started. With LeftOver::end what is

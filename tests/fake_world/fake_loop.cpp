@@ -90,10 +90,9 @@ Watcher::Watcher(Loop& loop) : world_(new World{&loop.world().state}) {}
 
 Watcher::~Watcher() = default;
 
-Result<void> Watcher::start(std::vector<std::string> folders, Changed changed) {
+void Watcher::start(std::vector<std::string> folders, Changed changed) {
     world_->loop->watched_folders = std::move(folders);
     world_->loop->file_changed = std::move(changed);
-    return {};
 }
 
 void Watcher::stop() {

@@ -118,6 +118,10 @@ bool LoopState::run_due_timer(std::int64_t now_ms) {
 
 namespace ralph::daemon {
 
+core::Instant monotonic_clock() {
+    return core::Instant{core::Milliseconds{fake::world().now_ms}};
+}
+
 core::Instant wall_clock() {
     return fake::world().wall_clock();
 }

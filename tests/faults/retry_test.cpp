@@ -1,5 +1,6 @@
-// A retry that is requested in the very moment in which the run before it ends. The real supervisor in the
-// fake world; the test decides what the helper thread, the shims and the disk do next.
+// The real supervisor in the fake world; the test decides what the helper thread, the shims, the disk and the
+// clock do next. A retry that is requested in the very moment in which the run before it ends, a clock that
+// is set, and what may wait for the disk.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -194,6 +195,19 @@ class Life {
         arrived(SIGTERM);
     }
 
+    // Instead of a task that can begin at once.
+    void schedule(std::chrono::hours later) {
+        core::TaskFile queue;
+        queue.tasks.push_back(core::make_task(task_id, "a task", world_.wall_clock()));
+        queue.tasks.back().scheduled_start = core::format_rfc3339(world_.wall_clock() + later);
+        world_.disk.put(settings_.queue_file, core::task_file_text(queue));
+    }
+    void set_clock_forward(std::chrono::hours hours) {
+        world_.clock_error_ms += std::chrono::milliseconds(hours).count();
+    }
+    [[nodiscard]] std::chrono::milliseconds age() const { return std::chrono::milliseconds{world_.now_ms}; }
+    [[nodiscard]] bool is_on_loop() const { return world_.loop != nullptr && on_loop_; }
+
     void request_retry() {
         const std::string path = paths().retry_requests() + "/" + task_id;
         world_.disk.put(path, "");
@@ -228,6 +242,8 @@ class Life {
         if (before_turn) {
             before_turn();
         }
+        on_loop_ =
+            !(helper_first && !loop().helper.empty()) && (!loop().posted.empty() || loop().helper.empty());
         if (helper_first && !loop().helper.empty()) {
             do_next(loop().helper);
         } else if (!loop().posted.empty()) {
@@ -251,6 +267,7 @@ class Life {
     fake::World world_;
     Settings settings_;
     std::size_t turns_ = 0;
+    bool on_loop_ = false;
 
   public:
     ObedientShims shims{world_};
@@ -420,4 +437,79 @@ TEST_CASE("a retry does not take a discard that begins for one that has ended") 
     };
     CHECK(life.run() == 128 + SIGTERM);
     CHECK(asked);
+}
+
+// The timer of a pause runs on another clock than the one that was set.
+TEST_CASE("a task that is scheduled begins soon after the clock was set past its time") {
+    Life life;
+    life.schedule(std::chrono::hours{6});
+    std::optional<std::chrono::milliseconds> set_at;
+    life.before_turn = [&] {
+        const bool idle = life.loop().posted.empty() && life.loop().helper.empty();
+        if (!set_at && idle && life.age() > std::chrono::minutes{5}) {
+            CHECK_FALSE(life.saved().has_value());
+            life.set_clock_forward(std::chrono::hours{8});
+            set_at = life.age();
+        }
+        if (life.shims.works()) {
+            CHECK(life.age() - *set_at <= std::chrono::seconds{11});
+            life.shims.finish_the_work();
+        }
+    };
+    CHECK(life.run() == 128 + SIGTERM);
+    CHECK(set_at.has_value());
+    CHECK(life.saved() == Lifecycle::completed);
+}
+
+// A sync of many seconds on the loop's thread would starve the watchdog.
+TEST_CASE("nothing waits for the disk on the thread of the loop") {
+    Life life;
+    bool failed = false;
+    life.before_turn = [&] {
+        if (!life.shims.works()) {
+            return;
+        }
+        life.shims.fail_the_work();
+        life.request_retry();
+        failed = true;
+    };
+    std::size_t syncs = 0;
+    life.fault = [&](Operation operation, const std::string& path) {
+        const bool changes = operation == Operation::sync || operation == Operation::create ||
+                             operation == Operation::write || operation == Operation::rename ||
+                             operation == Operation::unlink;
+        syncs += operation == Operation::sync ? 1 : 0;
+        CAPTURE(path);
+        CHECK_FALSE((changes && life.is_on_loop()));
+        return Fault{};
+    };
+    CHECK(life.run() == 128 + SIGTERM);
+    CHECK(failed);
+    CHECK(syncs > 20);
+}
+
+TEST_CASE("a signal ends the supervisor although the disk does not take the end of its last task") {
+    Life life;
+    bool failed = false;
+    life.before_turn = [&] {
+        if (life.shims.works()) {
+            life.shims.fail_the_work();
+            life.leave();
+            failed = true;
+        }
+    };
+    life.fault = [&](Operation operation, const std::string& path) {
+        const bool is_state = operation == Operation::create && path.rfind(life.paths().state(), 0) == 0;
+        return is_state && failed ? Fault{ENOSPC, false} : Fault{};
+    };
+    CHECK(life.run() == 128 + SIGTERM);
+    CHECK(life.saved() == Lifecycle::running);
+    life.before_turn = [&] {
+        if (life.saved() == Lifecycle::failed && life.loop().signal_arrived) {
+            life.leave();
+        }
+    };
+    life.fault = nullptr;
+    CHECK(life.run() == 128 + SIGTERM);  // the next one finds it
+    CHECK(life.saved() == Lifecycle::failed);
 }

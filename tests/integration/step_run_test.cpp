@@ -1,6 +1,7 @@
 // Real shims, real processes: what is reported is what happened, and nothing is left behind.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -11,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "daemon/process/file_descriptor.h"
 #include "daemon/process/identity.h"
 #include "daemon/process/spawn.h"
 #include "daemon/store/files.h"
@@ -42,10 +44,78 @@ TEST_CASE("a command that is not there") {
     launch.spec.command = {"/no/such/program"};
     CHECK(exit_of(bench.run(launch)).exited_with(127));
     CHECK(bench.log().find("cannot execute /no/such/program") != std::string::npos);
+    CHECK(describe(exit_of(bench.run(launch))) == "could not be executed: No such file or directory");
     Bench other;
     launch = other.shell("true");
     launch.spec.working_directory = "/no/such/folder";
     CHECK(exit_of(other.run(launch)).exited_with(126));
+}
+
+TEST_CASE("what could not be executed for a while has never begun") {
+    const auto never_begun = [](const Bench& bench, const core::RunEnd& end) {
+        CHECK(std::holds_alternative<core::UnstartedRun>(end));
+        const auto history = read_history(bench.paths(), "RQ-0001", "/nowhere", LeftOver::leave);
+        REQUIRE(history.has_value());
+        CHECK(history->work_attempts == 0);
+        CHECK_FALSE(history->worked);
+        REQUIRE((history->newest && history->newest->end));
+        CHECK(std::holds_alternative<core::UnstartedRun>(*history->newest->end));
+    };
+    Bench missing;  // our own program, as in an upgrade
+    Launch launch = missing.shell("");
+    launch.spec.command = {missing.folder().path() + "/ralph", "step", "work"};
+    never_begun(missing, missing.run(launch));
+    Bench busy;  // anybody's, while it is written
+    launch = busy.shell("");
+    const std::string program = busy.folder().path() + "/program";
+    const FileDescriptor writer(::open(program.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0755));
+    REQUIRE(::write(writer.get(), "#!/bin/sh\n", 10) == 10);
+    launch.spec.command = {program};
+    never_begun(busy, busy.run(launch));
+}
+
+namespace {
+
+// For as long as it lives, this process may have so many descriptors more than it has.
+class FewDescriptors {
+  public:
+    explicit FewDescriptors(rlim_t more) {
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+        const FileDescriptor next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        rlimit few = before_;
+        few.rlim_cur = static_cast<rlim_t>(next.get()) + more;
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    }
+    FewDescriptors(const FewDescriptors&) = delete;
+    FewDescriptors& operator=(const FewDescriptors&) = delete;
+    ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+  private:
+    rlimit before_{};
+};
+
+}  // namespace
+
+TEST_CASE("few descriptors are enough for a step, and some are left for whoever watches it") {
+    Bench bench;
+    {
+        const FewDescriptors few(30);
+        CHECK(exit_of(bench.run(bench.shell("echo ran"))).exited_with(0));
+    }
+    Bench other;
+    const FewDescriptors too_few(9);
+    const auto end = other.run(other.shell("echo ran"));
+    const auto* const unstarted = std::get_if<core::UnstartedRun>(&end);
+    REQUIRE(unstarted != nullptr);
+    CHECK(unstarted->reason.find("Too many open files") != std::string::npos);
+}
+
+TEST_CASE("a step has the limit of descriptors that ralph was started with") {
+    Bench bench;
+    Launch launch = bench.shell("echo limit=$(ulimit -Sn)");
+    launch.descriptors = 77;
+    CHECK(exit_of(bench.run(launch)).exited_with(0));
+    CHECK(bench.log().find("limit=77\n") != std::string::npos);
 }
 
 TEST_CASE("what was used is measured") {

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint32_t landed = 0;
 constexpr std::uint32_t blocked = 65;
 constexpr std::uint32_t mendable = 66;
+constexpr std::uint32_t nothing_to_land = 67;
 constexpr std::uint32_t try_again = 75;
 
 bool contains(const std::vector<std::string>& tasks, const std::string& task) {
@@ -36,6 +37,8 @@ LaneRun::LaneRun(Target& target, Model& model, Random& random, const LaneHazards
     for (const std::string& task_id : tasks) {
         if (model_->task(task_id).landed) {  // found on the target
             codes_[task_id] = landed;
+        } else if (model_->task(task_id).nothing) {
+            codes_[task_id] = nothing_to_land;
         } else {
             waiting.push_back(task_id);
             troubles_ += model_->task(task_id).bad ? 1 : 0;
@@ -55,8 +58,18 @@ std::optional<std::uint32_t> LaneRun::code(const std::string& task_id) const {
     return found == codes_.end() ? std::nullopt : std::optional(found->second);
 }
 
-// Somebody else pushes.
+// Somebody else pushes, or lands one of the tasks.
 void LaneRun::disturb() {
+    if (hazards_->landings != 0 && random_->chance(hazards_->landings)) {
+        auto& tasks = model_->tasks();
+        FakeTask& task = tasks[random_->below(tasks.size())];
+        if (!task.landed && !task.bad) {
+            ++target_->version;
+            ++troubles_;
+            was_disturbed_ = true;
+            land_elsewhere(task);
+        }
+    }
     if (random_->chance(hazards_->foreign_pushes)) {
         ++target_->version;
         ++troubles_;
@@ -103,6 +116,11 @@ bool LaneRun::is_bad(const Tasks& tasks) const {
                        [this](const std::string& id) { return model_->task(id).bad; });
 }
 
+bool LaneRun::undoes(const FakeTask& task, const Tasks& landed) {
+    return std::any_of(task.undoes.begin(), task.undoes.end(),
+                       [&](const std::string& other) { return contains(landed, other); });
+}
+
 bool LaneRun::conflicts(const FakeTask& task, const Tasks& with) const {
     return std::any_of(with.begin(), with.end(), [&](const std::string& other) {
         return contains(task.conflicts, other) || contains(model_->task(other).conflicts, task.id);
@@ -120,10 +138,13 @@ void LaneRun::attempt(const Tasks& tasks) {
     built.tip = tip_;
     for (const std::string& task_id : tasks) {
         const FakeTask& task = model_->task(task_id);
-        if (conflicts(task, on_target)) {
+        if (task.landed && tip_ == target_->version) {  // by somebody else, meanwhile
+            codes_[task_id] = landed;
+            built.decided.push_back(task_id);
+        } else if (conflicts(task, on_target) || undoes(task, on_target)) {
             codes_[task_id] = mendable;
             built.decided.push_back(task_id);
-        } else if (conflicts(task, built.candidate)) {
+        } else if (conflicts(task, built.candidate) || undoes(task, built.candidate)) {
             ++troubles_;
         } else {
             built.candidate.push_back(task_id);
@@ -168,6 +189,7 @@ void LaneRun::push() {
     }
     ++target_->version;
     for (const std::string& task_id : green.candidate) {
+        check_landing(model_->task(task_id));
         codes_[task_id] = landed;
         land_(model_->task(task_id));
     }
@@ -183,6 +205,18 @@ void LaneRun::push() {
     queue_->tried(green.candidate, green.decided,
                   tip_ == ours && !green.recalled ? core::MergeQueue::Result::landed
                                                   : core::MergeQueue::Result::unproven);
+}
+
+// Once, whoever did it, and without taking back what another one has landed.
+void LaneRun::check_landing(const FakeTask& task) const {
+    if (task.landed) {
+        throw Violation{fmt::format("{}: lands though somebody else has landed it", task.id)};
+    }
+    for (const std::string& other : task.undoes) {
+        if (model_->task(other).landed) {
+            throw Violation{fmt::format("{}: what {} has landed is undone without a word", task.id, other)};
+        }
+    }
 }
 
 void LaneRun::put_off() {
@@ -222,7 +256,7 @@ void LaneRun::check_end() const {
             }
             const FakeTask& task = model_->task(task_id);
             const bool conflicts_with_somebody =
-                !task.conflicts.empty() ||
+                !task.conflicts.empty() || !task.undoes.empty() ||
                 std::any_of(model_->tasks().begin(), model_->tasks().end(),
                             [&](const FakeTask& other) { return contains(other.conflicts, task_id); });
             if (!was_disturbed_ && !task.bad && !conflicts_with_somebody && codes_.at(task_id) != landed) {

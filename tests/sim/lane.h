@@ -30,12 +30,15 @@ struct LaneHazards {
     std::uint32_t flakes = 4;    // red, though nobody is to blame
     std::uint32_t refusals = 2;  // of a push
     std::uint32_t recalled = 4;  // green from memory, which may be wrong by now
+    std::uint32_t landings = 0;  // of a task, by somebody else
 };
 
 class LaneRun {
   public:
     LaneRun(Target& target, Model& model, Random& random, const LaneHazards& hazards,
             std::function<void(FakeTask&)> land, const std::vector<std::string>& tasks);
+    // Somebody else lands one of the tasks.
+    std::function<void(FakeTask&)> land_elsewhere;
 
     // The next thing it does; false if that was the last one. Throws Violation.
     bool advance();
@@ -55,6 +58,8 @@ class LaneRun {
     void put_off();
     [[nodiscard]] bool is_bad(const Tasks& tasks) const;
     [[nodiscard]] bool conflicts(const FakeTask& task, const Tasks& with) const;
+    [[nodiscard]] static bool undoes(const FakeTask& task, const Tasks& landed);
+    void check_landing(const FakeTask& task) const;
     void check_end() const;
 
     Target* target_;

@@ -28,14 +28,15 @@ struct FakeRun {
     bool will_land = false;
     bool leaves_marker = false;
     bool target_is_red = false;
+    bool says_landed_elsewhere = false;
     // Of an integrate run: what it will say of the other tasks of its batch; nothing: it says nothing of it.
     std::vector<std::pair<std::string, std::optional<std::uint32_t>>> batch;
     bool orphaned = false;  // the shim was killed, and the step goes on
 
     // A run for several tasks that says nothing of what came of them counts as none.
     [[nodiscard]] bool comes_to_no_verdict() const {
-        const bool is_verdict =
-            !exit.timed_out && (exited_with(0) || exited_with(65) || exited_with(66) || exited_with(75));
+        const bool is_verdict = !exit.timed_out && (exited_with(0) || exited_with(65) || exited_with(66) ||
+                                                    exited_with(67) || exited_with(69) || exited_with(75));
         return status == Status::exited && run.step == core::StepKind::integrate && !batch.empty() &&
                !exit.stopped && !is_verdict;
     }
@@ -56,7 +57,10 @@ struct FakeTask {
     bool finished = false;               // the workspace holds what a work step that exited with 0 left there
     bool landed = false;                 // the target branch holds it
     bool bad = false;                    // its work is red, wherever it is
+    bool nothing = false;                // the worker exited with 0 and left nothing to land
+    bool landed_elsewhere = false;       // somebody else has put it on the target branch
     std::vector<std::string> conflicts;  // with the work of these
+    std::vector<std::string> undoes;     // its work would take back what these have landed
     std::uint32_t landings = 0;
     bool done_in_queue = false;
     bool retry_requested = false;

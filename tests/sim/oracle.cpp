@@ -41,8 +41,17 @@ std::uint32_t integrations_ended(const FakeTask& task) {
         std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
             return run.run.number > task.settled && run.run.step == StepKind::integrate &&
                    run.status == FakeRun::Status::exited && !run.exit.stopped &&
-                   !(run.target_is_red && run.exited_with(75)) && !run.comes_to_no_verdict();
+                   !(run.target_is_red && run.exited_with(75)) && !run.exited_with(67) &&
+                   !run.exited_with(69) && !run.comes_to_no_verdict();
         }));
+}
+
+// Whether a worker has ended since the task was selected or retried.
+bool was_worked_on(const FakeTask& task) {
+    return std::any_of(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
+        return run.run.number > task.settled && run.status == FakeRun::Status::exited &&
+               (run.run.step == StepKind::work || run.run.step == StepKind::remediate);
+    });
 }
 
 std::uint32_t remediations_ended(const FakeTask& task) {
@@ -121,12 +130,13 @@ void Oracle::on_start(const std::string& task_id, const FakeRun& start, const co
                losses_in_a_row(task, task.told_after) <= circumstances.max_restarts,
            task.id, "restarted more often than allowed");
     if (start.run.step == StepKind::work) {
-        demand(!task.landed, task.id, "a landed task is worked on again");
+        // By somebody else it may land at any moment.
+        demand(!task.landed || task.landed_elsewhere, task.id, "a landed task is worked on again");
         demand(task.workspace, task.id, "work starts without a workspace");
-        demand(!task.finished, task.id, "finished work is done again");
+        demand(!task.finished || task.nothing, task.id, "finished work is done again");
     }
     if (start.run.step == StepKind::prepare && !circumstances.state_was_lost) {
-        demand(!task.finished || circumstances.max_push_attempts == 0, task.id,
+        demand(!task.finished || task.nothing || circumstances.max_push_attempts == 0, task.id,
                "finished work is thrown away");
     }
 }
@@ -206,7 +216,7 @@ bool Oracle::in_living_batch(const std::string& task_id, const FakeRun& start) c
     return false;
 }
 
-void Oracle::check_completed(const core::WorkerRecord& record) const {
+void Oracle::check_completed(const core::WorkerRecord& record, const Circumstances& circumstances) const {
     const FakeTask& task = model_.task(record.task_id);
     if (task.told) {
         demand(task.told == 0U && task.landed, task.id, "completed although its batch did not land it");
@@ -219,8 +229,12 @@ void Oracle::check_completed(const core::WorkerRecord& record) const {
                (last->run.step == StepKind::prepare && last->exited_with(10)),
            task.id, "completed although the last run did not land it");
     demand(task.landed, task.id, "completed and not landed");
-    demand(record.completed_at.has_value() && !record.last_error, task.id,
-           "a completed record with an error");
+    demand(record.completed_at.has_value(), task.id, "a completed record without a time");
+    demand(!record.last_error || last->says_landed_elsewhere, task.id, "a completed record with an error");
+    if (last->says_landed_elsewhere && !circumstances.outcome_unread) {
+        demand(record.last_error.value_or("").find("landed by somebody else") == 0, task.id,
+               "completed without a word about who has landed it");
+    }
 }
 
 void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances& circumstances) const {
@@ -232,8 +246,9 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
         return;
     }
     if (task.told) {
-        demand(task.told != 0U && task.told != 65U && task.told != 66U && task.told != 75U, task.id,
-               "failed although its batch said otherwise");
+        demand(
+            task.told != 0U && task.told != 65U && task.told != 66U && task.told != 67U && task.told != 75U,
+            task.id, "failed although its batch said otherwise");
         return;
     }
     demand(last != nullptr, task.id, "failed although nothing ran");
@@ -247,6 +262,9 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
     demand(last->run.step != StepKind::integrate ||
                (!last->exited_with(65) && !last->exited_with(66) && !last->exited_with(75)),
            task.id, "failed where it should be blocked, mended or tried again");
+    demand(!last->exited_with(69) && !last->exited_with(71), task.id, "failed for what is nobody's failure");
+    demand(last->run.step != StepKind::integrate || !last->exited_with(67), task.id,
+           "failed where it should be blocked or worked on");
     demand(last->run.step != StepKind::remediate, task.id, "failed where it should be blocked");
     demand(!last->leaves_marker || ended_by_us(*last), task.id, "failed in spite of the block marker");
 }
@@ -257,9 +275,12 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
     demand(record.completed_at && record.last_error && !record.last_error->empty(), task.id,
            "a blocked record that does not say why");
     if (task.told) {
-        demand(task.told == 65U || task.told == 66U || task.told == 75U, task.id,
+        demand(task.told == 65U || task.told == 66U || task.told == 67U || task.told == 75U, task.id,
                "blocked although its batch did not say so");
-        demand(task.told == 65U || circumstances.state_was_lost || circumstances.outcome_unread ||
+        demand(task.told != 67U || was_worked_on(task) || circumstances.state_was_lost, task.id,
+               "blocked for nothing to land, and nobody worked on it");
+        demand(task.told == 65U || task.told == 67U || circumstances.state_was_lost ||
+                   circumstances.outcome_unread ||
                    (task.told == 66U && remediations_ended(task) >= circumstances.max_remediations) ||
                    integrations_ended(task) + task.put_off >= circumstances.max_push_attempts,
                task.id, "integrations given up too early in a batch");
@@ -276,9 +297,11 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
         demand(!last->exited_with(0) || last->exit.timed_out, task.id, "blocked although it was mended");
         return;
     }
-    demand(last->run.step == StepKind::integrate &&
-               (last->exited_with(65) || last->exited_with(66) || last->exited_with(75)),
+    demand(last->run.step == StepKind::integrate && (last->exited_with(65) || last->exited_with(66) ||
+                                                     last->exited_with(67) || last->exited_with(75)),
            task.id, "blocked without a reason");
+    demand(!last->exited_with(67) || was_worked_on(task) || circumstances.state_was_lost, task.id,
+           "blocked for nothing to land, and nobody worked on it");
     demand(!last->exited_with(66) || circumstances.state_was_lost || circumstances.outcome_unread ||
                remediations_ended(task) >= circumstances.max_remediations ||
                integrations_ended(task) + task.put_off >= circumstances.max_push_attempts,
@@ -313,7 +336,7 @@ void Oracle::check_move(const core::WorkerRecord* from, const core::WorkerRecord
             demand(task.finished, task.id, "integrating although the work is not finished");
             break;
         case Lifecycle::completed:
-            check_completed(to);
+            check_completed(to, circumstances);
             break;
         case Lifecycle::failed:
             check_failed(to, circumstances);

@@ -51,7 +51,7 @@ class Oracle {
     void check_companion(const std::string& task_id, const core::ParallelState& durable,
                          const Circumstances& circumstances) const;
     [[nodiscard]] bool in_living_batch(const std::string& task_id, const FakeRun& start) const;
-    void check_completed(const core::WorkerRecord& record) const;
+    void check_completed(const core::WorkerRecord& record, const Circumstances& circumstances) const;
     void check_failed(const core::WorkerRecord& record, const Circumstances& circumstances) const;
     void check_blocked(const core::WorkerRecord& record, const Circumstances& circumstances) const;
     void check_move(const core::WorkerRecord* from, const core::WorkerRecord& to,

@@ -35,6 +35,9 @@ std::string outcome_of(const FakeRun& run) {
     core::Outcome outcome;
     outcome.summary = "a batch";
     outcome.target_is_red = run.target_is_red;
+    if (run.says_landed_elsewhere) {
+        outcome.landed_by = "commit 1a2b3c4d by A. Colleague";
+    }
     for (const auto& [task_id, code] : run.batch) {
         if (code) {
             outcome.batch.push_back({task_id, *code, "as it would have ended alone", {}, {}});
@@ -243,6 +246,7 @@ void Shims::execute(int pid, Shim& shim) {
     FakeRun& run = run_of(shim);
     FakeTask& task = model_.task(shim.task_id);
     plan(run, task);
+    plan_waiting(run, task);
     about_to_execute(shim.task_id, run);
     task.told.reset();
     plan_batch(run);
@@ -253,7 +257,7 @@ void Shims::execute(int pid, Shim& shim) {
     }
     shim.stage = Stage::working;
     shim.due = world_.now_ms + random_.below(longest_step_ms);
-    if (has_lane && run.run.step == StepKind::integrate) {
+    if (has_lane && run.run.step == StepKind::integrate && run.exit.value != 69) {
         begin_lane(shim, run);
     }
     if (shim.told_to_end) {
@@ -275,6 +279,7 @@ void Shims::begin_lane(Shim& shim, FakeRun& run) {
         target.is_red = false;
     }
     shim.lane.emplace(target, model_, random_, lane_hazards, landed, tasks);
+    shim.lane->land_elsewhere = landed_elsewhere;
 }
 
 bool Shims::go_on_landing(Shim& shim, FakeRun& run) {
@@ -334,6 +339,22 @@ void Shims::plan(FakeRun& run, const FakeTask& task) {
     }
 }
 
+// Nothing of what these say counts.
+void Shims::plan_waiting(FakeRun& run, const FakeTask& task) {
+    const bool needs_host = run.run.step == StepKind::prepare || run.run.step == StepKind::integrate;
+    if (needs_host && hazards.unavailable != 0 && waits_random_.chance(hazards.unavailable)) {
+        run.exit.value = 69;
+    } else if (run.run.step == StepKind::prepare && hazards.in_use != 0 &&
+               waits_random_.chance(hazards.in_use)) {
+        run.exit.value = 71;
+    } else if (run.run.step == StepKind::integrate && task.landed) {
+        run.exit.value = 0;
+    } else if (run.run.step == StepKind::integrate && task.nothing) {
+        run.exit.value = 67;
+    }
+    run.will_land = run.will_land && run.exit.value == 0;
+}
+
 // The others of a batch: each as it would end alone, or not decided on.
 void Shims::plan_batch(FakeRun& run) {
     if (run.batch.empty()) {
@@ -344,6 +365,12 @@ void Shims::plan_batch(FakeRun& run) {
     for (auto& [task_id, code] : run.batch) {
         if (run.target_is_red) {
             code = 75;
+        } else if (run.exit.value == 69) {
+            code = waits_random_.chance(50) ? std::optional<std::uint32_t>(69) : std::nullopt;
+        } else if (model_.task(task_id).landed) {
+            code = 0;
+        } else if (model_.task(task_id).nothing) {
+            code = 67;
         } else if (random_.chance(hazards.fails)) {
             code = random_.chance(hazards.mendable) ? 66 : random_.chance(50) ? 65 : 1;
         } else if (random_.chance(hazards.try_again)) {
@@ -365,7 +392,7 @@ void Shims::land_batch(const FakeRun& run) {
 void Shims::tell_batch(const FakeRun& run) {
     for (const auto& [task_id, code] : run.batch) {
         FakeTask& task = model_.task(task_id);
-        if (code) {
+        if (code && *code != 69) {  // that says nothing of the task
             task.told = code;
             task.told_after = task.runs.empty() ? 0 : task.runs.back().run.number;
             task.put_off += (*code == 75 && !run.target_is_red) || *code == 66 ? 1 : 0;
@@ -406,6 +433,11 @@ void Shims::end_step(int pid, Shim& shim) {
     }
     run.status = FakeRun::Status::exited;
     take_effect(model_.task(shim.task_id), run);
+    const FakeTask& task = model_.task(shim.task_id);
+    run.says_landed_elsewhere = task.landed_elsewhere && (run.exited_with(0) || run.exited_with(10));
+    if (run.batch.empty() && !shim.lane && run.says_landed_elsewhere) {
+        world_.disk.put(shim.directory + "/outcome.json", outcome_of(run));
+    }
     if (!run.batch.empty() || shim.lane) {
         land_batch(run);
         // Of a step that was stopped, some have landed and nobody is told.
@@ -455,6 +487,7 @@ void Shims::take_effect(FakeTask& task, FakeRun& run) {
             return;
         case StepKind::work:
             task.finished = success;
+            task.nothing = success && hazards.nothing != 0 && waits_random_.chance(hazards.nothing);
             leave_marker(run, task.id);
             return;
         case StepKind::integrate:
@@ -463,6 +496,7 @@ void Shims::take_effect(FakeTask& task, FakeRun& run) {
             if (success && has_lane && random_.chance(70)) {
                 task.bad = false;
                 task.conflicts.clear();
+                task.undoes.clear();
                 for (FakeTask& other : model_.tasks()) {
                     other.conflicts.erase(
                         std::remove(other.conflicts.begin(), other.conflicts.end(), task.id),

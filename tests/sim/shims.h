@@ -27,16 +27,22 @@ struct Hazards {
     std::uint32_t fails = 15;
     std::uint32_t target_is_red = 5;  // of the batches
     std::uint32_t mendable = 0;       // of the failed integrations
+    std::uint32_t unavailable = 0;    // of the prepare and integrate steps: the host has a bad minute
+    std::uint32_t in_use = 0;         // of the workspaces that are prepared: somebody else is in there
+    std::uint32_t nothing = 0;        // of the workers that succeed: they leave nothing to land
 };
 
 class Shims : public fake::ShimHost {
   public:
-    Shims(fake::World& world, Model& model, Random& random) : world_(world), model_(model), random_(random) {}
+    Shims(fake::World& world, Model& model, Random& random, std::uint64_t seed)
+        : world_(world), model_(model), random_(random), waits_random_(seed ^ 0x5bd1e995ULL) {}
 
     // Just before a step executes its first instruction.
     std::function<void(const std::string& task_id, const FakeRun& run)> about_to_execute;
     // A task has landed on the target branch.
     std::function<void(FakeTask& task)> landed;
+    // The same, by somebody else.
+    std::function<void(FakeTask& task)> landed_elsewhere;
     std::function<void(const Violation& violation)> violated;
     std::function<void(const std::string& line)> trace;
     Hazards hazards;
@@ -91,6 +97,7 @@ class Shims : public fake::ShimHost {
     void kill_shim(int pid, Shim& shim);
     void go(int pid);
     void plan(FakeRun& run, const FakeTask& task);
+    void plan_waiting(FakeRun& run, const FakeTask& task);
     void take_effect(FakeTask& task, FakeRun& run);
     void leave_marker(const FakeRun& run, const std::string& task_id);
     void ask_to_end(Shim& shim);
@@ -104,6 +111,7 @@ class Shims : public fake::ShimHost {
     fake::World& world_;
     Model& model_;
     Random& random_;
+    Random waits_random_{7};  // of its own, so that seeds without these hazards mean what they meant
     std::map<int, Shim> shims_;
     int next_pid_ = 100;
     std::uint64_t next_ticks_ = 1000;

@@ -35,7 +35,7 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
       service_random_(~seed),
       keep_trace_(keep_trace),
       oracle_(model_),
-      shims_(world_, model_, random_) {
+      shims_(world_, model_, random_, seed) {
     is_service_ = service_random_.chance(30);
     limits_.stop_timeout = core::Milliseconds{service_random_.below(3) * 20'000LL};
     limits_.workers = 1 + random_.below(4);
@@ -54,6 +54,10 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
         limits_.batch.wait = core::Milliseconds{service_random_.below(3) * 10'000LL};
         limits_.batch.gates = 1 + service_random_.below(3);
         shims_.has_lane = service_random_.chance(50);
+        shims_.hazards.unavailable = service_random_.chance(50) ? 3 + service_random_.below(60) : 0;
+        shims_.hazards.in_use = service_random_.chance(30) ? 30 : 0;
+        shims_.hazards.nothing = 5;
+        shims_.lane_hazards.landings = service_random_.below(4);
     }
     limits_.workspace_root = "/workspaces";
     limits_.kept_work_retention = core::Milliseconds{random_.below(3) * 3'600'000LL};
@@ -100,6 +104,11 @@ void Simulation::make_world() {
         judge([&] { oracle_.on_start(task_id, run, durable_state(), circumstances_); });
     };
     shims_.landed = [this](FakeTask& task) { land(task); };
+    shims_.landed_elsewhere = [this](FakeTask& task) {
+        record(task.id + " is landed by somebody else");
+        task.landed_elsewhere = !task.landed;
+        land(task);
+    };
     shims_.violated = [this](const Violation& violation) { judge([&violation] { throw violation; }); };
     if (keep_trace_) {
         shims_.trace = [this](const std::string& line) { record(line); };
@@ -148,7 +157,7 @@ void Simulation::settle_down() {
     disk_full_until_ms_ = 0;
     read_only_until_ms_ = 0;
     shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5, shims_.hazards.mendable};
-    shims_.lane_hazards = LaneHazards{0, 0, 0, 0, 0};
+    shims_.lane_hazards = LaneHazards{0, 0, 0, 0, 0, 0};
     shims_.target.is_red = false;
     limits_.continuous = false;
     queue_is_valid_ = true;
@@ -459,6 +468,9 @@ void Simulation::add_task() {
         added.bad = service_random_.chance(20);
         if (!model_.tasks().empty() && service_random_.chance(20)) {
             added.conflicts.push_back(model_.tasks()[service_random_.below(model_.tasks().size())].id);
+        }
+        if (!model_.tasks().empty() && service_random_.chance(20)) {
+            added.undoes.push_back(model_.tasks()[service_random_.below(model_.tasks().size())].id);
         }
     }
     queue_.tasks.push_back(std::move(task));

@@ -162,7 +162,14 @@ TEST_CASE("followups: tasks that would not validate leave the queue as it was") 
           "circle: RQ-0004 -> RQ-0005 -> RQ-0004; correct the proposal or remove it");
     CHECK(ids(queue) == Lines{"RQ-0001", "RQ-0003"});
 
-    queue.tasks[0].id = "RQ-9998";
+    queue.tasks[0].id = "RQ-4294967295";
     CHECK_FALSE(apply_followups(queue, done, done.tasks[0], *read(good), {}, now).has_value());
-    CHECK(ids(queue) == Lines{"RQ-9998", "RQ-0003"});
+    CHECK(ids(queue) == Lines{"RQ-4294967295", "RQ-0003"});
+}
+
+TEST_CASE("followups: ids that something else bears are not given again") {
+    TaskFile queue = queue_of(TaskStatus::todo);
+    const TaskFile done = archive();
+    CHECK(apply_followups(queue, done, done.tasks[0], *read(good), {}, now, {"RQ-0005"}).value() ==
+          Lines{"RQ-0004", "RQ-0006"});
 }

@@ -146,15 +146,17 @@ TEST_CASE("queue_edit: the next id is one above the largest of both files") {
 
     queue.tasks[0].id = "RQ-9998";
     CHECK(next_task_id(queue, done, {}).value() == "RQ-9999");
-    const auto two = next_task_ids(queue, done, {}, 2);
-    REQUIRE_FALSE(two.has_value());
-    CHECK(two.error().line() ==
-          "no task id is free after RQ-9999; raise queue.id_width and renumber the tasks, or use another "
-          "queue.id_prefix");
+    CHECK(next_task_ids(queue, done, {}, 2).value() == Lines{"RQ-9999", "RQ-10000"});
+    CHECK(next_task_ids(queue, done, {}, 3, {"RQ-9999", "rq-10001", "RQ-1", "no id"}).value() ==
+          Lines{"RQ-10000", "RQ-10002", "RQ-10003"});
+    queue.tasks[0].id = "RQ-10000";
+    CHECK(next_task_id(queue, done, {}).value() == "RQ-10001");
 
     TaskFile last{1, {task("RQ-4294967295")}};
-    CHECK_FALSE(next_task_id(last, {}, QueueRules{"RQ", 10, 10}).has_value());
+    CHECK(next_task_id(last, {}, QueueRules{"RQ", 10, 10}).error().line() ==
+          "no task id is free after RQ-4294967295; renumber the tasks, or use another queue.id_prefix");
 
+    queue.tasks[0].id = "RQ-9998";
     queue.tasks[0].title = "";
     CHECK(next_task_id(queue, done, {}).error().line() ==
           "RQ-9998 in queue.jsonc has a blank title; give it one");

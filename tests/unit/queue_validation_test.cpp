@@ -110,6 +110,11 @@ TEST_CASE("queue_validation: ids") {
         {id("RQ-00009"),
          "\"RQ-00009\" is not a task id of the form RQ-0001: it has 5 digits instead of 4; correct the id in "
          "queue.jsonc"},
+        {id("RQ-10009"), "valid"},
+        {id("RQ-010009"),
+         "\"RQ-010009\" is not a task id of the form RQ-0001: it has 6 digits instead of 4; correct the id "
+         "in "
+         "queue.jsonc"},
         {id("rq-0009"), "valid"},
         {id(" RQ-0009 "), "valid"},
         {id("RQ-0001"),

@@ -145,6 +145,40 @@ TEST_CASE("selection: landed tasks count as done and are not started again") {
     CHECK(world.text() == "none");
 }
 
+TEST_CASE("selection: an open task keeps those from starting that it blocks") {
+    struct Row {
+        const char* what;
+        TaskStatus status;
+        std::string expected;
+    };
+    for (const TaskStatus blocked : {TaskStatus::todo, TaskStatus::doing}) {
+        for (const Row& row :
+             {Row{"open", TaskStatus::todo, "blocker"}, Row{"at work", TaskStatus::doing, "blocker"},
+              Row{"draft", TaskStatus::draft, "blocked 1/0"}, Row{"done", TaskStatus::done, "X"},
+              Row{"rejected", TaskStatus::rejected, "X"}}) {
+            CAPTURE(row.what);
+            World world;
+            world.queue.tasks = {task("X", blocked), task("blocker", row.status)};
+            world.queue.tasks[1].blocks = {"nowhere", " X "};
+            CHECK(world.text() == row.expected);
+        }
+    }
+    World world;
+    world.queue.tasks = {task("X"), task("blocker")};
+    world.queue.tasks[1].blocks = {"X"};
+    world.excluded = {"blocker"};  // failed, or at work
+    CHECK(world.text() == "blocked 1/0");
+    world.landed = {"blocker"};
+    CHECK(world.text() == "X");
+    world.landed = {};
+    world.queue.tasks[1].kind = TaskKind::group;  // never executed, so it would block for ever
+    CHECK(world.text() == "X");
+    world.queue.tasks.pop_back();
+    world.done.tasks = {task("blocker", TaskStatus::done)};
+    world.done.tasks[0].blocks = {"X"};
+    CHECK(world.text() == "X");
+}
+
 TEST_CASE("selection: a start in the future blocks, with any offset, and an unreadable one does not") {
     struct Row {
         std::string start;

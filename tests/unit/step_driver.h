@@ -45,13 +45,20 @@ struct ActionLine {
     std::string operator()(const core::action::SettleRuns& settle) const {
         return fmt::format("settle {} {}", settle.task_id, settle.number);
     }
+    std::string operator()(const core::action::NoteExpired& noted) const {
+        return fmt::format("expired: {}", fmt::join(noted.task_ids, ","));
+    }
+    std::string operator()(const core::action::ForgetRuns& forget) const {
+        return "forget the runs of " + forget.task_id;
+    }
     std::string operator()(const core::action::ForgetRetryRequest& forget) const {
         return "forget " + forget.task_id;
     }
     std::string operator()(const core::action::LoadQueue&) const { return "load"; }
     std::string operator()(const core::action::WakeAt& wake) const {
-        return fmt::format("wake +{}ms",
-                           std::chrono::duration_cast<core::Milliseconds>(wake.when - now).count());
+        return fmt::format("wake +{}ms{}",
+                           std::chrono::duration_cast<core::Milliseconds>(wake.when - now).count(),
+                           wake.is_wall_time ? " by the wall clock" : "");
     }
     std::string operator()(const core::action::Announce& announce) const {
         return fmt::format("announce {} {} -> {} attempt={}{}", announce.task_id,
@@ -145,7 +152,8 @@ class StepDriver {
 
     std::string take(const core::Event& event) {
         std::string text;
-        for (const core::Action& action : core::step(supervisor, event, now)) {
+        for (const core::Action& action :
+             core::step(supervisor, event, core::Moment{now, now + wall_clock_error})) {
             text += std::visit(ActionLine{now}, action) + "\n";
         }
         return text;
@@ -161,6 +169,13 @@ class StepDriver {
             snapshot->done.tasks.push_back(task(each, core::TaskStatus::done));
         }
         return take(core::event::QueueLoaded{std::move(snapshot), requested});
+    }
+    // Of one task that was created then.
+    std::string queue_created_at(const std::string& id, const std::string& time) {
+        auto snapshot = std::make_shared<core::QueueSnapshot>();
+        snapshot->queue.tasks.push_back(task(id, core::TaskStatus::todo));
+        snapshot->queue.tasks.back().created_at = time;
+        return take(core::event::QueueLoaded{std::move(snapshot), true});
     }
     std::string recovered(std::string id, core::RunHistory history = {}) {
         return take(core::event::TaskRecovered{std::move(id), std::move(history)});
@@ -199,6 +214,7 @@ class StepDriver {
 
     core::Supervisor supervisor;
     core::Instant now = step_start;
+    core::Milliseconds wall_clock_error{0};
 
   private:
     static core::Task task(const std::string& text, core::TaskStatus status) {

@@ -75,6 +75,15 @@ TEST_CASE("step: what the exit of a step makes of a task") {
         {3, 10, "failed", "integrate exited with status 10"},
         {3, 65, "blocked_push", "integrate exited with status 65"},
         {3, 75, "integrating", "no error"},
+        {1, 67, "failed", "prepare exited with status 67"},
+        {1, 69, "running", "no error"},
+        {1, 71, "running", "no error"},
+        {2, 67, "failed", "work exited with status 67"},
+        {2, 69, "failed", "work exited with status 69"},
+        {2, 71, "failed", "work exited with status 71"},
+        {3, 67, "blocked_push", "integrate exited with status 67"},
+        {3, 69, "integrating", "no error"},
+        {3, 71, "failed", "integrate exited with status 71"},
     };
     for (const Row& row : rows) {
         CAPTURE(row.number);
@@ -354,7 +363,7 @@ TEST_CASE("step: a continuous supervisor wakes for a scheduled task, another one
         task.scheduled_start = "2026-02-20T00:00:10Z";
         snapshot->queue.tasks.push_back(task);
         CHECK(driver.take(event::QueueLoaded{snapshot, true}) ==
-              (continuous ? lines({"wake +10000ms"})
+              (continuous ? lines({"wake +10000ms by the wall clock"})
                           : lines({"finish 0: no task can run now: 1 are scheduled later"})));
         CHECK(driver.pass(10s) ==
               (continuous ? lines({"announce T1 new -> running attempt=1: later", "read T1 and keep later"})

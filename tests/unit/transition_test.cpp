@@ -32,6 +32,9 @@ constexpr Row table[] = {
     {integrate_blocked, "integrate_blocked", ".b..."},
     {integrate_failed, "integrate_failed", ".f..."},
     {integrate_mendable, "integrate_mendable", ".i..."},
+    {integrate_found_nothing, "integrate_found_nothing", ".b..."},
+    {work_needed, "work_needed", ".r..."},
+    {step_waits, "step_waits", "ri..."},
     {remediate_succeeded, "remediate_succeeded", ".i..."},
     {remediate_failed, "remediate_failed", ".b..."},
     {step_lost, "step_lost", "ri..."},
@@ -67,6 +70,10 @@ ExitRecord killed_by(std::uint32_t signal) {
     return record;
 }
 
+Standing standing(bool blocked, bool attempts_left, bool remediations_left) {
+    return {blocked, attempts_left, remediations_left, true};
+}
+
 }  // namespace
 
 TEST_CASE("transition: all pairs of lifecycle and event") {
@@ -81,7 +88,7 @@ TEST_CASE("transition: all pairs of lifecycle and event") {
         }
         CHECK(after == row.after);
     }
-    CHECK(pairs == 90);
+    CHECK(pairs == 105);
 }
 
 TEST_CASE("transition: every event has its name, and the list holds each once") {
@@ -91,7 +98,7 @@ TEST_CASE("transition: every event has its name, and the list holds each once") 
         CHECK(to_string(table[i].event) == table[i].name);
         names.emplace(to_string(all_task_events[i]));
     }
-    CHECK(names.size() == 18);
+    CHECK(names.size() == 21);
 }
 
 TEST_CASE("transition: lifecycles and steps read back what they write") {
@@ -145,6 +152,10 @@ TEST_CASE("transition: what the end of a run means") {
         {exited(64), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
         {exited(65), prepare_failed, work_failed, work_blocked, integrate_blocked, integrate_blocked},
         {exited(66), prepare_failed, work_failed, work_blocked, integrate_blocked, integrate_blocked},
+        {exited(67), prepare_failed, work_failed, work_blocked, integrate_found_nothing,
+         integrate_found_nothing},
+        {exited(69), step_waits, work_failed, work_blocked, step_waits, step_waits},
+        {exited(71), step_waits, work_failed, work_blocked, integrate_failed, integrate_failed},
         {exited(74), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
         {exited(75), prepare_failed, work_failed, work_blocked, integrate_deferred, integrate_exhausted},
         {exited(127), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
@@ -158,11 +169,13 @@ TEST_CASE("transition: what the end of a run means") {
     for (const Case& each : cases) {
         CAPTURE(each.record.value);
         for (const bool flag : {false, true}) {
-            CHECK(classify(StepKind::prepare, each.record, flag, !flag, false) == each.prepare);
-            CHECK(classify(StepKind::work, each.record, false, flag, false) == each.work);
-            CHECK(classify(StepKind::work, each.record, true, flag, false) == each.work_with_marker);
-            CHECK(classify(StepKind::integrate, each.record, flag, true, false) == each.integrate);
-            CHECK(classify(StepKind::integrate, each.record, flag, false, false) == each.last_integrate);
+            CHECK(classify(StepKind::prepare, each.record, standing(flag, !flag, false)) == each.prepare);
+            CHECK(classify(StepKind::work, each.record, standing(false, flag, false)) == each.work);
+            CHECK(classify(StepKind::work, each.record, standing(true, flag, false)) ==
+                  each.work_with_marker);
+            CHECK(classify(StepKind::integrate, each.record, standing(flag, true, false)) == each.integrate);
+            CHECK(classify(StepKind::integrate, each.record, standing(flag, false, false)) ==
+                  each.last_integrate);
         }
     }
 }
@@ -171,9 +184,9 @@ TEST_CASE("transition: a run that was stopped is interrupted, but what has lande
     for (ExitRecord record : {exited(0), exited(1), exited(10), exited(65), exited(75), killed_by(15)}) {
         CAPTURE(record.value);
         record.stopped = true;
-        CHECK(classify(StepKind::prepare, record, true, true, false) == interrupted);
-        CHECK(classify(StepKind::work, record, true, true, false) == interrupted);
-        CHECK(classify(StepKind::integrate, record, true, true, false) ==
+        CHECK(classify(StepKind::prepare, record, standing(true, true, false)) == interrupted);
+        CHECK(classify(StepKind::work, record, standing(true, true, false)) == interrupted);
+        CHECK(classify(StepKind::integrate, record, standing(true, true, false)) ==
               (record.exited_with(0) ? integrate_succeeded : interrupted));
     }
 }
@@ -182,26 +195,53 @@ TEST_CASE("transition: a run whose time was up has not succeeded, but what has l
     for (ExitRecord record : {exited(0), exited(10), killed_by(9)}) {
         CAPTURE(record.value);
         record.timed_out = true;
-        CHECK(classify(StepKind::prepare, record, false, true, false) == prepare_failed);
-        CHECK(classify(StepKind::work, record, false, true, false) == work_failed);
-        CHECK(classify(StepKind::work, record, true, true, false) == work_blocked);
-        CHECK(classify(StepKind::integrate, record, false, true, false) ==
+        CHECK(classify(StepKind::prepare, record, standing(false, true, false)) == prepare_failed);
+        CHECK(classify(StepKind::work, record, standing(false, true, false)) == work_failed);
+        CHECK(classify(StepKind::work, record, standing(true, true, false)) == work_blocked);
+        CHECK(classify(StepKind::integrate, record, standing(false, true, false)) ==
               (record.exited_with(0) ? integrate_succeeded : integrate_failed));
     }
 }
 
+TEST_CASE("transition: nothing to land is a reason to work where nobody has worked yet") {
+    Standing resumed;
+    resumed.worked = false;
+    CHECK(classify(StepKind::integrate, exited(67), resumed) == work_needed);
+    CHECK(classify(StepKind::integrate, exited(65), resumed) == integrate_blocked);
+}
+
+TEST_CASE("transition: what is no attempt to land") {
+    Outcome red;
+    red.target_is_red = true;
+    ExitRecord stopped = exited(75);
+    stopped.stopped = true;
+    for (const std::uint32_t status : {0U, 1U, 65U, 66U, 75U}) {
+        CAPTURE(status);
+        CHECK(counts_as_integration(exited(status), {}, false));
+    }
+    CHECK_FALSE(counts_as_integration(exited(67), {}, false));
+    CHECK_FALSE(counts_as_integration(exited(69), {}, false));
+    CHECK_FALSE(counts_as_integration(exited(75), red, false));
+    CHECK(counts_as_integration(exited(65), red, false));
+    CHECK_FALSE(counts_as_integration(stopped, {}, false));
+    CHECK_FALSE(counts_as_integration(killed_by(9), {}, false));
+    CHECK_FALSE(counts_as_integration(exited(1), {}, true));  // no verdict for a batch
+    CHECK_FALSE(counts_as_lost(StepKind::integrate, exited(67), true));
+    CHECK_FALSE(counts_as_lost(StepKind::integrate, exited(69), true));
+}
+
 TEST_CASE("transition: what can be mended, and what comes of it") {
-    CHECK(classify(StepKind::integrate, exited(66), false, true, true) == integrate_mendable);
-    CHECK(classify(StepKind::integrate, exited(66), false, true, false) == integrate_blocked);
-    CHECK(classify(StepKind::integrate, exited(65), false, true, true) == integrate_blocked);
-    CHECK(classify(StepKind::remediate, exited(0), false, true, true) == remediate_succeeded);
-    CHECK(classify(StepKind::remediate, exited(1), true, true, true) == remediate_failed);
-    CHECK(classify(StepKind::remediate, killed_by(9), false, true, true) == remediate_failed);
+    CHECK(classify(StepKind::integrate, exited(66), standing(false, true, true)) == integrate_mendable);
+    CHECK(classify(StepKind::integrate, exited(66), standing(false, true, false)) == integrate_blocked);
+    CHECK(classify(StepKind::integrate, exited(65), standing(false, true, true)) == integrate_blocked);
+    CHECK(classify(StepKind::remediate, exited(0), standing(false, true, true)) == remediate_succeeded);
+    CHECK(classify(StepKind::remediate, exited(1), standing(true, true, true)) == remediate_failed);
+    CHECK(classify(StepKind::remediate, killed_by(9), standing(false, true, true)) == remediate_failed);
     ExitRecord silent = exited(0);
     silent.timed_out = true;
-    CHECK(classify(StepKind::remediate, silent, false, true, true) == remediate_failed);
+    CHECK(classify(StepKind::remediate, silent, standing(false, true, true)) == remediate_failed);
     ExitRecord ended = exited(0);
     ended.stopped = true;
-    CHECK(classify(StepKind::remediate, ended, false, true, true) == interrupted);
+    CHECK(classify(StepKind::remediate, ended, standing(false, true, true)) == interrupted);
     CHECK_FALSE(counts_as_lost(StepKind::remediate, killed_by(9)));
 }
