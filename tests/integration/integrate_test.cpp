@@ -130,59 +130,6 @@ TEST_CASE("integrate without a workspace and without a landing is blocked") {
     CHECK_FALSE(GitFixture::exists(fixture.workspace()));
 }
 
-TEST_CASE("a worker that exits with 0 and leaves nothing to land has not completed its task") {
-    const GitFixture fixture;
-    REQUIRE(run_prepare_step(fixture.context()) == 0);
-    const std::string workspace = fixture.workspace();
-    auto context = fixture.context();
-    int expected = 67;
-    std::string found = "there is no commit and no changed file";
-    SUBCASE("nothing at all") {}
-    SUBCASE("only what it wrote into queue and done") {
-        GitFixture::write(workspace + "/.ralph/queue.jsonc", "rubbish");
-    }
-    SUBCASE("only ignored files") {
-        fixture.push_by_colleague(".gitignore", "*.log\n");
-        GitFixture::write(workspace + "/.git/info/exclude", "*.log\n");
-        GitFixture::write(workspace + "/build.log", "log\n");
-        found = "there are only files that git ignores (build.log)";
-    }
-    SUBCASE("only a stash") {
-        GitFixture::write(workspace + "/a.txt", "stashed\n");
-        fixture.git(workspace, {"stash"});
-        found = "there is only a stash";
-    }
-    SUBCASE("only something outside") {
-        GitFixture::write(fixture.folder() + "/outside.txt", "outside\n");
-    }
-    SUBCASE("only what somebody else has pushed, fetched and checked out") {
-        fixture.push_by_colleague("b.txt", "b\n");
-        fixture.git(workspace, {"fetch", "--quiet", fixture.remote(), "main"});
-        fixture.git(workspace, {"reset", "--quiet", "--hard", "FETCH_HEAD"});
-    }
-    SUBCASE("but an empty commit, which is its word that nothing needed changing") {
-        fixture.git(workspace, {"commit", "--quiet", "--allow-empty", "-m", "Nothing to do"});
-        expected = 0;
-    }
-    SUBCASE("but a proposal of new tasks") {
-        GitFixture::write(daemon::followups_path(workspace, "RQ-0001"),
-                          R"({"version": 1, "source_task_id": "RQ-0001", "tasks": []})");
-        expected = 0;
-    }
-    SUBCASE("and the settings take that for enough") {
-        context.settings.supervisor.worker.no_change_completes = true;
-        expected = 0;
-    }
-    CHECK(run_integrate_step(context) == expected);
-    CHECK(contains(fixture.remote_file(".ralph/done.jsonc"), "RQ-0001") == (expected == 0));
-    if (expected != 0) {
-        CHECK(contains(fixture.outcome().summary, "left nothing to land: " + found));
-        // A commit of a person's makes it count.
-        fixture.git(workspace, {"commit", "--quiet", "--allow-empty", "-m", "Nothing to do"});
-        CHECK(run_integrate_step(context) == 0);
-    }
-}
-
 TEST_CASE("a long title becomes one line of at most 100 bytes") {
     const GitFixture fixture;
     work(fixture);

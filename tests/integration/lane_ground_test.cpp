@@ -3,8 +3,6 @@
 
 #include <filesystem>
 
-#include "core/queue_edit.h"
-#include "core/task_codec.h"
 #include "daemon/steps/steps.h"
 #include "tests/support/git_fixture.h"
 
@@ -159,43 +157,6 @@ TEST_CASE("what was taken off the target while the gate ran does not come back")
     CHECK(run_integrate_step(gated(fixture, "true")) == 0);
     CHECK(fixture.remote_file("secret.txt") == "(missing)");
     CHECK(landed(fixture, "RQ-0001") == "work of RQ-0001\n");
-}
-
-TEST_CASE("a task that somebody else has finished is not landed again") {
-    const GitFixture fixture;
-    work(fixture, "RQ-0001");
-    const auto finish = [&fixture] {
-        fixture.git(fixture.colleague(), {"pull", "--quiet", "--ff-only", "origin", "main"});
-        auto queue = fixture.remote_tasks(".ralph/queue.jsonc");
-        core::TaskFile done;
-        REQUIRE(core::archive_finished_task(queue, done, "RQ-0001", core::Instant{}).has_value());
-        GitFixture::write(fixture.colleague() + "/.ralph/queue.jsonc", core::task_file_text(queue));
-        GitFixture::write(fixture.colleague() + "/.ralph/done.jsonc", core::task_file_text(done));
-        GitFixture::write(fixture.colleague() + "/first.txt", "first\n");
-        fixture.commit_and_push(fixture.colleague(), "Another host was here");
-    };
-    auto context = fixture.context();
-    SUBCASE("before it comes to land") {
-        finish();
-    }
-    SUBCASE("while the gate runs") {
-        const std::string started = fixture.folder() + "/started";
-        const std::string push = fixture.folder() + "/push";
-        finish();
-        const std::string theirs = fixture.git(fixture.remote(), {"rev-parse", "main"});
-        fixture.git(fixture.remote(), {"update-ref", "refs/heads/main", theirs + "~1"});
-        context = gated(fixture, "git -C '" + fixture.remote() + "' update-ref refs/heads/main " + theirs);
-        CHECK(run_integrate_step(context) == 75);
-    }
-    CHECK(run_integrate_step(context) == 0);
-    CHECK(landed(fixture, "RQ-0001") == "(missing)");
-    CHECK(fixture.remote_file("first.txt") == "first\n");
-    CHECK(contains(fixture.outcome().landed_by, "commit "));
-    CHECK(contains(fixture.outcome().note, "is not landed again, and is kept"));
-    CHECK(run_discard_step(fixture.context()) == 0);
-    REQUIRE(fixture.kept_refs().size() == 1);
-    CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":RQ-0001.txt"}) ==
-          "work of RQ-0001");
 }
 
 TEST_CASE(

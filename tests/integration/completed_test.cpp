@@ -1,0 +1,261 @@
+// Completed means: this task's work is on the target, and nobody else's was lost.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "core/queue_edit.h"
+#include "core/task_codec.h"
+#include "daemon/steps/steps.h"
+#include "tests/support/git_fixture.h"
+
+using namespace ralph;
+using tests::GitFixture;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+// With what the supervisor keeps of it: the commit that the work begins at.
+void prepare(const GitFixture& fixture, const std::string& task) {
+    REQUIRE(run_prepare_step(fixture.context(task)) == 0);
+    const daemon::Paths paths{fixture.root()};
+    const std::string run = paths.run(task, core::Run{core::StepKind::prepare, 1, 1});
+    GitFixture::write(run + "/outcome.json", GitFixture::read(fixture.folder() + "/run/outcome.json"));
+}
+
+// A finished worker that leaves one file.
+void work(const GitFixture& fixture, const std::string& task) {
+    prepare(fixture, task);
+    GitFixture::write(fixture.workspace(task) + "/" + task + ".txt", "work of " + task + "\n");
+}
+
+daemon::StepContext gated(const GitFixture& fixture, const std::string& script) {
+    auto context = fixture.context();
+    context.settings.project.ci_gate.enabled = true;
+    context.settings.project.ci_gate.argv = {"sh", "-c", script};
+    return context;
+}
+
+void commit(const GitFixture& fixture, const std::string& message) {
+    fixture.git(fixture.workspace(), {"add", "--all"});
+    fixture.git(fixture.workspace(), {"commit", "--quiet", "-m", message});
+}
+
+// The worker takes what has landed meanwhile into its workspace.
+void take_target(const GitFixture& fixture) {
+    fixture.git(fixture.workspace(), {"fetch", "--quiet", "origin"});
+    fixture.git(fixture.workspace(), {"reset", "--quiet", "--hard", "origin/main"});
+}
+
+const std::string ten_lines = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n";
+std::string with(std::string text, const std::string& from, const std::string& to) {
+    const std::size_t at = ("\n" + text).find("\n" + from + "\n");
+    return text.replace(at, from.size(), to);
+}
+
+}  // namespace
+
+TEST_CASE("a worker that exits with 0 and leaves nothing to land has not completed its task") {
+    const GitFixture fixture;
+    prepare(fixture, "RQ-0001");
+    const std::string workspace = fixture.workspace();
+    auto context = fixture.context();
+    int expected = 67;
+    std::string found = "there is no commit and no changed file";
+    SUBCASE("nothing at all") {}
+    SUBCASE("only what it wrote into queue and done") {
+        GitFixture::write(workspace + "/.ralph/queue.jsonc", "rubbish");
+    }
+    SUBCASE("only ignored files") {
+        fixture.push_by_colleague(".gitignore", "*.log\n");
+        GitFixture::write(workspace + "/.git/info/exclude", "*.log\n");
+        GitFixture::write(workspace + "/build.log", "log\n");
+        found = "there are only files that git ignores (build.log)";
+    }
+    SUBCASE("only a stash") {
+        GitFixture::write(workspace + "/a.txt", "stashed\n");
+        fixture.git(workspace, {"stash"});
+        found = "there is only a stash";
+    }
+    SUBCASE("only something outside") {
+        GitFixture::write(fixture.folder() + "/outside.txt", "outside\n");
+    }
+    SUBCASE("only what somebody else has pushed, fetched and checked out") {
+        fixture.push_by_colleague("b.txt", "b\n");
+        fixture.git(workspace, {"fetch", "--quiet", fixture.remote(), "main"});
+        fixture.git(workspace, {"reset", "--quiet", "--hard", "FETCH_HEAD"});
+    }
+    SUBCASE("but an empty commit, which is its word that nothing needed changing") {
+        fixture.git(workspace, {"commit", "--quiet", "--allow-empty", "-m", "Nothing to do"});
+        expected = 0;
+    }
+    SUBCASE("but a proposal of new tasks") {
+        GitFixture::write(daemon::followups_path(workspace, "RQ-0001"),
+                          R"({"version": 1, "source_task_id": "RQ-0001", "tasks": []})");
+        expected = 0;
+    }
+    SUBCASE("and the settings take that for enough") {
+        context.settings.supervisor.worker.no_change_completes = true;
+        expected = 0;
+    }
+    CHECK(run_integrate_step(context) == expected);
+    CHECK(contains(fixture.remote_file(".ralph/done.jsonc"), "RQ-0001") == (expected == 0));
+    if (expected != 0) {
+        CHECK(contains(fixture.outcome().summary, "left nothing to land: " + found));
+        // A commit of a person's makes it count.
+        fixture.git(workspace, {"commit", "--quiet", "--allow-empty", "-m", "Nothing to do"});
+        CHECK(run_integrate_step(context) == 0);
+    }
+}
+
+TEST_CASE("a task that somebody else has finished is not landed again") {
+    const GitFixture fixture;
+    work(fixture, "RQ-0001");
+    const auto finish = [&fixture] {
+        fixture.git(fixture.colleague(), {"pull", "--quiet", "--ff-only", "origin", "main"});
+        auto queue = fixture.remote_tasks(".ralph/queue.jsonc");
+        core::TaskFile done;
+        REQUIRE(core::archive_finished_task(queue, done, "RQ-0001", core::Instant{}).has_value());
+        GitFixture::write(fixture.colleague() + "/.ralph/queue.jsonc", core::task_file_text(queue));
+        GitFixture::write(fixture.colleague() + "/.ralph/done.jsonc", core::task_file_text(done));
+        GitFixture::write(fixture.colleague() + "/first.txt", "first\n");
+        fixture.commit_and_push(fixture.colleague(), "Another host was here");
+    };
+    auto context = fixture.context();
+    SUBCASE("before it comes to land") {
+        finish();
+    }
+    SUBCASE("while the gate runs") {
+        const std::string started = fixture.folder() + "/started";
+        const std::string push = fixture.folder() + "/push";
+        finish();
+        const std::string theirs = fixture.git(fixture.remote(), {"rev-parse", "main"});
+        fixture.git(fixture.remote(), {"update-ref", "refs/heads/main", theirs + "~1"});
+        context = gated(fixture, "git -C '" + fixture.remote() + "' update-ref refs/heads/main " + theirs);
+        CHECK(run_integrate_step(context) == 75);
+    }
+    CHECK(run_integrate_step(context) == 0);
+    CHECK(fixture.remote_file("RQ-0001.txt") == "(missing)");
+    CHECK(fixture.remote_file("first.txt") == "first\n");
+    CHECK(contains(fixture.outcome().landed_by, "commit "));
+    CHECK(contains(fixture.outcome().note, "is not landed again, and is kept"));
+    CHECK(run_discard_step(fixture.context()) == 0);
+    REQUIRE(fixture.kept_refs().size() == 1);
+    CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":RQ-0001.txt"}) ==
+          "work of RQ-0001");
+}
+
+TEST_CASE("what another task has landed while the worker was at work is not taken back in silence") {
+    const GitFixture fixture;
+    fixture.push_by_colleague("f.txt", ten_lines);
+    fixture.push_by_colleague("old.txt", "old\n");
+    prepare(fixture, "RQ-0001");
+    const std::string workspace = fixture.workspace();
+    std::string path = "f.txt";
+    std::string landed = with(ten_lines, "2", "two, by a colleague");
+    SUBCASE("a stale copy of the whole file") {
+        fixture.push_by_colleague(path, landed);
+        take_target(fixture);
+        GitFixture::write(workspace + "/" + path, ten_lines);
+    }
+    SUBCASE("a stale copy with work of its own in it") {
+        fixture.push_by_colleague(path, landed);
+        take_target(fixture);
+        GitFixture::write(workspace + "/" + path, with(ten_lines, "9", "nine, by the worker"));
+    }
+    SUBCASE("a merge that takes its own side for all") {
+        GitFixture::write(workspace + "/own.txt", "own\n");
+        commit(fixture, "Own");
+        fixture.push_by_colleague(path, landed);
+        fixture.git(workspace, {"fetch", "--quiet", "origin"});
+        fixture.git(workspace, {"merge", "--quiet", "--strategy=ours", "--no-edit", "origin/main"});
+        GitFixture::write(workspace + "/more.txt", "more\n");
+    }
+    SUBCASE("a new file that is gone again") {
+        path = "new.txt";
+        landed = "new\n";
+        fixture.push_by_colleague(path, landed);
+        take_target(fixture);
+        fs::remove(workspace + "/" + path);
+    }
+    SUBCASE("new lines that are gone again") {
+        landed = with(ten_lines, "5", "5\nnew, by a colleague");
+        fixture.push_by_colleague(path, landed);
+        take_target(fixture);
+        GitFixture::write(workspace + "/" + path, with(ten_lines, "9", "nine, by the worker"));
+    }
+    SUBCASE("a file that was removed and is there again") {
+        path = "old.txt";
+        landed = "(missing)";
+        fixture.git(fixture.colleague(), {"pull", "--quiet", "--ff-only", "origin", "main"});
+        fs::remove(fixture.colleague() + "/" + path);
+        fixture.commit_and_push(fixture.colleague(), "By a colleague: old.txt");
+        take_target(fixture);
+        GitFixture::write(workspace + "/" + path, "old\n");
+    }
+    commit(fixture, "Work");
+    const std::string theirs = fixture.git(fixture.remote(), {"rev-parse", "main"});
+    SUBCASE("it is given back with the commit named") {
+        CHECK(run_integrate_step(fixture.context()) == 66);
+        CHECK(contains(fixture.outcome().summary, "would take back what " + theirs.substr(0, 12)));
+        CHECK(contains(fixture.outcome().summary, "By a colleague: " + path));
+        CHECK(fixture.remote_file(path) == landed);
+        CHECK(GitFixture::exists(workspace + "/.ralph/cache/parallel/handoffs/RQ-0001/attempt_1.json"));
+        // Put back, it lands.
+        if (landed == "(missing)") {
+            fs::remove(workspace + "/" + path);
+        } else {
+            GitFixture::write(workspace + "/" + path, landed);
+        }
+        commit(fixture, "Put back");
+        CHECK(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.remote_file(path) == landed);
+    }
+    SUBCASE("it is meant, and a commit says so") {
+        fixture.git(workspace,
+                    {"commit", "--quiet", "--amend", "-m", "Revert\n\nThis reverts commit " + theirs + "."});
+        CHECK(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.remote_file(path) != landed);
+    }
+    SUBCASE("a commit that says so of another one does not help") {
+        fixture.git(workspace,
+                    {"commit", "--quiet", "--amend", "-m", "Revert\n\nThis reverts commit 0123456789."});
+        CHECK(run_integrate_step(fixture.context()) == 66);
+    }
+    SUBCASE("the settings allow it") {
+        auto context = fixture.context();
+        context.settings.supervisor.lane.may_undo = true;
+        CHECK(run_integrate_step(context) == 0);
+        CHECK(fixture.remote_file(path) != landed);
+    }
+}
+
+TEST_CASE("work on the same file that takes nothing back lands") {
+    const GitFixture fixture;
+    fixture.push_by_colleague("f.txt", ten_lines);
+    fixture.push_by_colleague("before.txt", "before\n");
+    prepare(fixture, "RQ-0001");
+    const std::string workspace = fixture.workspace();
+    SUBCASE("elsewhere in it, on the old base") {
+        fixture.push_by_colleague("f.txt", with(ten_lines, "2", "two, by a colleague"));
+        GitFixture::write(workspace + "/f.txt", with(ten_lines, "9", "nine, by the worker"));
+    }
+    SUBCASE("at the same place, further on") {
+        fixture.push_by_colleague("f.txt", with(ten_lines, "2", "two, by a colleague"));
+        take_target(fixture);
+        GitFixture::write(workspace + "/f.txt", with(ten_lines, "2", "two, by both"));
+    }
+    SUBCASE("a new file that is moved elsewhere") {
+        fixture.push_by_colleague("new.txt", "a new file\nof some lines\n");
+        take_target(fixture);
+        fs::rename(workspace + "/new.txt", workspace + "/newer.txt");
+    }
+    SUBCASE("what had landed before the worker began is taken back") {
+        fs::remove(workspace + "/before.txt");
+    }
+    commit(fixture, "Work");
+    CHECK(run_integrate_step(fixture.context()) == 0);
+}
