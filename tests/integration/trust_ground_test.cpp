@@ -94,6 +94,11 @@ TEST_CASE("a supervisor that runs gains no permission, and loses one at once") {
     CHECK(!lost->trusted);
     Project::write(project.paths().trust(), allows);
     CHECK(!daemon::reload_settings(*lost)->trusted);
+    Project::write(project.paths().supervisor_config(), R"({"worker": {"command": ["sh"]}})");
+    const auto refused = daemon::reload_settings(*lost);
+    REQUIRE(refused.has_error());
+    CHECK(says(refused.error().line(), "from the next start on"));
+    CHECK_FALSE(says(refused.error().line(), "init --trust"));
 }
 
 TEST_CASE("no link of the repository is followed to a place that ralph writes") {
