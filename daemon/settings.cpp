@@ -193,7 +193,16 @@ Result<Settings> reload_settings(const Settings& before) {
         return checked.error();
     }
     const auto allows = trust_file_allows(before.paths);
-    return allows ? read_settings(before.paths, before.trusted && *allows) : Result<Settings>{allows.error()};
+    if (!allows) {
+        return allows.error();
+    }
+    auto settings = read_settings(before.paths, before.trusted && *allows);
+    if (!settings && *allows && !before.trusted && read_settings(before.paths, true)) {
+        // Nothing else is wrong with them.
+        return Error{settings.error().message + "; a permission counts from the next start on",
+                     "let the run end, then start it again"};
+    }
+    return settings;
 }
 
 Result<core::TaskFile> load_task_file(const std::string& path, bool missing_is_empty) {

@@ -99,7 +99,8 @@ std::string exit_document(const Ending& ending) {
 }
 
 bool ExitRecord::reserve() {
-    reserved_ = openat(run_directory, reserved_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    reserved_ =
+        openat(run_directory, reserved_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     return reserved_ >= 0 && posix_fallocate(reserved_, 0, exit_record_size) == 0;
 }
 

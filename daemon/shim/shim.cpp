@@ -141,7 +141,7 @@ bool Shim::get_ready() {
     signals_ = signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
 
-    const int lock = openat(run_directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const int lock = openat(run_directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct flock whole {};
     whole.l_type = F_WRLCK;
     whole.l_whence = SEEK_SET;

@@ -198,7 +198,7 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
             std::fprintf(stderr, "ralph: gate `%s` on %s of %s, its log is %s\n", shown.c_str(),
                          commit.substr(0, 12).c_str(),
                          tasks.empty() ? "the target" : fmt::format("{}", fmt::join(tasks, ", ")).c_str(),
-                         log.path().c_str()));
+                         core::printable(log.path()).c_str()));
         if (about_to_run) {
             about_to_run(gate.name);
         }

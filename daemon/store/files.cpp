@@ -101,13 +101,10 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
     return sync_directory(parent_of(path));
 }
 
-// The folder of the file, with all links followed, must be in `within`; an empty one asks for nothing.
+// The folder of the file, with all links followed, must be in `within`.
 Result<void> check_folder_within(const std::string& path, const std::string& within) {
     std::string folder;
     std::string allowed;
-    if (within.empty()) {
-        return {};
-    }
     if (file_calls::real_path(parent_of(path), folder) != 0 || file_calls::real_path(within, allowed) != 0) {
         return system_error("follow the links", parent_of(path), errno);
     }
@@ -166,7 +163,7 @@ Result<void> write_file_durably(const std::string& path, std::string_view conten
 
 Result<void> rewrite_file_durably(const std::string& path, std::string_view content,
                                   const std::string& within) {
-    if (auto inside = check_folder_within(path, within); !inside) {
+    if (auto inside = within.empty() ? Result<void>{} : check_folder_within(path, within); !inside) {
         return inside;
     }
     file_calls::Status status;

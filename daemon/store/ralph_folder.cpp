@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 
 #include "daemon/store/file_calls.h"
 #include "daemon/store/files.h"
@@ -26,12 +27,19 @@ Result<void> check_no_link(const std::string& path) {
                  fmt::format("look where it leads, then `rm {0}`; if git tracks it, `git rm {0}`", path)};
 }
 
+// A state is only ever replaced by a rename, never written in place; a link there is no state, and is put
+// aside as such.
+constexpr std::string_view state_names = "state.";
+
 Result<void> check_names_in(const std::string& folder) {
     const auto names = list_directory(folder);
     if (!names) {
         return names.error();
     }
     for (const std::string& name : *names) {
+        if (name.rfind(state_names, 0) == 0) {
+            continue;
+        }
         if (auto checked = check_no_link(folder + "/" + name); !checked) {
             return checked;
         }

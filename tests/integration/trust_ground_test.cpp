@@ -94,6 +94,11 @@ TEST_CASE("a supervisor that runs gains no permission, and loses one at once") {
     CHECK(!lost->trusted);
     Project::write(project.paths().trust(), allows);
     CHECK(!daemon::reload_settings(*lost)->trusted);
+    Project::write(project.paths().supervisor_config(), R"({"worker": {"command": ["sh"]}})");
+    const auto refused = daemon::reload_settings(*lost);
+    REQUIRE(refused.has_error());
+    CHECK(says(refused.error().line(), "from the next start on"));
+    CHECK_FALSE(says(refused.error().line(), "init --trust"));
 }
 
 TEST_CASE("no link of the repository is followed to a place that ralph writes") {
@@ -123,9 +128,6 @@ TEST_CASE("no link of the repository is followed to a place that ralph writes") 
     }
     SUBCASE("green gates") {
         link = ralph + "/cache/parallel/green_gates";
-    }
-    SUBCASE("the state") {
-        link = ralph + "/cache/parallel/state.json";
     }
     SUBCASE("the supervisor's lock") {
         link = ralph + "/cache/parallel/supervisor.lock";
@@ -173,6 +175,25 @@ TEST_CASE("no link of the repository is followed to a place that ralph writes") 
         files += entry.is_regular_file() ? 1 : 0;
     }
     CHECK(files == 1);
+}
+
+TEST_CASE("a state that is a link is put aside as no state, and what it leads to stays as it is") {
+    Project project;
+    project.add("one", "echo 1 > one");
+    project.commit_and_push();
+    const std::string elsewhere = project.outside("elsewhere");
+    Project::write(elsewhere, "mine");
+    for (const std::string& link : {project.paths().state(), project.paths().previous_state()}) {
+        fs::create_directories(fs::path(link).parent_path());
+        fs::create_symlink(elsewhere, link);
+        fs::create_symlink(elsewhere, link + ".new");
+    }
+    static_cast<void>(project.ralph({"doctor", "--fix"}));
+    const auto end = project.ralph(run);
+    CAPTURE(end.errors);
+    CHECK(end.status == 0);
+    CHECK(Project::read(elsewhere) == "mine");
+    CHECK(!fs::is_symlink(project.paths().state()));
 }
 
 TEST_CASE("a .ralph that is a link is refused as a whole") {
