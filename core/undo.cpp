@@ -28,7 +28,7 @@ std::vector<std::string_view> words_of(std::string_view text) {
 }
 
 bool holds(const std::vector<std::string>& lines, const std::vector<std::string>& part) {
-    return std::search(lines.begin(), lines.end(), part.begin(), part.end()) != lines.end();
+    return part.empty() || std::search(lines.begin(), lines.end(), part.begin(), part.end()) != lines.end();
 }
 
 // Without white space at the ends of lines.

@@ -71,7 +71,7 @@ TEST_CASE("a worker that exits with 0 and leaves nothing to land has not complet
     }
     SUBCASE("only ignored files") {
         fixture.push_by_colleague(".gitignore", "*.log\n");
-        GitFixture::write(workspace + "/.git/info/exclude", "*.log\n");
+        take_target(fixture);
         GitFixture::write(workspace + "/build.log", "log\n");
         found = "there are only files that git ignores (build.log)";
     }
@@ -198,22 +198,34 @@ TEST_CASE("what another task has landed while the worker was at work is not take
     }
     commit(fixture, "Work");
     const std::string theirs = fixture.git(fixture.remote(), {"rev-parse", "main"});
-    SUBCASE("it is given back with the commit named") {
-        CHECK(run_integrate_step(fixture.context()) == 66);
-        CHECK(contains(fixture.outcome().summary, "would take back what " + theirs.substr(0, 12)));
-        CHECK(contains(fixture.outcome().summary, "By a colleague: " + path));
-        CHECK(fixture.remote_file(path) == landed);
-        CHECK(GitFixture::exists(workspace + "/.ralph/cache/parallel/handoffs/RQ-0001/attempt_1.json"));
-        // Put back, it lands.
-        if (landed == "(missing)") {
-            fs::remove(workspace + "/" + path);
-        } else {
-            GitFixture::write(workspace + "/" + path, landed);
-        }
-        commit(fixture, "Put back");
-        CHECK(run_integrate_step(fixture.context()) == 0);
-        CHECK(fixture.remote_file(path) == landed);
+    CHECK(run_integrate_step(fixture.context()) == 66);
+    CHECK(contains(fixture.outcome().summary, "would take back what " + theirs.substr(0, 12)));
+    CHECK(contains(fixture.outcome().summary, "By a colleague: " + path));
+    CHECK(fixture.remote_file(path) == landed);
+    CHECK(GitFixture::exists(workspace + "/.ralph/cache/parallel/handoffs/RQ-0001/attempt_1.json"));
+    // Put back, it lands.
+    if (landed == "(missing)") {
+        fs::remove(workspace + "/" + path);
+    } else {
+        GitFixture::write(workspace + "/" + path, landed);
     }
+    commit(fixture, "Put back");
+    CHECK(run_integrate_step(fixture.context()) == 0);
+    CHECK(fixture.remote_file(path) == landed);
+}
+
+TEST_CASE("a task that is meant to revert says so") {
+    const GitFixture fixture;
+    const std::string path = "f.txt";
+    const std::string landed = with(ten_lines, "2", "two, by a colleague");
+    fixture.push_by_colleague(path, ten_lines);
+    prepare(fixture, "RQ-0001");
+    const std::string workspace = fixture.workspace();
+    fixture.push_by_colleague(path, landed);
+    take_target(fixture);
+    GitFixture::write(workspace + "/" + path, ten_lines);
+    commit(fixture, "Work");
+    const std::string theirs = fixture.git(fixture.remote(), {"rev-parse", "main"});
     SUBCASE("it is meant, and a commit says so") {
         fixture.git(workspace,
                     {"commit", "--quiet", "--amend", "-m", "Revert\n\nThis reverts commit " + theirs + "."});
