@@ -357,3 +357,25 @@ TEST_CASE("waiting: a workspace in use does not end an outage that another task 
     CHECK(driver.ended("T1", 2, 71).find("note: what held back new starts is over") != std::string::npos);
     CHECK_FALSE(driver.supervisor.outage.has_value());
 }
+
+TEST_CASE("waiting: nothing new is selected during an outage, though there is a slot for it") {
+    StepDriver driver;
+    driver.queue({"T1"});
+    driver.run_first("T1", 2);
+    driver.ended("T1", 3, exited(69), {}, saying("the remote cannot be reached"));
+    driver.queue({"T1", "T2"});
+    CHECK(driver.lifecycle("T2") == "none");
+    driver.pass(1s);
+    driver.ended("T1", 4, 75);
+    CHECK(driver.lifecycle("T2") == "running");
+}
+
+TEST_CASE("waiting: any number of workspaces in use leave room for others") {
+    StepDriver driver;
+    driver.queue({"T1", "T2", "T3"});
+    for (const char* const id : {"T1", "T2"}) {
+        driver.recovered(id);
+        driver.ended(id, 1, 71);
+    }
+    CHECK(driver.lifecycle("T3") == "running");
+}
