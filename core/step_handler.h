@@ -60,6 +60,7 @@ class Handler {
                              bool resumed);
     void wait_for_host(ActiveTask& task, const std::string& why, bool resumed);
     void wait_for_workspace(ActiveTask& task, const std::string& why);
+    void note_waiting(const ActiveTask& task, const std::string& why);
     void wait_for_target(ActiveTask& task, const Outcome& outcome, bool resumed);
     void end_outage_by(StepKind step);
     void end_batch(const Outcome& outcome, Instant leader_waits_until);

@@ -28,11 +28,19 @@ bool Handler::waits(ActiveTask& task, const ExitRecord& record, const Outcome& o
         wait_for_host(task, why, resumed);
         return true;
     }
-    end_outage_by(step);
+    if (task.waits_for == WaitsFor::host || task.waits_for == WaitsFor::workspace) {
+        supervisor_.state.find(task.task_id)->last_error.reset();
+    }
     if (!is_decided) {
         wait_for_workspace(task, why);
+        // It was found out without the host's help, so it says nothing of that where somebody else can.
+        if (std::none_of(supervisor_.active.begin(), supervisor_.active.end(),
+                         [](const ActiveTask& each) { return each.waits_for == WaitsFor::host; })) {
+            end_outage_by(step);
+        }
         return true;
     }
+    end_outage_by(step);
     if (step == StepKind::prepare && record.exited_with(exit_try_again)) {
         return not_yet(task, outcome);
     }
@@ -48,7 +56,9 @@ bool Handler::waits(ActiveTask& task, const ExitRecord& record, const Outcome& o
 void Handler::end_unstarted(ActiveTask& task, const UnstartedRun& unstarted) {
     ++task.start_failures;
     task.phase = Phase::ready;
-    task.waits_for = WaitsFor::start;
+    if (task.waits_for != WaitsFor::host && task.waits_for != WaitsFor::workspace) {
+        task.waits_for = WaitsFor::start;
+    }
     const std::uint32_t doublings = std::min(task.start_failures - 1, 10U);
     task.not_before = now_ + std::min(longest_start_pause, Milliseconds{250LL << doublings});
     if (task.start_failures == 1) {
@@ -74,9 +84,15 @@ bool Handler::not_yet(ActiveTask& task, const Outcome& outcome) {
     return true;
 }
 
+// In the record, for whoever asks for the status; for as long as that is so.
+void Handler::note_waiting(const ActiveTask& task, const std::string& why) {
+    supervisor_.state.find(task.task_id)->last_error = "waits: " + why;
+}
+
 // A bad minute is nobody's failure. It is told when it begins, and when it is over; a new start looks at
 // once.
 void Handler::wait_for_host(ActiveTask& task, const std::string& why, bool resumed) {
+    note_waiting(task, why);
     task.phase = Phase::ready;
     task.waits_for = WaitsFor::host;
     task.not_before = now_;
@@ -113,6 +129,7 @@ void Handler::end_outage_by(StepKind step) {
 
 // Of another tool, maybe. It holds nobody else back, and no slot meanwhile.
 void Handler::wait_for_workspace(ActiveTask& task, const std::string& why) {
+    note_waiting(task, why);
     if (task.waits_for != WaitsFor::workspace) {
         note(true, task.task_id, fmt::format("waits: {}", why));
         task.start_failures = 0;

@@ -161,8 +161,8 @@ std::string group_line(const core::WorkerRecord& record, const std::string& bran
     switch (record.lifecycle) {
         case Lifecycle::running:
         case Lifecycle::integrating:
-            return fmt::format("  {} (started {}, {} attempts to land)", record.task_id, record.started_at,
-                               record.push_attempts);
+            return fmt::format("  {} (started {}, {} attempts to land){}", record.task_id, record.started_at,
+                               record.push_attempts, record.last_error ? ": " + *record.last_error : "");
         case Lifecycle::completed:
             return fmt::format("  {} -> {} at {} ({} attempts to land)", record.task_id, branch,
                                record.completed_at.value_or("unknown"), record.push_attempts);

@@ -109,7 +109,7 @@ class Runtime {
     std::string durable_text_;           // what state.json holds; empty until the first save
     bool busy_ = false;                  // a save is under way
     bool save_failed_ = false;
-    int failed_saves_ = 0;  // in a row
+    int failed_saves_ = 0;   // in a row
     bool given_up_ = false;  // nothing is decided any more: the state's folder was removed, or we leave
     bool queue_answer_owed_ = false;        // core asked for the queue, which is not whole yet
     std::set<std::string> queue_files_;     // whose change is a change of the queue

@@ -392,9 +392,11 @@ void Shims::land_batch(const FakeRun& run) {
 void Shims::tell_batch(const FakeRun& run) {
     for (const auto& [task_id, code] : run.batch) {
         FakeTask& task = model_.task(task_id);
-        if (code && *code != 69) {  // that says nothing of the task
-            task.told = code;
+        if (code) {
             task.told_after = task.runs.empty() ? 0 : task.runs.back().run.number;
+        }
+        if (code && *code != 69) {  // that decides nothing
+            task.told = code;
             task.put_off += (*code == 75 && !run.target_is_red) || *code == 66 ? 1 : 0;
         }
     }

@@ -76,13 +76,13 @@ TEST_CASE("step: what the exit of a step makes of a task") {
         {3, 65, "blocked_push", "integrate exited with status 65"},
         {3, 75, "integrating", "no error"},
         {1, 67, "failed", "prepare exited with status 67"},
-        {1, 69, "running", "no error"},
-        {1, 71, "running", "no error"},
+        {1, 69, "running", "waits: prepare exited with status 69"},
+        {1, 71, "running", "waits: prepare exited with status 71"},
         {2, 67, "failed", "work exited with status 67"},
         {2, 69, "failed", "work exited with status 69"},
         {2, 71, "failed", "work exited with status 71"},
         {3, 67, "blocked_push", "integrate exited with status 67"},
-        {3, 69, "integrating", "no error"},
+        {3, 69, "integrating", "waits: integrate exited with status 69"},
         {3, 71, "failed", "integrate exited with status 71"},
     };
     for (const Row& row : rows) {

@@ -251,8 +251,10 @@ TEST_CASE("waiting: a workspace that is free again is worked in") {
     driver.queue({"T1"});
     driver.recovered("T1");
     driver.ended("T1", 1, 71);
+    CHECK(driver.error("T1") == "waits: prepare exited with status 71");
     CHECK(driver.pass(1s) == lines({"start T1 2-prepare attempt=1 slot=0"}));
     CHECK(driver.ended("T1", 2, 0) == lines({"start T1 3-work attempt=1 slot=0"}));
+    CHECK(driver.error("T1") == "no error");
 }
 
 TEST_CASE("waiting: a drain does not wait for a start that fails again and again") {
@@ -341,4 +343,39 @@ TEST_CASE("waiting: a drain that leaves tasks waiting does not say that all have
           "reached");
     CHECK(driver.take(event::DrainRequested{0, "asked for", false}).find("finish 3: drained on request") !=
           std::string::npos);
+}
+
+TEST_CASE("waiting: a workspace in use does not end an outage that another task waits for, nor keep one up") {
+    StepDriver driver(with_workers(2));
+    driver.queue({"T1", "T2"});
+    driver.recovered("T1");
+    driver.recovered("T2");
+    driver.ended("T1", 1, 69);
+    CHECK(driver.ended("T2", 1, 71).find("is over") == std::string::npos);
+    CHECK(driver.supervisor.outage.has_value());
+    driver.pass(1s);
+    CHECK(driver.ended("T1", 2, 71).find("note: what held back new starts is over") != std::string::npos);
+    CHECK_FALSE(driver.supervisor.outage.has_value());
+}
+
+TEST_CASE("waiting: nothing new is selected during an outage, though there is a slot for it") {
+    StepDriver driver;
+    driver.queue({"T1"});
+    driver.run_first("T1", 2);
+    driver.ended("T1", 3, exited(69), {}, saying("the remote cannot be reached"));
+    driver.queue({"T1", "T2"});
+    CHECK(driver.lifecycle("T2") == "none");
+    driver.pass(1s);
+    driver.ended("T1", 4, 75);
+    CHECK(driver.lifecycle("T2") == "running");
+}
+
+TEST_CASE("waiting: any number of workspaces in use leave room for others") {
+    StepDriver driver;
+    driver.queue({"T1", "T2", "T3"});
+    for (const char* const id : {"T1", "T2"}) {
+        driver.recovered(id);
+        driver.ended(id, 1, 71);
+    }
+    CHECK(driver.lifecycle("T3") == "running");
 }
