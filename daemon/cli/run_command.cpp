@@ -158,9 +158,6 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
     if (auto checked = check_workspace_root(settings); !checked) {
         return checked.error();
     }
-    if (auto claimed = claim_workspace_root(settings); !claimed) {
-        return claimed.error();
-    }
     if (!has_work_in_progress) {
         if (auto checked = check_queue(settings, arguments.include_draft); !checked) {
             return checked.error();
@@ -234,9 +231,9 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
         arrange_cgroups(cgroup_limits(read.supervisor.limits));
         return supervisor_settings(read, arguments);
     };
-    const auto exit_code =
-        supervise({std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
-                   format == LogFormat::automatic, connect_service_manager(), take_settings});
+    const auto exit_code = supervise({std::move(ready->settings), std::move(ready->executables),
+                                      std::move(ready->branch), format == LogFormat::automatic,
+                                      connect_service_manager(), take_settings, claim_workspace_root});
     return exit_code ? *exit_code : report(exit_code.error());
 }
 

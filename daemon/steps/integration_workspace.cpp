@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
+#include "daemon/steps/large_files.h"
 #include "daemon/steps/seeding.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/steps/workspace_settings.h"
@@ -14,37 +13,12 @@
 namespace ralph::daemon {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::string_view work_prefix = "refs/ralph/work/";
 constexpr std::string_view landing_prefix = "refs/ralph/landing/";
 // Of git alone; the gates have their own.
 constexpr core::Milliseconds patience = std::chrono::minutes{30};
 constexpr const char* synced = "core.fsync=all";
 constexpr const char* incoming_ref = "refs/ralph/incoming";
-
-// Large files that are not in git itself: a smudge filter here shall find those that only the worker has.
-void link_large_files(const std::string& from, const std::string& to) {
-    std::error_code problem;
-    const fs::path source = from + "/.git/lfs/objects";
-    if (!is_directory(source.string())) {
-        return;
-    }
-    for (auto entry = fs::recursive_directory_iterator(source, problem);
-         !problem && entry != fs::recursive_directory_iterator(); entry.increment(problem)) {
-        std::error_code unknown;
-        if (entry->symlink_status(unknown).type() != fs::file_type::regular) {
-            continue;
-        }
-        const fs::path target = fs::path(to) / ".git/lfs/objects" / entry->path().lexically_relative(source);
-        std::error_code refused;
-        fs::create_directories(target.parent_path(), refused);
-        fs::create_hard_link(entry->path(), target, refused);
-        if (refused && refused != std::errc::file_exists) {
-            fs::copy_file(entry->path(), target, fs::copy_options::skip_existing, refused);
-        }
-    }
-}
 
 }  // namespace
 
@@ -101,7 +75,7 @@ Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext
     if (!fetched) {
         return fetched.error();
     }
-    link_large_files(first.git_.directory(), made.git_.directory());
+    bring_large_files(first.git_, made.git_);
     made.tip_ = fetched->value_or(std::string{});
     return made;
 }
@@ -237,7 +211,7 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const std::st
     if (!work) {
         return work.error();
     }
-    link_large_files(workspace, git_.directory());
+    bring_large_files(Git(workspace, workspace + "/.git"), git_);
     Work found{work->value_or(std::string{}), false, {}};
     auto contained = git_.is_ancestor(found.head, tip_);
     if (!contained) {
