@@ -12,6 +12,7 @@
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/filter_programs.h"
 #include "daemon/steps/git.h"
+#include "daemon/steps/neighbours.h"
 #include "daemon/steps/workspace_owner.h"
 #include "daemon/store/state_store.h"
 
@@ -174,6 +175,15 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
     return Preflight{std::move(settings), std::move(*executables), std::move(*branch)};
 }
 
+Result<void> claim_place(const Settings& settings) {
+    for (const std::string& root : living_neighbours(settings)) {
+        spdlog::warn("another ralph supervises {}, a clone of the same remote: tasks of both are done twice",
+                     core::printable(root));
+    }
+    tell_neighbours(settings);
+    return claim_workspace_root(settings);
+}
+
 core::SupervisorSettings supervisor_settings(const Settings& settings, const RunArguments& arguments) {
     core::SupervisorSettings result;
     result.workers = arguments.workers.value_or(settings.project.parallel.workers.value_or(2));
@@ -231,9 +241,9 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
         arrange_cgroups(cgroup_limits(read.supervisor.limits));
         return supervisor_settings(read, arguments);
     };
-    const auto exit_code = supervise({std::move(ready->settings), std::move(ready->executables),
-                                      std::move(ready->branch), format == LogFormat::automatic,
-                                      connect_service_manager(), take_settings, claim_workspace_root});
+    const auto exit_code =
+        supervise({std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
+                   format == LogFormat::automatic, connect_service_manager(), take_settings, claim_place});
     return exit_code ? *exit_code : report(exit_code.error());
 }
 
