@@ -13,6 +13,7 @@
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/filter_programs.h"
 #include "daemon/steps/git.h"
+#include "daemon/steps/neighbours.h"
 #include "daemon/steps/workspace_owner.h"
 #include "daemon/store/state_store.h"
 #include "daemon/trust.h"
@@ -160,9 +161,6 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
     if (auto checked = check_workspace_root(settings); !checked) {
         return checked.error();
     }
-    if (auto claimed = claim_workspace_root(settings); !claimed) {
-        return claimed.error();
-    }
     if (!has_work_in_progress) {
         if (auto checked = check_queue(settings, arguments.include_draft); !checked) {
             return checked.error();
@@ -178,6 +176,15 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
     }
     executables->descriptors = raise_descriptor_limit();
     return Preflight{std::move(settings), std::move(*executables), std::move(*branch)};
+}
+
+Result<void> claim_place(const Settings& settings) {
+    for (const std::string& root : living_neighbours(settings)) {
+        spdlog::warn("another ralph supervises {}, a clone of the same remote: tasks of both are done twice",
+                     core::printable(root));
+    }
+    tell_neighbours(settings);
+    return claim_workspace_root(settings);
 }
 
 core::SupervisorSettings supervisor_settings(const Settings& settings, const RunArguments& arguments) {
@@ -243,7 +250,7 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
     };
     const auto exit_code =
         supervise({std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
-                   format == LogFormat::automatic, connect_service_manager(), take_settings});
+                   format == LogFormat::automatic, connect_service_manager(), take_settings, claim_place});
     return exit_code ? *exit_code : report(exit_code.error());
 }
 

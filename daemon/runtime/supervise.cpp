@@ -54,6 +54,11 @@ Result<int> supervise(Supervision supervision) {
     if (!queue_lock) {
         return queue_lock.error();
     }
+    if (auto claimed =
+            supervision.claim_place ? supervision.claim_place(supervision.settings) : Result<void>{};
+        !claimed) {
+        return claimed.error();
+    }
     // A request made before the start is lost, as with the Rust tools.
     if (auto removed = remove_file(paths.stop_file()); !removed) {
         return removed.error();

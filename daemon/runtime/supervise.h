@@ -20,6 +20,8 @@ struct Supervision {
     std::shared_ptr<ServiceManager> service;  // that has started us, or null
     // What the command line makes of the settings; called when they count from now on, again after a reload.
     std::function<core::SupervisorSettings(const Settings&)> take_settings;
+    // Before anything is started, and under the locks: the place of the workspaces is ours, or an error.
+    std::function<Result<void>(const Settings&)> claim_place = {};
 };
 
 // Returns the exit code of `ralph run`, or why it could not begin.

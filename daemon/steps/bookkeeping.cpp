@@ -13,6 +13,7 @@
 #include "daemon/clock.h"
 #include "daemon/steps/known_ids.h"
 #include "daemon/store/files.h"
+#include "daemon/store/folder.h"
 
 namespace ralph::daemon {
 namespace {
@@ -45,6 +46,16 @@ std::optional<core::Task> find_landed_task(const Settings& settings, const std::
     const auto seeded = load_task_file(workspace + "/" + settings.queue_relative, true);
     const core::Task* task = seeded ? seeded->find(task_id) : nullptr;
     return task == nullptr ? std::nullopt : std::optional(*task);
+}
+
+// Nothing if there is no folder for them.
+Result<std::optional<Folder::Place>> place_of_followups(const std::string& workspace,
+                                                        std::string_view task_id) {
+    auto folder = Folder::open(workspace);
+    if (!folder || !*folder) {
+        return folder ? Result<std::optional<Folder::Place>>{std::nullopt} : folder.error();
+    }
+    return (*folder)->place_of(followups_path(workspace, task_id).substr(workspace.size() + 1));
 }
 
 void erase_task(core::TaskFile& file, std::string_view task_id) {
@@ -113,12 +124,22 @@ bool is_done(const core::TaskFile& done, std::string_view task_id) {
     return task != nullptr && task->status == core::TaskStatus::done;
 }
 
+Result<void> remove_followups(const std::string& workspace, std::string_view task_id) {
+    auto place = place_of_followups(workspace, task_id);
+    if (!place) {
+        return place.error();
+    }
+    return *place ? (*place)->folder.remove((*place)->name) : Result<void>{};
+}
+
 Result<void> add_followups(const Settings& settings, const std::string& workspace, std::string_view task_id,
                            core::TaskFile& queue, const core::TaskFile& done) {
     const std::string path = followups_path(workspace, task_id);
-    auto text = read_file(path, proposal_limit);
-    if (!text) {
-        return text.error();
+    auto place = place_of_followups(workspace, task_id);
+    auto text = place && *place ? (*place)->folder.read((*place)->name, proposal_limit)
+                                : Result<std::optional<std::string>>{std::nullopt};
+    if (!place || !text) {
+        return place ? text.error() : place.error();
     }
     if (!*text) {
         return {};

@@ -49,6 +49,9 @@ struct BookkeepingTexts {
                                                std::string_view task_id, core::TaskFile& queue,
                                                const core::TaskFile& done);
 
+// The proposal has been used. No link is followed to it; missing is success.
+[[nodiscard]] core::Result<void> remove_followups(const std::string& workspace, std::string_view task_id);
+
 // The landed task becomes done in the repository's own, untracked files (contract section 10.3). Doing it
 // again changes nothing. Follow-ups are added in the same write that takes the task out of the queue, so that
 // they are added once.

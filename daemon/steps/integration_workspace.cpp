@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "daemon/steps/large_files.h"
 #include "daemon/steps/plain_git.h"
 #include "daemon/steps/seeding.h"
 #include "daemon/steps/workspace.h"
@@ -28,30 +29,6 @@ constexpr const char* incoming_ref = "refs/ralph/incoming";
 // "lane.git" of ".integration", "lane-2.git" of ".integration-2".
 std::string git_name(std::string_view workspace_name) {
     return fmt::format("lane{}.git", workspace_name.substr(integration_workspace_name.size()));
-}
-
-// Large files that are not in git itself: a smudge filter here shall find those that only the worker has.
-// From one git folder to another.
-void link_large_files(const std::string& from, const std::string& to) {
-    std::error_code problem;
-    const fs::path source = from + "/lfs/objects";
-    if (!is_directory(source.string())) {
-        return;
-    }
-    for (auto entry = fs::recursive_directory_iterator(source, problem);
-         !problem && entry != fs::recursive_directory_iterator(); entry.increment(problem)) {
-        std::error_code unknown;
-        if (entry->symlink_status(unknown).type() != fs::file_type::regular) {
-            continue;
-        }
-        const fs::path target = fs::path(to) / "lfs/objects" / entry->path().lexically_relative(source);
-        std::error_code refused;
-        fs::create_directories(target.parent_path(), refused);
-        fs::create_hard_link(entry->path(), target, refused);
-        if (refused && refused != std::errc::file_exists) {
-            fs::copy_file(entry->path(), target, fs::copy_options::skip_existing, refused);
-        }
-    }
 }
 
 }  // namespace
@@ -104,7 +81,7 @@ Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext
     if (!fetched) {
         return fetched.error();
     }
-    link_large_files(first.git_.folder(), made.git_.folder());
+    bring_large_files(first.git_, made.git_);
     made.tip_ = fetched->value_or(std::string{});
     return made;
 }
@@ -420,7 +397,7 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const Git& wo
     if (!work) {
         return work.error();
     }
-    link_large_files(workspace.folder(), git_.folder());
+    bring_large_files(workspace, git_);
     Work found;
     found.head = work->value_or(std::string{});
     found.was_noted = *before == *work;

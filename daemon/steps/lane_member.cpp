@@ -237,7 +237,7 @@ void LaneMember::settle(const std::string& commit, bool tracked) {
     }
     mark_kept();
     if (is_settled) {  // the proposal has been used
-        if (auto removed = remove_file(followups_path(context_.workspace, context_.task_id)); !removed) {
+        if (auto removed = remove_followups(context_.workspace, context_.task_id); !removed) {
             note(removed.error().line());
         }
     }

@@ -141,8 +141,24 @@ Result<void> Folder::write(const std::string& name, std::string_view content, un
     return {};
 }
 
+Result<void> Folder::link_from(const Folder& from, const std::string& name) const {
+    if (file_calls::link_in(from.descriptor_.get(), name, descriptor_.get()) == 0 || errno == EEXIST) {
+        return {};
+    }
+    auto copied =
+        copy_opened(FileDescriptor(file_calls::open_in(from.descriptor_.get(), name, O_RDONLY | O_NONBLOCK)),
+                    from.path_of(name), name);
+    return copied ? Result<void>{} : Result<void>{copied.error()};
+}
+
 Result<bool> Folder::copy_from(const std::string& source, const std::string& name) const {
-    const FileDescriptor from(file_calls::open(source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    return copy_opened(
+        FileDescriptor(file_calls::open(source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)), source,
+        name);
+}
+
+Result<bool> Folder::copy_opened(const FileDescriptor& from, const std::string& source,
+                                 const std::string& name) const {
     file_calls::Status status;
     if (!from || file_calls::status(from.get(), status) != 0) {
         return errno == ENOENT ? Result<bool>{false} : Result<bool>{system_error("open", source, errno)};

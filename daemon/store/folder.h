@@ -52,6 +52,9 @@ class Folder {
     // Copies a regular file from anywhere, with its permissions, in the place of a file or link that is
     // there; not durably. False: the file has gone meanwhile.
     [[nodiscard]] Result<bool> copy_from(const std::string& source, const std::string& name) const;
+    // A second name here for the file of that name in `from`; a copy where that cannot be. A file of that
+    // name that is here stays.
+    [[nodiscard]] Result<void> link_from(const Folder& from, const std::string& name) const;
     // Files and links; missing is success.
     [[nodiscard]] Result<void> remove(const std::string& name) const;
     // A folder and all below it; missing is success.
@@ -63,6 +66,8 @@ class Folder {
     Folder(FileDescriptor descriptor, std::string path)
         : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
     [[nodiscard]] Result<Folder> again() const;
+    [[nodiscard]] Result<bool> copy_opened(const FileDescriptor& from, const std::string& source,
+                                           const std::string& name) const;
     [[nodiscard]] std::string path_of(std::string_view name) const { return path_ + "/" + std::string(name); }
 
     FileDescriptor descriptor_;

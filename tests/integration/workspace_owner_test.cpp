@@ -1,5 +1,6 @@
 // A workspace belongs to one repository and to one task.
 #include <doctest/doctest.h>
+#include <stdlib.h>  // setenv
 #include <unistd.h>
 
 #include <chrono>
@@ -9,6 +10,7 @@
 #include "core/queue_edit.h"
 #include "core/time.h"
 #include "daemon/steps/kept_refs.h"
+#include "daemon/steps/neighbours.h"
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace_owner.h"
 #include "daemon/store/repository_folder.h"
@@ -192,6 +194,26 @@ TEST_CASE("a workspace root for all repositories has a folder for each of them")
     GitFixture::write(fixture.root() + "/.ralph/config.jsonc",
                       "{\"version\": 2, \"parallel\": {\"workspace_root\": \"" + shared + "\"}}");
     CHECK(root_of(fixture.root()) == shared);
+}
+
+TEST_CASE("another clone with a living supervisor is known of") {
+    const GitFixture fixture;
+    ::setenv("XDG_STATE_HOME", (fixture.folder() + "/state").c_str(), 1);
+    const auto ours = fixture.context().settings;
+    auto theirs = ours;
+    theirs.paths.root = fixture.colleague();
+    daemon::tell_neighbours(theirs);
+    CHECK(daemon::living_neighbours(ours).empty());
+    fs::create_directories(theirs.paths.parallel());
+    {
+        const auto lock = daemon::SupervisorLock::acquire(theirs.paths, "2026-02-20T00:00:00Z");
+        REQUIRE(lock.has_value());
+        CHECK(daemon::living_neighbours(ours) == std::vector<std::string>{fixture.colleague()});
+        CHECK(daemon::living_neighbours(theirs).empty());
+        fixture.git(fixture.root(), {"remote", "set-url", "origin", "/elsewhere"});
+        CHECK(daemon::living_neighbours(ours).empty());
+    }
+    ::unsetenv("XDG_STATE_HOME");
 }
 
 TEST_CASE("a linked working tree is the same repository: no second supervisor") {

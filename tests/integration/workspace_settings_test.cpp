@@ -59,14 +59,14 @@ TEST_CASE("the repository's own settings are carried into a workspace by value")
 TEST_CASE("what would lead elsewhere is not carried") {
     const GitFixture fixture;
     fixture.git(fixture.root(), {"remote", "add", "other", "/nowhere"});
-    for (const char* key : {"branch.main.remote", "submodule.x.url", "gc.pruneExpire", "maintenance.repo",
+    for (const char* key : {"branch.other.remote", "submodule.x.url", "gc.pruneExpire", "maintenance.repo",
                             "receive.denyDeletes", "uploadpack.hideRefs", "core.splitIndex",
                             "core.sparseCheckout", "core.untrackedCache", "remote.pushDefault"}) {
         set(fixture, key, "false");
     }
     REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
     for (const char* key :
-         {"branch.main.remote", "submodule.x.url", "gc.pruneExpire", "maintenance.repo",
+         {"branch.other.remote", "submodule.x.url", "gc.pruneExpire", "maintenance.repo",
           "receive.denyDeletes", "uploadpack.hideRefs", "core.splitIndex", "core.sparseCheckout",
           "core.untrackedCache", "remote.pushDefault", "remote.other.url", "core.worktree"}) {
         CAPTURE(key);
@@ -77,7 +77,6 @@ TEST_CASE("what would lead elsewhere is not carried") {
 TEST_CASE("what a worker sets is dropped before the next use") {
     const GitFixture fixture;
     REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
-    const std::string before = GitFixture::read(fixture.workspace() + "/.git/config");
     fixture.git(fixture.workspace(), {"config", "filter.evil.clean", "false"});
     fixture.git(fixture.workspace(), {"config", "url.evil:.insteadOf", fixture.remote()});
     fixture.git(fixture.workspace(), {"remote", "set-url", "origin", "/nowhere"});
@@ -86,7 +85,8 @@ TEST_CASE("what a worker sets is dropped before the next use") {
     GitFixture::write(fixture.workspace() + "/work.txt", "work\n");
     CHECK(daemon::run_integrate_step(fixture.context()) == 0);
     CHECK(fixture.remote_file("work.txt") == "work\n");
-    CHECK(GitFixture::read(fixture.workspace() + "/.git/config") == before);
+    CHECK_FALSE(contains(GitFixture::read(fixture.workspace() + "/.git/config"), "evil"));
+    CHECK(setting(fixture, "remote.origin.url") == fixture.remote());
     CHECK_FALSE(GitFixture::exists(fixture.workspace() + "/.git/info/attributes"));
 }
 
