@@ -10,6 +10,7 @@
 #include "daemon/steps/git.h"
 #include "daemon/steps/kept_work.h"
 #include "daemon/steps/landing.h"
+#include "daemon/steps/large_files.h"
 #include "daemon/steps/plain_git.h"
 #include "daemon/steps/revival.h"
 #include "daemon/steps/seeding.h"
@@ -17,6 +18,7 @@
 #include "daemon/steps/workspace.h"
 #include "daemon/steps/workspace_owner.h"
 #include "daemon/store/files.h"
+#include "daemon/store/repository_folder.h"
 #include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
@@ -63,6 +65,10 @@ class Preparation {
                            : Result<std::optional<KeptRef>>{cloned.error()};
         auto workspace = kept ? open_workspace(context_.settings, preparing, context_.task_id, use_)
                               : Result<Git>{kept.error()};
+        if (workspace) {  // so that a filter need not fetch again what the repository has
+            bring_large_files(Git(repository_.directory(), common_git_folder(repository_.directory())),
+                              *workspace);
+        }
         auto code = workspace ? make_ready(*workspace, *kept) : Result<int>{workspace.error()};
         if (!code || *code != 0) {
             auto removed = remove_tree(root, preparing_name_);

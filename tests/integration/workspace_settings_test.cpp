@@ -107,6 +107,17 @@ TEST_CASE("files beside the settings are carried, keys as private ones") {
     CHECK_FALSE(GitFixture::exists(fixture.folder() + "/keys"));
 }
 
+TEST_CASE("large files that git lfs has in the repository are there in a workspace") {
+    const GitFixture fixture;
+    const std::string objects = "/.git/lfs/objects";
+    GitFixture::write(fixture.root() + objects + "/ab/cd/abcd", "large\n");
+    GitFixture::write(fixture.folder() + "/elsewhere", "theirs\n");
+    fs::create_symlink(fixture.folder() + "/elsewhere", fixture.root() + objects + "/ab/link");
+    REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
+    CHECK(GitFixture::read(fixture.workspace() + objects + "/ab/cd/abcd") == "large\n");
+    CHECK_FALSE(GitFixture::exists(fixture.workspace() + objects + "/ab/link"));
+}
+
 TEST_CASE("an address is rewritten once") {
     const GitFixture fixture;
     const std::string root = fixture.folder() + "/";
