@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -226,6 +227,11 @@ Result<void> IntegrationWorkspace::make_git() const {
             return deleted;
         }
     }
+    std::error_code problem;
+    fs::permissions(begun.folder(), fs::perms::owner_all, problem);
+    if (problem) {
+        return system_error("chmod", begun.folder(), problem.value());
+    }
     if (auto removed = remove_tree(cache, git_name(name_)); !removed) {
         return removed;
     }
@@ -269,7 +275,7 @@ std::optional<std::string> IntegrationWorkspace::take_rewrite() {
     return std::exchange(rewrite_, std::nullopt);
 }
 
-// Tasks whose workspace was removed.
+// Tasks whose workspace was removed, but for those of this run: their work may be here alone.
 Result<void> IntegrationWorkspace::forget_the_gone() const {
     auto refs = git_.refs({std::string(work_prefix)});
     if (!refs) {
@@ -277,7 +283,9 @@ Result<void> IntegrationWorkspace::forget_the_gone() const {
     }
     for (const std::string& ref : *refs) {
         const std::string task_id = ref.substr(work_prefix.size());
-        if (is_directory(context_->settings.workspace(task_id))) {
+        const std::vector<std::string>& batch = context_->batch;
+        if (is_directory(context_->settings.workspace(task_id)) || task_id == context_->task_id ||
+            std::find(batch.begin(), batch.end(), task_id) != batch.end()) {
             continue;
         }
         if (auto forgotten = forget(task_id); !forgotten) {

@@ -82,6 +82,28 @@ class Keeper {
         return std::move(work_);
     }
 
+    Result<KeptWork> run_for(const std::string& commit) {
+        if (auto loaded = load_kept(); !loaded) {
+            return loaded.error();
+        }
+        task_created_ = owner_now(settings_, task_id_).task_created;
+        landed_ = landed_work();
+        auto on_remote = is_on_remote(commit);
+        auto tree = on_remote ? workspace_.line({"rev-parse", "--verify", commit + "^{tree}"})
+                              : Result<std::string>{on_remote.error()};
+        if (!tree) {
+            return tree.error();
+        }
+        if (!*on_remote && !is_in_kept_work(commit)) {
+            auto kept = keep(*tree, commit, Holds::files);
+            if (!kept) {
+                return kept.error();
+            }
+            work_.files = std::move(*kept);
+        }
+        return std::move(work_);
+    }
+
   private:
     enum class Holds { files, side };
 
@@ -308,7 +330,7 @@ class Keeper {
         const std::string name = prefix_ + std::to_string(number_ + 1);
         auto fetched = repository_.between_our_folders().expect(
             {"-c", synced, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
-             "--no-write-fetch-head", workspace_.directory(), fmt::format("{}:{}", keeping_ref, name)},
+             "--no-write-fetch-head", workspace_.folder(), fmt::format("{}:{}", keeping_ref, name)},
             Git::fetch_timeout);
         if (!fetched) {
             return fetched.error();
@@ -354,6 +376,11 @@ class Keeper {
 
 Result<KeptWork> keep_work(const Settings& settings, const Git& workspace, std::string_view task_id) {
     return Keeper(settings, workspace, task_id).run();
+}
+
+Result<KeptWork> keep_commit(const Settings& settings, const Git& lane, std::string_view task_id,
+                             const std::string& commit) {
+    return Keeper(settings, lane, task_id).run_for(commit);
 }
 
 }  // namespace ralph::daemon

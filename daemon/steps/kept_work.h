@@ -26,4 +26,8 @@ struct KeptWork {
 [[nodiscard]] core::Result<KeptWork> keep_work(const Settings& settings, const Git& workspace,
                                                std::string_view task_id);
 
+// The same for a commit of the task that the lane has taken over: its workspace is gone.
+[[nodiscard]] core::Result<KeptWork> keep_commit(const Settings& settings, const Git& lane,
+                                                 std::string_view task_id, const std::string& commit);
+
 }  // namespace ralph::daemon

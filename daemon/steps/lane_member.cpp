@@ -8,6 +8,7 @@
 #include "core/transition.h"
 #include "daemon/clock.h"
 #include "daemon/steps/kept_refs.h"
+#include "daemon/steps/kept_work.h"
 #include "daemon/steps/landing_details.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/steps/workspace_owner.h"
@@ -127,6 +128,9 @@ Result<Stop> LaneMember::take_over(const IntegrationWorkspace& integration, cons
     if (is_archived && !is_ours) {
         return Stop{landed_elsewhere(context_, integration.git(), integration.tip())};
     }
+    if (auto stop = check_completeness(context_, workspace_, integration.git(), work->head); !stop || *stop) {
+        return stop;
+    }
     auto is_idle = is_ours ? Result<bool>{false} : is_without_work(integration, *work);
     if (!is_idle) {
         return is_idle.error();
@@ -140,9 +144,6 @@ Result<Stop> LaneMember::take_over(const IntegrationWorkspace& integration, cons
     }
     if (auto noted = integration.note_work(context_.task_id, *work); !noted) {
         return noted.error();
-    }
-    if (auto stop = check_completeness(context_, workspace_, integration.git(), work->head); !stop || *stop) {
-        return stop;
     }
     if (work->has_landed && (!bookkeeping.tracked || is_archived)) {
         settle(work->landed_as, bookkeeping.tracked);
@@ -264,8 +265,27 @@ void LaneMember::leave_marker() {
     }
 }
 
+// A gate, or somebody else, has removed the workspace of work that has not landed: the lane has it.
+void LaneMember::keep_what_was_taken() {
+    if (ending_->code == 0 || path_exists(context_.workspace)) {
+        return;
+    }
+    const Git lane = IntegrationWorkspace::git_of(context_.settings);
+    const auto work = lane.resolve(work_ref(context_.task_id) + "^{commit}");
+    if (!work || !*work) {
+        return;  // it was never taken over
+    }
+    const auto kept = keep_commit(context_.settings, lane, context_.task_id, **work);
+    note(!kept ? kept.error().line()
+         : kept->made.empty()
+             ? std::string{}
+             : fmt::format("the workspace is gone, its work is kept as {}; a retry goes on from it",
+                           fmt::join(kept->made, ", ")));
+}
+
 Ending LaneMember::finish() {
     leave_marker();
+    keep_what_was_taken();
     add_note(ending_->outcome, notes_.note);
     return std::move(*ending_);
 }

@@ -62,6 +62,7 @@ class LaneMember {
     [[nodiscard]] Ending without_workspace(const Bookkeeping& bookkeeping);
     void mark_kept();
     void leave_marker();
+    void keep_what_was_taken();
 
     StepContext context_;
     Git workspace_;

@@ -28,7 +28,7 @@ core::TaskFile tasks_in(const std::string& path) {
 CheckoutWorld::CheckoutWorld(const Project& project)
     : project_(project), colleague_(project.outside("colleague")) {
     Project::write(project.root() + "/keep.txt", "theirs\n");
-    project.add("landed", "true");
+    project.add("landed", "git commit -q --allow-empty -m nothing");
     project.commit_and_push("queue");
     project.git(project.root(), {"clone", "-q", project.remote(), colleague_});
     project.git(colleague_, {"config", "user.name", "Colleague"});

@@ -283,6 +283,7 @@ TEST_CASE("a rebase that fails without a conflict is tried again, and leaves the
     CHECK(fixture.outcome().summary.find("putting the work on origin/main failed") != std::string::npos);
     CHECK(!GitFixture::exists(fixture.workspace() + "/b.txt"));
     fixture.git(fixture.root(), {"config", "filter.broken.smudge", "cat"});
+    fixture.git(fixture.root(), {"config", "filter.broken.clean", "cat"});
     CHECK(run_integrate_step(fixture.context()) == 0);
     CHECK(fixture.remote_file("b.txt") == "b\n");
 }

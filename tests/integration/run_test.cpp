@@ -64,7 +64,8 @@ TEST_CASE("three tasks land: state, status, queue and done, here and on the remo
     CHECK(Project::read(project.root() + "/three.txt") == "three\n");  // the checkout was brought forward
     CHECK(project.git(project.root(), {"status", "--porcelain"}).empty());
     CHECK(fs::is_directory(project.workspaces() + "/.integration"));  // for the next ones
-    CHECK(std::distance(fs::directory_iterator(project.workspaces()), {}) == 1);
+    CHECK(fs::is_regular_file(project.workspaces() + "/.ralph-repository"));
+    CHECK(std::distance(fs::directory_iterator(project.workspaces()), {}) == 2);
     CHECK(!fs::exists(project.paths().queue_lock()));
 
     const auto status = parse(project.ralph({"run", "parallel", "status", "--json"}).output);
@@ -206,8 +207,8 @@ TEST_CASE("a continuous run waits for new tasks, ends on queue stop, and keeps t
     CHECK(project.wait() == 0);
     CHECK(!fs::exists(project.paths().stop_file()));
 
-    project.add("a", "true");
-    project.add("b", "true");
+    project.add("a", "echo a > a");
+    project.add("b", "echo b > b");
     project.commit_and_push();
     CHECK(project.ralph({"run", "--parallel", "2", "--max-tasks", "1"}).status == 0);
     CHECK(!project.record("RQ-0003").has_value());
