@@ -295,7 +295,8 @@ Findings left_overs(const tests::Project& project, const std::vector<Job>& jobs,
     }
     const std::set<std::string> workspaces = names_in(project.workspaces());
     for (const std::string& name : workspaces) {
-        const bool is_of_lane = name.rfind(".integration", 0) == 0;  // where candidates are built
+        const bool is_of_lane =
+            name == ".ralph-repository" || name.rfind(".integration", 0) == 0;  // where candidates are built
         if (wanted.count(name) == 0 && !is_of_lane && !is_set_aside(name, history)) {
             found.push_back("the workspaces have " + name + ", whose work has landed");
         }

@@ -132,7 +132,7 @@ std::vector<std::string> differences(const Project& project, bool exact_ledger) 
         workspaces.push_back(entry.path().filename().string());
     }
     std::sort(workspaces.begin(), workspaces.end());
-    expect(workspaces == std::vector<std::string>{".integration", "RQ-0002", "RQ-0003"},
+    expect(workspaces == std::vector<std::string>{".integration", ".ralph-repository", "RQ-0002", "RQ-0003"},
            "the workspaces are: " + fmt::format("{}", fmt::join(workspaces, ", ")));
     expect(Project::eventually([&] { return processes_of(project) == 0; }), "processes are left");
     for (const std::string& file : left_over_files(project)) {
