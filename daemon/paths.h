@@ -31,6 +31,8 @@ struct Paths {
     [[nodiscard]] std::string repository_lock() const { return parallel() + "/repository.lock"; }
     // There while the checkout is on its way from one commit to another.
     [[nodiscard]] std::string checkout_move() const { return parallel() + "/checkout.json"; }
+    // What is to be told of commits that were taken off the target by force, until somebody has seen it.
+    [[nodiscard]] std::string rewritten_target() const { return parallel() + "/target-rewritten"; }
     // Held by a running integrate step.
     [[nodiscard]] std::string integrate_lock() const { return parallel() + "/integrate.lock"; }
     [[nodiscard]] std::string events() const { return parallel() + "/events.jsonl"; }

@@ -26,6 +26,11 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
     if (const auto owner = living_supervisor(settings.paths)) {
         facts.living_supervisor = fmt::format("pid {} since {}", owner->pid, owner->started_at);
     }
+    const auto rewritten = read_file(settings.paths.rewritten_target(), 1U << 16U);
+    if (rewritten && *rewritten) {
+        facts.drift.push_back(
+            fmt::format("{} (seen? `ralph doctor --fix` forgets it)", core::trimmed(**rewritten)));
+    }
     facts.state = std::move(state);
     if (!facts.state) {
         return facts;

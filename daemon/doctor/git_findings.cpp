@@ -152,6 +152,22 @@ void examine_branch(Examination& examination, const Git& git) {
     }
 }
 
+void examine_rewritten_target(Examination& examination) {
+    const std::string path = examination.paths.rewritten_target();
+    const auto text = read_file(path, 1U << 16U);
+    if (!text || !*text) {
+        return;
+    }
+    examination.add({"target_rewritten", Severity::wrong, "The target was rewritten by force", path,
+                     core::printable(core::trimmed(**text)),
+                     "see whether those commits are missed, then run `ralph doctor --fix`", "forgets it",
+                     [path]() -> Result<std::string> {
+                         auto removed = remove_file(path);
+                         return removed ? Result<std::string>{boost::system::in_place_value, "forgotten"}
+                                        : Result<std::string>{removed.error()};
+                     }});
+}
+
 void examine_filters(Examination& examination) {
     const auto missing = missing_filters(examination.paths.root);
     for (const MissingFilter& each : missing ? *missing : std::vector<MissingFilter>{}) {
@@ -181,6 +197,7 @@ void examine_git(Examination& examination) {
         return;
     }
     examine_branch(examination, git);
+    examine_rewritten_target(examination);
     examine_filters(examination);
     examine_checkout(examination);
     examine_index_lock(examination, *folder + "/index.lock");

@@ -13,6 +13,7 @@
 #include "core/lanes.h"
 #include "core/merge_queue.h"
 #include "core/transition.h"
+#include "daemon/clock.h"
 #include "daemon/steps/candidate.h"
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/gate.h"
@@ -227,10 +228,15 @@ class Lane {
         }
     }
 
-    // Commits that were taken off the target are somebody's loss or somebody's secret: told with every task.
+    // Commits that were taken off the target are somebody's loss or somebody's secret: told with every task,
+    // and by status and doctor until somebody has seen it.
     void tell_of_rewrite(IntegrationWorkspace& integration) {
         if (const auto rewrite = integration.take_rewrite()) {
             note_all(*rewrite);
+            const std::string text = fmt::format("{}: {}\n", core::format_rfc3339(wall_clock()), *rewrite);
+            if (auto kept = append_file(context_.settings.paths.rewritten_target(), text); !kept) {
+                note_all(kept.error().line());
+            }
         }
     }
 

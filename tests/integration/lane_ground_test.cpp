@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "daemon/doctor/examination.h"
 #include "daemon/steps/steps.h"
 #include "tests/support/git_fixture.h"
 
@@ -101,6 +102,21 @@ TEST_CASE("what a gate sets in its folder's git ends with the gate") {
     CHECK(fixture.git(fixture.root(), {"status", "--porcelain", "--untracked-files=no"}).empty());
 }
 
+TEST_CASE("hooks of the repository judge no commit of the lane") {
+    const GitFixture fixture;
+    const std::string hooks = fixture.folder() + "/hooks";
+    for (const char* const name : {"commit-msg", "pre-commit", "pre-rebase", "pre-merge-commit"}) {
+        GitFixture::write_script(hooks + "/" + name, "exit 1");
+    }
+    work(fixture, "RQ-0001");
+    fixture.git(fixture.workspace(), {"add", "--all"});
+    fixture.git(fixture.workspace(), {"commit", "--quiet", "-m", "By the worker"});
+    fixture.push_by_colleague("b.txt", "b\n");
+    fixture.git(fixture.root(), {"config", "core.hooksPath", hooks});
+    CHECK(run_integrate_step(fixture.context()) == 0);
+    CHECK(landed(fixture, "RQ-0001") == "work of RQ-0001\n");
+}
+
 TEST_CASE("a gate finds a repository with the candidate and the target, and cannot push from it") {
     const GitFixture fixture;
     work(fixture, "RQ-0001");
@@ -158,6 +174,17 @@ TEST_CASE("what was taken off the target while the gate ran does not come back")
     CHECK(run_integrate_step(gated(fixture, rewind)) == 75);
     CHECK(fixture.git(fixture.remote(), {"rev-parse", "main"}) == good);
     CHECK(contains(fixture.outcome().note, "origin/main was rewritten by force"));
+    // Until somebody has seen it.
+    const auto finding = [&fixture] {
+        daemon::Examination examination = daemon::examine(fixture.root(), core::Instant{});
+        std::erase_if(examination.findings,
+                      [](const daemon::Finding& each) { return each.kind != "target_rewritten"; });
+        return examination.findings;
+    };
+    REQUIRE(finding().size() == 1);
+    CHECK(contains(finding()[0].meaning, "1 of its commits were taken off"));
+    CHECK(finding()[0].mend().has_value());
+    CHECK(finding().empty());
     CHECK(run_integrate_step(gated(fixture, "true")) == 0);
     CHECK(fixture.remote_file("secret.txt") == "(missing)");
     CHECK(landed(fixture, "RQ-0001") == "work of RQ-0001\n");

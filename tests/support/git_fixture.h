@@ -30,7 +30,8 @@ class GitFixture {
     [[nodiscard]] std::string workspace(std::string_view task = "RQ-0001") const {
         return workspaces() + "/" + std::string(task);
     }
-    // Where candidates are built, and the git of it. Made here, as the lane makes them, if they are not there.
+    // Where candidates are built, and the git of it. Made here, as the lane makes them, if they are not
+    // there.
     [[nodiscard]] std::string integration() const;
     [[nodiscard]] daemon::Git lane() const;
     // Runs that git, which must succeed, and returns its output without the last line end.
