@@ -337,11 +337,12 @@ int drained_exit_code(const Supervisor& supervisor) {
 std::string blocked_reason(const Blocked& blocked) {
     std::string text = "no task can run now:";
     if (blocked.by_dependencies > 0) {
-        text += fmt::format(" {} wait for a dependency", blocked.by_dependencies);
+        text += fmt::format(" {} {} for another task", blocked.by_dependencies,
+                            blocked.by_dependencies == 1 ? "waits" : "wait");
     }
     if (blocked.by_schedule > 0) {
-        text += fmt::format("{} {} are scheduled later", blocked.by_dependencies > 0 ? "," : "",
-                            blocked.by_schedule);
+        text += fmt::format("{} {} {} scheduled later", blocked.by_dependencies > 0 ? "," : "",
+                            blocked.by_schedule, blocked.by_schedule == 1 ? "is" : "are");
     }
     return text;
 }

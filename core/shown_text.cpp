@@ -94,7 +94,7 @@ std::string terminal_text(std::string_view text) {
 std::string shortened(std::string_view text, std::size_t most) {
     // A character is at most four bytes, and none becomes less than one when it is escaped.
     constexpr std::size_t longest_character = 4;
-    const std::string shown = printable(text.substr(0, longest_character * (most + 1)));
+    std::string shown = printable(text.substr(0, longest_character * (most + 1)));
     std::size_t characters = 0;
     std::size_t end = 0;     // after `most` characters
     std::size_t before = 0;  // before the last of them

@@ -215,6 +215,9 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     }
     const auto& record = std::get<ExitRecord>(end);
     supervisor_.lands_alone = task->run.step != StepKind::integrate && supervisor_.lands_alone;
+    if (!outcome.note.empty()) {
+        note(true, task->task_id, outcome.note);
+    }
     if (waits(*task, record, outcome, resumed)) {
         return;
     }
@@ -256,9 +259,6 @@ void Handler::conclude(Tasks::iterator task, const ExitRecord& record,
     const StepKind step = task->run.step;
     const std::string task_id = task->task_id;
     count_end(*task, record, outcome);
-    if (!outcome.note.empty()) {
-        note(true, task->task_id, outcome.note);
-    }
     Standing standing;
     standing.blocked = marker.has_value();
     standing.attempts_left = task->integrations < supervisor_.settings.max_push_attempts;

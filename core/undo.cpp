@@ -13,8 +13,8 @@ bool is_missing(std::string_view id) {
     return id.find_first_not_of('0') == std::string_view::npos;
 }
 
-std::string content_of(std::string_view id) {
-    return is_missing(id) ? std::string{} : std::string(id);
+std::string content_of(std::string_view mode, std::string_view id) {
+    return is_missing(id) ? std::string{} : std::string(id) + (mode == "100755" ? "+x" : "");
 }
 
 std::vector<std::string_view> words_of(std::string_view text) {
@@ -59,16 +59,29 @@ std::vector<FileEdit> parse_raw_diff(const std::vector<std::string>& entries) {
         }
         const bool has_two_paths = fields[4].front() == 'R' || fields[4].front() == 'C';
         if (!has_two_paths) {
-            edits.push_back({entries[i + 1], content_of(fields[2]), content_of(fields[3])});
+            edits.push_back(
+                {entries[i + 1], content_of(fields[0], fields[2]), content_of(fields[1], fields[3])});
         }
         i += has_two_paths ? 2 : 1;
     }
     return edits;
 }
 
-bool restores(const FileEdit& task, const FileEdit& landing) {
-    return task.path == landing.path && task.before != task.after && landing.before != landing.after &&
-           task.after == landing.before;
+bool restores(const FileEdits& task, const FileEdit& landing) {
+    const auto own = task.find(landing.path);
+    if (own == task.end() || own->second.before == own->second.after || landing.before == landing.after) {
+        return false;
+    }
+    const auto is_added_elsewhere = [&task](const std::string& content) {
+        return !content.empty() && std::any_of(task.begin(), task.end(), [&content](const auto& each) {
+            return each.second.before.empty() && each.second.after == content;
+        });
+    };
+    const bool is_removed = own->second.after.empty();
+    if (is_removed && is_added_elsewhere(own->second.before)) {
+        return false;  // moved, with what has landed in it
+    }
+    return own->second.after == landing.before || (is_removed && is_added_elsewhere(landing.before));
 }
 
 std::vector<Hunk> parse_hunks(std::string_view diff) {

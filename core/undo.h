@@ -6,13 +6,14 @@
 // added is gone); or, within a file, each of the landing's changes stands reversed in the task's.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace ralph::core {
 
-// A file before and after: the ids of its contents; empty where there is none.
+// A file before and after: the ids of its contents, with "+x" if it is executable; empty where there is none.
 struct FileEdit {
     std::string path;
     std::string before;
@@ -21,13 +22,16 @@ struct FileEdit {
     bool operator==(const FileEdit&) const = default;
 };
 
-// The raw form of a difference between two trees, with -z and without renames or with them: of a file that
-// was moved as it is, nothing is reported. `contains_headers`: entries that are not of that form are passed
-// over.
+// The raw form of a difference between two trees, with -z and without renames. Entries that are not of
+// that form are passed over.
 [[nodiscard]] std::vector<FileEdit> parse_raw_diff(const std::vector<std::string>& entries);
 
-// The result of `task` for the file is what `landing` has replaced.
-[[nodiscard]] bool restores(const FileEdit& task, const FileEdit& landing);
+// All that a task has changed, by path.
+using FileEdits = std::map<std::string, FileEdit>;
+
+// The task's result for the file is what the landing has replaced; or its file is moved elsewhere as it was
+// before the landing. A new file that is moved as it is, is not taken back.
+[[nodiscard]] bool restores(const FileEdits& task, const FileEdit& landing);
 
 // One place of a difference between two versions of a file, without context.
 struct Hunk {

@@ -36,6 +36,10 @@ core::Result<Trust> trust_of(const Paths& paths) {
     if (!*allows) {
         return Trust{};
     }
+    // In a bad minute of the host nothing is refused for good.
+    if (const auto tracked = is_tracked(paths.root, trust_path); !tracked && tracked.error().is_passing()) {
+        return tracked.error();
+    }
     std::string refusal = foreign_trust(paths);
     const bool is_given = refusal.empty();
     return Trust{is_given, std::move(refusal)};

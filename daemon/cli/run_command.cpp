@@ -180,8 +180,10 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
 
 Result<void> claim_place(const Settings& settings) {
     for (const std::string& root : living_neighbours(settings)) {
-        spdlog::warn("another ralph supervises {}, a clone of the same remote: tasks of both are done twice",
-                     core::printable(root));
+        spdlog::warn(
+            "another ralph supervises {}, a clone of the same remote: the same task may be worked on in "
+            "both, and lands once",
+            core::printable(root));
     }
     tell_neighbours(settings);
     return claim_workspace_root(settings);

@@ -29,7 +29,7 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
     const auto rewritten = read_file(settings.paths.rewritten_target(), 1U << 16U);
     if (rewritten && *rewritten) {
         facts.drift.push_back(
-            fmt::format("{} (seen? `ralph doctor --fix` forgets it)", core::trimmed(**rewritten)));
+            fmt::format("{} (run `ralph doctor --fix` once you have seen it)", core::trimmed(**rewritten)));
     }
     facts.state = std::move(state);
     if (!facts.state) {

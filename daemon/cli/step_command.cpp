@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "core/run_record.h"
+#include "core/transition.h"
 #include "daemon/cli/common.h"
 #include "daemon/steps/speculation.h"
 #include "daemon/steps/step_context.h"
@@ -27,7 +28,8 @@ int refuse(const StepContext& context) {
 int run_step(const std::string& step) {
     const auto context = read_step_context();
     if (!context) {
-        return report_error(context.error());
+        const int code = report_error(context.error());
+        return context.error().is_passing() ? static_cast<int>(core::exit_unavailable) : code;
     }
     if (step == "refuse") {
         return refuse(*context);

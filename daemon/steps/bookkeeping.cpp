@@ -132,6 +132,22 @@ Result<void> remove_followups(const std::string& workspace, std::string_view tas
     return *place ? (*place)->folder.remove((*place)->name) : Result<void>{};
 }
 
+Result<bool> proposes_tasks(const std::string& workspace, std::string_view task_id) {
+    auto place = place_of_followups(workspace, task_id);
+    auto text = place && *place ? (*place)->folder.read((*place)->name, proposal_limit)
+                                : Result<std::optional<std::string>>{std::nullopt};
+    if (!place || !text) {
+        return place ? text.error() : place.error();
+    }
+    if (!*text) {
+        return false;
+    }
+    const auto document = core::JsonDocument::parse(std::move(**text), followups_path(workspace, task_id));
+    const auto proposal = document ? core::read_followups(*document, task_id)
+                                   : Result<core::FollowupProposal>{document.error()};
+    return !proposal || !proposal->tasks.empty();
+}
+
 Result<void> add_followups(const Settings& settings, const std::string& workspace, std::string_view task_id,
                            core::TaskFile& queue, const core::TaskFile& done) {
     const std::string path = followups_path(workspace, task_id);

@@ -102,12 +102,12 @@ class Builder {
 
     // What another one has landed while this one was at work stays.
     Result<Addition> guard() {
-        const auto prepared = newest_preparation(task_.settings.paths, task_.task_id);
-        if (!prepared) {
-            return prepared.error();
+        const auto beginning = beginning_of_work(task_.settings.paths, task_.task_id);
+        if (!beginning) {
+            return beginning.error();
         }
-        auto known = prepared->base_sha.empty() ? Result<std::optional<std::string>>{std::nullopt}
-                                                : git_.resolve(prepared->base_sha + "^{commit}");
+        auto known = beginning->empty() ? Result<std::optional<std::string>>{std::nullopt}
+                                        : git_.resolve(*beginning + "^{commit}");
         if (!known) {
             return known.error();
         }

@@ -14,6 +14,11 @@ constexpr std::string_view gitlink_mode = "160000";
 
 // Local branches with commits that are neither in HEAD nor on origin.
 Result<std::vector<std::string>> stray_branches(const Git& workspace) {
+    auto any =
+        workspace.output({"rev-list", "--max-count=1", "--branches", "--not", "HEAD", "--remotes=origin"});
+    if (!any || any->empty()) {
+        return any ? Result<std::vector<std::string>>{std::vector<std::string>{}} : any.error();
+    }
     auto refs = workspace.refs({"refs/heads"});
     if (!refs) {
         return refs.error();

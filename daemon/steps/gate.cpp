@@ -232,8 +232,9 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
         GateVerdict verdict;
         if (end->succeeded()) {
             if (number > 1) {
-                verdict.note = fmt::format(
-                    "gate `{}` was red {} times on the same commit before it was green", shown, number - 1);
+                verdict.note =
+                    fmt::format("gate `{}` was red {} on the same commit before it was green", shown,
+                                number == 2 ? std::string("once") : fmt::format("{} times", number - 1));
             }
             return verdict;
         }

@@ -84,20 +84,12 @@ std::string last_words(std::string_view text) {
 
 core::Fault fault_in(std::string_view all_words) {
     // LC_ALL is C for every git of ours, and a local remote's.
-    constexpr std::array<std::string_view, 14> signs{"No space left on device",
-                                                     "Disk quota exceeded",
-                                                     "Input/output error",
-                                                     "Too many open files",
-                                                     "Cannot allocate memory",
-                                                     "out of memory",
-                                                     "Resource temporarily unavailable",
-                                                     "Read-only file system",
-                                                     "died of signal",
-                                                     "unpacker error",
-                                                     "remote unpack failed",
-                                                     "index-pack abnormal exit",
-                                                     "Text file busy",
-                                                     "Stale file handle"};
+    constexpr std::array<std::string_view, 13> signs{
+        "No space left on device", "annot fork",         "unable to fork",
+        "Disk quota exceeded",     "Input/output error", "Too many open files",
+        "Cannot allocate memory",  "out of memory",      "Resource temporarily unavailable",
+        "Read-only file system",   "died of signal",     "Text file busy",
+        "Stale file handle"};
     const bool passes = std::any_of(signs.begin(), signs.end(), [all_words](std::string_view sign) {
         return all_words.find(sign) != std::string_view::npos;
     });
@@ -162,6 +154,7 @@ Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
                             std::optional<core::Milliseconds> timeout) const {
     ProgramRequest request;
     request.program = "git";
+    request.missing = core::Fault::passing;  // it is being upgraded: a start has seen that it was there
     request.arguments = {"-c", "core.fsmonitor=false",   "-c", "gc.auto=0",
                          "-c", "maintenance.auto=false", "-C", directory_};
     if (between_our_folders_) {
@@ -169,7 +162,9 @@ Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
     }
     if (!folder_.empty()) {
         request.arguments.insert(request.arguments.end(),
-                                 {"-c", "submodule.recurse=false", "-c", "diff.ignoreSubmodules=dirty"});
+                                 {"-c", "submodule.recurse=false", "-c", "diff.ignoreSubmodules=dirty", "-c",
+                                  "core.hooksPath=/dev/null", "-c", "log.follow=false", "-c",
+                                  "diff.interHunkContext=0", "-c", "status.showUntrackedFiles=normal"});
         request.environment = {"GIT_DIR=" + folder_, "GIT_WORK_TREE=" + directory_,
                                "GIT_COMMON_DIR=" + folder_, "GIT_NO_REPLACE_OBJECTS=1"};
     }
@@ -189,13 +184,13 @@ Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
     request.inherited = inherited_;
     auto end = run_program(request);
     if (!end) {
-        // git that is missing is most likely being upgraded: a start has seen that it was there.
-        return Error{{end.error().message, end.error().remedy, core::Fault::passing}};
+        return end.error();
     }
     if (end->signal != 0 || end->timed_out) {
+        // Who hangs may hang again; who was killed, most likely not.
         return Error{{fmt::format("git {} in {} {}", command_of(arguments), directory_, end->describe()),
                       {},
-                      core::Fault::passing}};
+                      end->timed_out ? core::Fault::permanent : core::Fault::passing}};
     }
     return end;
 }

@@ -49,8 +49,8 @@ class Git {
     explicit Git(std::string directory) : directory_(std::move(directory)) {}
 
     // For a working tree in which others may have written what they like: git is told its folder, its working
-    // tree and where its refs are, whatever stands in them, and goes into no repository within it by itself.
-    // Both absolute. Workspaces are opened by plain_git.h alone.
+    // tree and where its refs are, whatever stands in them; it runs no hooks, and goes into no repository
+    // within it by itself. Both absolute. Workspaces are opened by plain_git.h alone.
     Git(std::string directory, std::string folder)
         : directory_(std::move(directory)), folder_(std::move(folder)) {}
 

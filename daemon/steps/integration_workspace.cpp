@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "daemon/steps/kept_work.h"
 #include "daemon/steps/large_files.h"
 #include "daemon/steps/plain_git.h"
 #include "daemon/steps/seeding.h"
@@ -112,6 +113,12 @@ Result<void> IntegrationWorkspace::renew(const StepContext& context) {
         if (work && landing && !work->empty() && !landing->empty()) {
             noted.push_back({task_id, *work, *landing});
         }
+        // What is here alone does not go with it.
+        if (work && !work->empty() && !path_exists(context.settings.workspace(task_id))) {
+            if (auto kept = keep_commit(context.settings, old.git_, task_id, *work); !kept) {
+                return kept.error();
+            }
+        }
     }
     const std::string& root = context.settings.workspace_root;
     const std::string aside = fmt::format("{}.old", integration_workspace_name);
@@ -181,6 +188,10 @@ Result<void> IntegrationWorkspace::make_folder() const {
         if (auto made = make_directories(folder); !made) {
             return made;
         }
+    }
+    if (const auto checked = check_blocking_files(folder); !checked && !checked.error().is_passing()) {
+        auto removed = remove_tree(context_->settings.workspace_root, name_);
+        return removed ? make_directories(folder) : removed;
     }
     return is_directory(folder + "/.git") ? remove_tree(folder, ".git") : remove_file(folder + "/.git");
 }
@@ -288,7 +299,12 @@ Result<void> IntegrationWorkspace::forget_the_gone() const {
             std::find(batch.begin(), batch.end(), task_id) != batch.end()) {
             continue;
         }
-        if (auto forgotten = forget(task_id); !forgotten) {
+        // Somebody has removed it, a gate for one: what has not landed is kept first.
+        auto work = git_.resolve(ref + "^{commit}");
+        auto kept = work && *work ? keep_commit(context_->settings, git_, task_id, **work)
+                                  : Result<KeptWork>{work ? Result<KeptWork>{KeptWork{}} : work.error()};
+        auto forgotten = kept ? forget(task_id) : Result<void>{kept.error()};
+        if (!forgotten) {
             return forgotten;
         }
     }
@@ -367,9 +383,21 @@ Result<std::string> IntegrationWorkspace::restore(const std::string& commit) con
         harm = "removed the folder that it ran in";
     } else if (!is_directory(git_.directory() + "/.git")) {
         harm = "removed the .git of the folder that it ran in";
+    } else if (const auto checked = check_blocking_files(git_.directory()); !checked) {
+        harm = fmt::format("left what git cannot work beside ({})", checked.error().message);
     }
-    auto restored = make_folder();
+    // It may have found out where that is.
+    auto restored =
+        configure_workspace(context_->settings, git_, {Purpose::landing, context_->target_branch});
+    restored = restored ? make_folder() : restored;
     restored = restored ? go_to(commit) : restored;
+    if (!restored && !restored.error().is_passing()) {
+        harm = fmt::format("left its folder as git cannot clean it ({})", restored.error().line());
+        remove_left_overs(context_->settings, git_);
+        restored = remove_tree(context_->settings.workspace_root, name_);
+        restored = restored ? make_folder() : restored;
+        restored = restored ? go_to(commit) : restored;
+    }
     return restored ? Result<std::string>{boost::system::in_place_value, std::move(harm)}
                     : Result<std::string>{restored.error()};
 }

@@ -2,8 +2,8 @@
 // alone, holds nobody's only copy, and is kept between runs, so that what the gates have built stays warm.
 // What is gated ahead of time (speculation.h) has such folders of its own, .integration-2 and so on.
 //
-// What git knows of it is elsewhere: HEAD, index, refs and settings are in .ralph/cache/parallel/lane.git,
-// which no gate is told of. A gate finds a `.git` that was made for it, and which is thrown away afterwards:
+// What git knows of it is elsewhere: HEAD, index, refs and settings are in .ralph/cache/parallel/lane.git. A
+// gate finds a `.git` that was made for it, and which is thrown away afterwards:
 // whatever it sets there, hooks, addresses, refs or filters, ends with it. Work that was taken over is safe
 // from a gate that removes its folder, or all workspaces.
 //

@@ -12,6 +12,7 @@
 #include "daemon/steps/bookkeeping.h"
 #include "daemon/steps/integration_workspace.h"
 #include "daemon/steps/plain_git.h"
+#include "daemon/steps/workspace.h"
 #include "daemon/steps/workspace_owner.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
@@ -158,6 +159,9 @@ class Keeper {
             }
         }
         auto tree = [&]() -> Result<std::string> {
+            if (auto seen = look_at_all_files(git); !seen) {
+                return seen.error();
+            }
             if (auto added = git.expect({"-c", synced, "add", "--all"}); !added) {
                 return added.error();
             }

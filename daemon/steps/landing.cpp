@@ -50,8 +50,8 @@ std::string subject_line(const std::string& text) {
 
 Result<Stop> commit(const StepContext& context, const Git& workspace, const std::string& subject) {
     auto end = workspace.run({"commit", "--quiet", "-m", subject});
-    if (!end) {
-        return end.error();
+    if (!end) {  // a hook of the workspace that hangs or kills: the task's own bad minute, and nobody else's
+        return Stop{try_again(end.error().line())};
     }
     if (end->status != 0) {  // a hook of the repository, most likely
         return Stop{blocked(fmt::format("the commit \"{}\" was refused: {}; mend it in {}, {}", subject,
@@ -106,8 +106,10 @@ Ending landed_elsewhere(const StepContext& context, const Git& git, const std::s
             : fmt::format("commit {} by {}", text.substr(0, 12), core::printable(text.substr(space + 1)));
     outcome.summary =
         fmt::format("{} is done on {} already, by {}", context.task_id, context.target(), outcome.landed_by);
-    outcome.note = fmt::format("{}: what was made here is not landed again, and is kept (`ralph kept list`)",
-                               outcome.summary);
+    outcome.note = fmt::format(
+        "{}: what was made here is not landed again, and is kept when its workspace is removed (`ralph kept "
+        "list`)",
+        outcome.summary);
     return {0, std::move(outcome)};
 }
 
@@ -180,6 +182,7 @@ Result<Stop> commit_work(const StepContext& context, const Git& workspace) {
         }
     }
     auto added = check_files(workspace);  // git leaves out in silence what it cannot read
+    added = added ? look_at_all_files(workspace) : added;
     added = added ? workspace.expect({"add", "--all"}) : added;
     if (!added && !added.error().is_passing()) {
         return Stop{blocked(fmt::format("what the worker left cannot be added: {}; mend it in {}, {}",

@@ -59,10 +59,15 @@ void LaneMember::hand_off(const std::string& reason, const std::vector<std::stri
     }
     handoff.ci_context = gate;
     handoff.generated_at = core::format_rfc3339(wall_clock());
-    const auto status = workspace_.output({"--no-optional-locks", "status", "--porcelain", "-z"});
-    handoff.git_status = status ? *status : "";
-    // Whoever mends it there shall see the target as it is; if that cannot be had, he can fetch himself.
-    static_cast<void>(workspace_.fetch_origin());
+    // Gates have run since it was looked at, and may have done anything to it.
+    if (const auto workspace = open_workspace(context_.settings, context_.workspace, context_.task_id,
+                                              {Purpose::work, context_.target_branch})) {
+        const Git git = workspace->within(patience);
+        const auto status = git.output({"--no-optional-locks", "status", "--porcelain", "-z"});
+        handoff.git_status = status ? *status : "";
+        // Whoever repairs it there shall see the target as it is; if that cannot be had, he can fetch it.
+        static_cast<void>(git.fetch_origin());
+    }
     if (const auto written = write_handoff(context_.workspace, handoff); !written) {
         note(written.error().line());
     }
@@ -157,7 +162,7 @@ Result<Stop> LaneMember::take_over(const IntegrationWorkspace& integration, cons
 Result<bool> LaneMember::is_without_work(const IntegrationWorkspace& integration,
                                          const IntegrationWorkspace::Work& work) const {
     const config::WorkerSettings& worker = context_.settings.supervisor.worker;
-    const auto proposal = is_there(followups_path(context_.workspace, context_.task_id));
+    const auto proposal = proposes_tasks(context_.workspace, context_.task_id);
     if (!proposal || *proposal || worker.no_change_completes) {
         return proposal ? Result<bool>{false} : proposal.error();
     }
@@ -165,10 +170,20 @@ Result<bool> LaneMember::is_without_work(const IntegrationWorkspace& integration
     if (!prepared) {
         return prepared.error();
     }
-    const std::string& base = prepared->base_sha;
-    const bool counts_pushed = worker.may_push && !base.empty();
-    auto own = integration.git().line(
-        {"rev-list", "--max-count=1", work.head, "--not", counts_pushed ? base : integration.tip()});
+    // What it began at is none of its own, also when that was taken off the target.
+    auto base = prepared->base_sha.empty() ? Result<std::optional<std::string>>{std::nullopt}
+                                           : integration.git().resolve(prepared->base_sha + "^{commit}");
+    if (!base) {
+        return base.error();
+    }
+    std::vector<std::string> arguments{"rev-list", "--max-count=1", work.head, "--not"};
+    if (*base) {
+        arguments.push_back(**base);
+    }
+    if (!worker.may_push || !*base) {
+        arguments.push_back(integration.tip());
+    }
+    auto own = integration.git().line(arguments);
     return own ? Result<bool>{own->empty()} : own.error();
 }
 
@@ -265,22 +280,30 @@ void LaneMember::leave_marker() {
     }
 }
 
-// A gate, or somebody else, has removed the workspace of work that has not landed: the lane has it.
+// A gate, or somebody else, has removed the workspace: what has not landed is kept from the lane, which then
+// forgets it.
 void LaneMember::keep_what_was_taken() {
-    if (ending_->code == 0 || path_exists(context_.workspace)) {
+    const Git lane = IntegrationWorkspace::git_of(context_.settings);
+    if (path_exists(context_.workspace) || !is_directory(lane.folder())) {
         return;
     }
-    const Git lane = IntegrationWorkspace::git_of(context_.settings);
     const auto work = lane.resolve(work_ref(context_.task_id) + "^{commit}");
-    if (!work || !*work) {
-        return;  // it was never taken over
+    if (ending_->code != 0 && work && *work) {
+        const auto kept = keep_commit(context_.settings, lane, context_.task_id, **work);
+        if (!kept) {
+            note(kept.error().line());
+            return;
+        }
+        note(kept->made.empty()
+                 ? std::string{}
+                 : fmt::format("the workspace is gone, its work is kept as {}; a retry goes on from it",
+                               fmt::join(kept->made, ", ")));
     }
-    const auto kept = keep_commit(context_.settings, lane, context_.task_id, **work);
-    note(!kept ? kept.error().line()
-         : kept->made.empty()
-             ? std::string{}
-             : fmt::format("the workspace is gone, its work is kept as {}; a retry goes on from it",
-                           fmt::join(kept->made, ", ")));
+    for (const std::string& ref : {landing_ref(context_.task_id), work_ref(context_.task_id)}) {
+        if (auto forgotten = lane.expect({"update-ref", "-d", ref}); !forgotten) {
+            note(forgotten.error().line());
+        }
+    }
 }
 
 Ending LaneMember::finish() {

@@ -24,7 +24,7 @@ void bring_all(const Folder& from, const Folder& to, int depth) {
                 bring_all(**source, *target, depth + 1);
             }
         } else if (entry.kind == Folder::Kind::regular) {
-            static_cast<void>(to.link_from(from, entry.name));
+            static_cast<void>(to.copy_whole_from(from, entry.name));
         }
     }
 }

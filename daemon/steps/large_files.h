@@ -5,8 +5,8 @@
 
 namespace ralph::daemon {
 
-// A smudge filter in `to` shall find those that only `from` has: they are linked there, or copied where that
-// cannot be. No link is followed on either side. What cannot be brought over, the filter has to fetch.
+// A smudge filter in `to` shall find those that only `from` has: they are copied there. No link is followed
+// on either side. What cannot be brought over, the filter has to fetch.
 void bring_large_files(const Git& from, const Git& to);
 
 }  // namespace ralph::daemon

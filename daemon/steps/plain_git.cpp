@@ -246,6 +246,36 @@ struct Suspect {
     Error error;
 };
 
+// git opens these wherever it looks at files, and waits for ever at what is no plain file.
+bool is_read_by_git(std::string_view name) {
+    return name == ".gitignore" || name == ".gitattributes" || name == ".gitmodules";
+}
+
+Result<void> refuse_blocking_files(const Folder& folder, int depth) {
+    auto entries = folder.entries();
+    if (!entries) {
+        return entries.error().is_passing() ? Result<void>{entries.error()} : Result<void>{};
+    }
+    for (const Folder::Entry& entry : *entries) {
+        if (entry.kind == Kind::other && is_read_by_git(entry.name)) {
+            return Error{fmt::format("{}/{}: is no plain file, and git would wait for it for ever",
+                                     folder.path(), entry.name),
+                         "remove it"};
+        }
+        if (entry.kind != Kind::directory || entry.name == ".git" || depth > 4 * deepest ||
+            !folder.may_enter(entry.name)) {
+            continue;
+        }
+        const auto below = folder.below(entry.name);
+        if (below && *below) {
+            if (auto refused = refuse_blocking_files(**below, depth + 1); !refused) {
+                return refused;
+            }
+        }
+    }
+    return {};
+}
+
 // Every folder below `folder`, but for git's own. What is wrong with one is collected, since it may be
 // ignored.
 Result<void> look_at_files(const Folder& tree, const Folder& folder, const std::string& relative, int depth,
@@ -299,6 +329,7 @@ Result<Git> open_plain(const Settings& settings, const std::string& path) {
         return Error{path + ": is no git repository"};
     }
     auto proven = prove_plain(**git, rules_of(settings));
+    proven = proven ? refuse_blocking_files(*tree, 0) : proven;
     return proven ? Result<Git>{Git(path, path + "/.git")} : Result<Git>{proven.error()};
 }
 
@@ -321,6 +352,11 @@ Result<Git> open_plain_within(const std::string& workspace, const std::string& r
     auto proven = prove_plain(**git, {{}, true, true});
     return proven ? Result<Git>{Git(workspace + "/" + relative, workspace + "/" + *place)}
                   : Result<Git>{proven.error()};
+}
+
+Result<void> check_blocking_files(const std::string& path) {
+    auto tree = open_tree(path);
+    return tree ? refuse_blocking_files(*tree, 0) : Result<void>{tree.error()};
 }
 
 Result<void> check_files(const Git& workspace) {

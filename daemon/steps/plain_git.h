@@ -23,6 +23,10 @@ namespace ralph::daemon {
 // the workspace, too.
 [[nodiscard]] core::Result<Git> open_plain_within(const std::string& workspace, const std::string& relative);
 
+// A working tree in which git would wait for ever, at a pipe called .gitignore for one. open_plain() asks
+// this, too.
+[[nodiscard]] core::Result<void> check_blocking_files(const std::string& path);
+
 // What git would leave out in silence, or follow out of the workspace, when it looks at all files: a folder
 // that cannot be read, and a repository within the workspace that is not plain. What is ignored does not
 // matter. An error that does not pass names it.

@@ -66,8 +66,8 @@ class Preparation {
         auto workspace = kept ? open_workspace(context_.settings, preparing, context_.task_id, use_)
                               : Result<Git>{kept.error()};
         if (workspace) {  // so that a filter need not fetch again what the repository has
-            bring_large_files(Git(repository_.directory(), common_git_folder(repository_.directory())),
-                              *workspace);
+            const std::string& top = context_.settings.paths.root;
+            bring_large_files(Git(top, common_git_folder(top)), *workspace);
         }
         auto code = workspace ? make_ready(*workspace, *kept) : Result<int>{workspace.error()};
         if (!code || *code != 0) {

@@ -48,7 +48,8 @@ Result<std::string> find_program(const ProgramRequest& request) {
     if (name.find('/') == std::string::npos) {
         const std::string found = name.empty() ? std::string{} : bp::search_path(name).string();
         if (found.empty()) {
-            return Error{fmt::format("{}: there is no such program in PATH", name), remedy};
+            return Error{
+                {fmt::format("{}: there is no such program in PATH", name), remedy, request.missing}};
         }
         return {boost::system::in_place_value, found};
     }

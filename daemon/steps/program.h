@@ -17,6 +17,7 @@ namespace ralph::daemon {
 struct ProgramRequest {
     std::string program;  // a name to be found in PATH, or a path; a relative one starts at `directory`
     std::vector<std::string> arguments;
+    core::Fault missing = core::Fault::permanent;  // what it is if there is no such program
     std::string directory;
     std::vector<std::string> environment;  // "NAME=value", complete
     bool capture = true;                   // otherwise its output and errors go where ours go

@@ -62,6 +62,11 @@ Result<PushEnd> push_candidate(const StepContext& context, IntegrationWorkspace&
     if (!pushed || is_passing(pushed->errors + pushed->output)) {
         return PushEnd{Kind::unavailable, fmt::format("the push to {} failed: {}", target, words)};
     }
+    if (pushed->output.find("(unpacker error)") != std::string::npos ||
+        pushed->errors.find("remote unpack failed") != std::string::npos) {
+        // The remote could not take it, without a word why: killed there, or too large for it. Counted.
+        return PushEnd{Kind::put_off, fmt::format("the push to {} failed: {}", target, words)};
+    }
     const bool was_let_in = pushed->output.find("[remote rejected]") != std::string::npos;
     return PushEnd{was_let_in ? Kind::refused : Kind::shut_out,
                    fmt::format("the push to {} was refused: {}; mend it", target, words)};

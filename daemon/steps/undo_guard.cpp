@@ -54,7 +54,7 @@ class Guard {
             for (const FileEdit& edit : landing.edits) {
                 const auto mine = own->find(edit.path);
                 auto undone =
-                    is_meant || mine == own->end() ? Result<bool>{false} : undoes(mine->second, edit);
+                    is_meant || mine == own->end() ? Result<bool>{false} : undoes(*own, mine->second, edit);
                 if (!undone) {
                     return undone.error();
                 }
@@ -67,10 +67,11 @@ class Guard {
     }
 
   private:
-    using Edits = std::map<std::string, FileEdit>;
+    using Edits = core::FileEdits;
 
     [[nodiscard]] Result<Edits> own_edits() const {
-        auto text = git_.output({"diff-tree", "-r", "-z", "--raw", "--no-abbrev", "-M", below_, "HEAD"});
+        auto text =
+            git_.output({"diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", below_, "HEAD"});
         if (!text) {
             return text.error();
         }
@@ -111,6 +112,7 @@ class Guard {
         }
         std::vector<Landing> landings;
         std::vector<std::string> entries;
+        bool expects_path = false;
         const auto end_last = [&] {
             if (!landings.empty()) {
                 landings.back().edits = core::parse_raw_diff(entries);
@@ -119,7 +121,9 @@ class Guard {
         };
         for (std::string& entry : split_at_nul(*text)) {
             const std::size_t mark = entry.find_first_not_of('\n');
-            const bool is_path = !entries.empty() && entries.back().find(':') <= 1;  // whatever its name is
+            // Whatever a path is called, it comes after a header and is none.
+            const bool is_path = std::exchange(expects_path, false);
+            expects_path = !is_path && mark != std::string::npos && entry[mark] == ':';
             if (is_path || mark == std::string::npos || entry[mark] != '\x01') {
                 entries.push_back(std::move(entry));
                 continue;
@@ -151,8 +155,8 @@ class Guard {
         return core::reverted_commits(text);
     }
 
-    Result<bool> undoes(const FileEdit& own, const FileEdit& landing) {
-        if (core::restores(own, landing)) {
+    Result<bool> undoes(const Edits& all, const FileEdit& own, const FileEdit& landing) {
+        if (core::restores(all, landing)) {
             return true;
         }
         const bool all_there = !own.before.empty() && !own.after.empty() && !landing.before.empty() &&
@@ -168,6 +172,8 @@ class Guard {
         return core::reverses(*mine, *theirs);
     }
 
+    static std::string id_of(const std::string& content) { return content.substr(0, content.find('+')); }
+
     Result<std::vector<Hunk>> hunks(const FileEdit& edit) {
         const std::pair<std::string, std::string> key{edit.before, edit.after};
         const auto known = hunks_.find(key);
@@ -178,7 +184,7 @@ class Guard {
             return std::vector<Hunk>{};
         }
         auto text = git_.run({"diff", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv",
-                              "--end-of-options", edit.before, edit.after});
+                              "--end-of-options", id_of(edit.before), id_of(edit.after)});
         if (!text) {
             return text.error();
         }

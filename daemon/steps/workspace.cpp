@@ -246,6 +246,32 @@ Result<std::string> path_inside(const std::string& workspace, const std::string&
     return workspace + "/" + relative;
 }
 
+Result<void> look_at_all_files(const Git& workspace) {
+    auto text = workspace.output({"ls-files", "-v", "-z", "--cached"});
+    if (!text) {
+        return text.error();
+    }
+    constexpr std::size_t at_once = 200;
+    std::vector<std::string> hidden;  // "<tag> <path>": a small letter, or S
+    for (const std::string& entry : split_at_nul(*text)) {
+        const bool is_hidden = entry.size() > 2 && (entry[0] == 'S' || (entry[0] >= 'a' && entry[0] <= 'z'));
+        if (is_hidden && path_exists(workspace.directory() + "/" + entry.substr(2))) {
+            hidden.push_back(entry.substr(2));
+        }
+    }
+    for (std::size_t at = 0; at < hidden.size(); at += at_once) {
+        const auto end = hidden.begin() + static_cast<std::ptrdiff_t>(std::min(at + at_once, hidden.size()));
+        for (const char* const bit : {"--no-skip-worktree", "--no-assume-unchanged"}) {
+            std::vector<std::string> arguments{"update-index", bit, "--"};
+            arguments.insert(arguments.end(), hidden.begin() + static_cast<std::ptrdiff_t>(at), end);
+            if (auto seen = workspace.expect(arguments); !seen) {
+                return seen;
+            }
+        }
+    }
+    return {};
+}
+
 Result<void> clean_working_tree(const Git& workspace) {
     if (auto reset = workspace.expect({"reset", "--quiet", "--hard"}); !reset) {
         return reset;

@@ -37,6 +37,11 @@ void remove_left_overs(const Settings& settings, const Git& workspace);
 [[nodiscard]] core::Result<std::string> path_inside(const std::string& workspace,
                                                     const std::string& relative);
 
+// A worker may have told git's index not to look at a file (assume-unchanged, skip-worktree): its changes
+// would be left out in silence. What is there is looked at again; what a sparse checkout leaves out stays
+// out. With the index of `workspace`.
+[[nodiscard]] core::Result<void> look_at_all_files(const Git& workspace);
+
 // Removes uncommitted changes and new files that are not ignored.
 [[nodiscard]] core::Result<void> clean_working_tree(const Git& workspace);
 

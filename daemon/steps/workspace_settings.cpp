@@ -254,6 +254,8 @@ std::string remote_text(const Settings& settings, const Addresses& addresses, co
             all_addresses.insert(address);
             if (address.front() == '/') {
                 all_addresses.insert("file://" + address);
+            } else if (begins(address, "file:///")) {
+                all_addresses.insert(address.substr(std::string_view("file://").size()));
             }
         }
     }

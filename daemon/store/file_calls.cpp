@@ -195,10 +195,6 @@ int link(const std::string& from, const std::string& to) {
     return ::link(from.c_str(), to.c_str());
 }
 
-int link_in(int from_directory, const std::string& name, int to_directory) {
-    return ::linkat(from_directory, name.c_str(), to_directory, name.c_str(), 0);
-}
-
 int unlink(const std::string& path) {
     return ::unlink(path.c_str());
 }

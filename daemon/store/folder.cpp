@@ -141,14 +141,23 @@ Result<void> Folder::write(const std::string& name, std::string_view content, un
     return {};
 }
 
-Result<void> Folder::link_from(const Folder& from, const std::string& name) const {
-    if (file_calls::link_in(from.descriptor_.get(), name, descriptor_.get()) == 0 || errno == EEXIST) {
-        return {};
+Result<void> Folder::copy_whole_from(const Folder& from, const std::string& name) const {
+    auto there = kind_of(name);
+    if (!there || *there) {
+        return there ? Result<void>{} : Result<void>{there.error()};
     }
+    const std::string beginning = name + std::string(beginning_suffix);
     auto copied =
         copy_opened(FileDescriptor(file_calls::open_in(from.descriptor_.get(), name, O_RDONLY | O_NONBLOCK)),
-                    from.path_of(name), name);
-    return copied ? Result<void>{} : Result<void>{copied.error()};
+                    from.path_of(name), beginning);
+    if (copied && *copied && file_calls::rename_in(descriptor_.get(), beginning, name) != 0) {
+        copied = system_error("rename", path_of(name), errno);
+    }
+    if (!copied) {
+        static_cast<void>(file_calls::unlink_in(descriptor_.get(), beginning));
+        return copied.error();
+    }
+    return {};
 }
 
 Result<bool> Folder::copy_from(const std::string& source, const std::string& name) const {

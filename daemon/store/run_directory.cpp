@@ -493,4 +493,29 @@ Result<core::Outcome> newest_preparation(const Paths& paths, const std::string& 
     return core::Outcome{};
 }
 
+Result<std::string> beginning_of_work(const Paths& paths, const std::string& task_id) {
+    const auto runs = runs_of(paths, task_id);
+    if (!runs) {
+        return runs.error();
+    }
+    std::string base;
+    for (auto name = runs->rbegin(); name != runs->rend(); ++name) {
+        if (name->step != core::StepKind::prepare) {
+            continue;
+        }
+        const std::string directory = paths.run(task_id, core::Run{name->step, name->number, 1});
+        auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
+        if (!outcome) {
+            return outcome.error();
+        }
+        if (*outcome && !(*outcome)->base_sha.empty()) {
+            base = (*outcome)->base_sha;
+            if ((*outcome)->kept.empty()) {
+                break;  // this one began anew
+            }
+        }
+    }
+    return {boost::system::in_place_value, std::move(base)};
+}
+
 }  // namespace ralph::daemon

@@ -74,5 +74,8 @@ enum class LeftOver { end, leave };
 
 // What the newest prepare step said that reported a base; empty if none did.
 [[nodiscard]] Result<core::Outcome> newest_preparation(const Paths& paths, const std::string& task_id);
+// The commit at which the work began that the newest preparation goes on with: that of the first of the
+// preparations that went on from each other. Empty if it is not known.
+[[nodiscard]] Result<std::string> beginning_of_work(const Paths& paths, const std::string& task_id);
 
 }  // namespace ralph::daemon

@@ -137,11 +137,6 @@ int link(const std::string& from, const std::string& to) {
     return unless_dead([&] { return disk().link(from, to); });
 }
 
-int link_in(int from_directory, const std::string& name, int to_directory) {
-    return unless_dead(
-        [&] { return disk().link(path_in(from_directory, name), path_in(to_directory, name)); });
-}
-
 int unlink(const std::string& path) {
     return unless_dead([&] { return disk().unlink(path, false); });
 }

@@ -318,9 +318,10 @@ TEST_CASE("a git that is killed or has no room is no broken workspace and no blo
     const GitFixture fixture;
     REQUIRE(run_prepare_step(fixture.context()) == 0);
     GitFixture::write(fixture.workspace() + "/work.txt", "work\n");
-    const auto attempt = [&](const std::string& pattern, const std::string& script, auto step) {
+    const auto attempt = [&](const std::string& pattern, const std::string& script, auto step,
+                             int expected = 69) {
         const GitWrapper wrapper(fixture, pattern, script);
-        CHECK_MESSAGE(step(fixture.context()) == 69, fixture.outcome().summary);
+        CHECK_MESSAGE(step(fixture.context()) == expected, fixture.outcome().summary);
     };
     const std::string full = "echo 'fatal: write error: No space left on device' >&2; exit 128";
     SUBCASE("prepare: keeping, killed") {
@@ -341,7 +342,7 @@ TEST_CASE("a git that is killed or has no room is no broken workspace and no blo
     SUBCASE("integrate: push") {
         attempt("*\"push --porcelain\"*",
                 "echo 'error: remote unpack failed: unpack-objects abnormal exit' >&2; exit 1",
-                daemon::run_integrate_step);
+                daemon::run_integrate_step, 75);  // it may be too large for the remote: that counts
     }
     CHECK(GitFixture::read(fixture.workspace() + "/work.txt") == "work\n");
     for (const auto& entry : fs::directory_iterator(fixture.workspaces())) {

@@ -1,6 +1,8 @@
 // Completed means: this task's work is on the target, and nobody else's was lost.
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
+
 #include <filesystem>
 
 #include "core/queue_edit.h"
@@ -19,10 +21,10 @@ bool contains(const std::string& text, std::string_view part) {
 }
 
 // With what the supervisor keeps of it: the commit that the work begins at.
-void prepare(const GitFixture& fixture, const std::string& task) {
+void prepare(const GitFixture& fixture, const std::string& task, std::uint32_t number = 1) {
     REQUIRE(run_prepare_step(fixture.context(task)) == 0);
     const daemon::Paths paths{fixture.root()};
-    const std::string run = paths.run(task, core::Run{core::StepKind::prepare, 1, 1});
+    const std::string run = paths.run(task, core::Run{core::StepKind::prepare, number, number});
     GitFixture::write(run + "/outcome.json", GitFixture::read(fixture.folder() + "/run/outcome.json"));
 }
 
@@ -92,9 +94,15 @@ TEST_CASE("a worker that exits with 0 and leaves nothing to land has not complet
         fixture.git(workspace, {"commit", "--quiet", "--allow-empty", "-m", "Nothing to do"});
         expected = 0;
     }
-    SUBCASE("but a proposal of new tasks") {
+    SUBCASE("only a proposal of no tasks") {
         GitFixture::write(daemon::followups_path(workspace, "RQ-0001"),
                           R"({"version": 1, "source_task_id": "RQ-0001", "tasks": []})");
+    }
+    SUBCASE("but a proposal of new tasks") {
+        GitFixture::write(daemon::followups_path(workspace, "RQ-0001"),
+                          R"({"version": 1, "source_task_id": "RQ-0001", "tasks": [{"key": "a", "title": "A",
+                          "description": "Do a", "priority": "low", "tags": [], "scope": [], "evidence": [],
+                          "plan": [], "depends_on_keys": [], "independence_rationale": "apart"}]})");
         expected = 0;
     }
     SUBCASE("and the settings take that for enough") {
@@ -174,6 +182,20 @@ TEST_CASE("what another task has landed while the worker was at work is not take
         fixture.git(workspace, {"merge", "--quiet", "--strategy=ours", "--no-edit", "origin/main"});
         GitFixture::write(workspace + "/more.txt", "more\n");
     }
+    SUBCASE("a new file that is gone again, beside one like it") {
+        path = "new.txt";
+        landed = with(ten_lines, "1", "one");
+        fixture.push_by_colleague(path, landed);
+        take_target(fixture);
+        fs::remove(workspace + "/" + path);
+        GitFixture::write(workspace + "/like-it.txt", with(ten_lines, "1", "another one"));
+    }
+    SUBCASE("a stale copy that is moved") {
+        fixture.push_by_colleague(path, landed);
+        take_target(fixture);
+        fs::remove(workspace + "/" + path);
+        GitFixture::write(workspace + "/moved.txt", ten_lines);
+    }
     SUBCASE("a new file that is gone again") {
         path = "new.txt";
         landed = "new\n";
@@ -212,6 +234,98 @@ TEST_CASE("what another task has landed while the worker was at work is not take
     commit(fixture, "Put back");
     CHECK(run_integrate_step(fixture.context()) == 0);
     CHECK(fixture.remote_file(path) == landed);
+}
+
+TEST_CASE("nor is it by work that a second attempt goes on with") {
+    const GitFixture fixture;
+    fixture.push_by_colleague("f.txt", ten_lines);
+    prepare(fixture, "RQ-0001");
+    fixture.push_by_colleague("f.txt", with(ten_lines, "2", "two, by a colleague"));
+    take_target(fixture);
+    GitFixture::write(fixture.workspace() + "/f.txt", ten_lines);
+    commit(fixture, "Half of the work, with a stale copy");
+    prepare(fixture, "RQ-0001", 2);
+    REQUIRE(!fixture.outcome().kept.empty());
+    GitFixture::write(fixture.workspace() + "/more.txt", "more\n");
+    commit(fixture, "The other half");
+    CHECK(run_integrate_step(fixture.context()) == 66);
+    CHECK(contains(fixture.outcome().summary, "would take back what "));
+}
+
+TEST_CASE("what an idle worker began at is not its work, when it was taken off the target") {
+    const GitFixture fixture;
+    const std::string good = fixture.git(fixture.remote(), {"rev-parse", "main"});
+    fixture.push_by_colleague("secret.txt", "a password\n");
+    prepare(fixture, "RQ-0001");
+    fixture.git(fixture.remote(), {"update-ref", "refs/heads/main", good});
+    CHECK(run_integrate_step(fixture.context()) == 67);
+    CHECK(fixture.git(fixture.remote(), {"rev-parse", "main"}) == good);
+}
+
+TEST_CASE("a hook of a workspace holds up its own task, and is run for nothing but its own commit") {
+    const GitFixture fixture;
+    work(fixture, "RQ-0001");
+    const std::string hooks = fixture.workspace() + "/.git/hooks/";
+    SUBCASE("it kills the git that runs it") {
+        GitFixture::write_script(hooks + "pre-commit", "kill -9 $PPID");
+        CHECK(run_integrate_step(fixture.context()) == 75);
+        fs::remove(hooks + "pre-commit");
+    }
+    SUBCASE("it would be run by a checkout") {
+        const std::string ran = fixture.folder() + "/ran";
+        for (const char* const name : {"post-checkout", "reference-transaction", "post-index-change"}) {
+            GitFixture::write_script(hooks + name, "touch '" + ran + "'; kill -9 $PPID");
+        }
+        fixture.push_by_colleague("b.txt", "b\n");
+        prepare(fixture, "RQ-0001", 2);
+        CHECK(!GitFixture::exists(ran));
+        for (const char* const name : {"reference-transaction", "post-index-change"}) {
+            fs::remove(hooks + name);
+        }
+    }
+    CHECK(run_integrate_step(fixture.context()) == 0);
+    CHECK(fixture.remote_file("RQ-0001.txt") == "work of RQ-0001\n");
+}
+
+TEST_CASE("what a worker hides from git's index is looked at all the same") {
+    const GitFixture fixture;
+    prepare(fixture, "RQ-0001");
+    const std::string workspace = fixture.workspace();
+    SUBCASE("skip-worktree") {
+        fixture.git(workspace, {"update-index", "--skip-worktree", "a.txt"});
+    }
+    SUBCASE("assume-unchanged") {
+        fixture.git(workspace, {"update-index", "--assume-unchanged", "a.txt"});
+    }
+    GitFixture::write(workspace + "/a.txt", "changed\n");
+    SUBCASE("and lands") {
+        CHECK(run_integrate_step(fixture.context()) == 0);
+        CHECK(fixture.remote_file("a.txt") == "changed\n");
+    }
+    SUBCASE("and is kept") {
+        CHECK(run_discard_step(fixture.context()) == 0);
+        REQUIRE(fixture.kept_refs().size() == 1);
+        CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":a.txt"}) == "changed");
+    }
+}
+
+TEST_CASE("a pipe where git looks for its own files blocks its task, and holds up nobody") {
+    const GitFixture fixture;
+    work(fixture, "RQ-0001");
+    SUBCASE("left by the worker") {
+        const std::string tracked = GitFixture::read(fixture.workspace() + "/.gitignore");
+        fs::remove(fixture.workspace() + "/.gitignore");
+        REQUIRE(::mkfifo((fixture.workspace() + "/.gitignore").c_str(), 0600) == 0);
+        CHECK(run_integrate_step(fixture.context()) == 65);
+        CHECK(contains(fixture.outcome().summary, ".gitignore: is no plain file"));
+        fs::remove(fixture.workspace() + "/.gitignore");
+        GitFixture::write(fixture.workspace() + "/.gitignore", tracked);
+    }
+    SUBCASE("left by the gate") {
+        CHECK(run_integrate_step(gated(fixture, "mkdir sub && mkfifo sub/.gitattributes")) == 66);
+        CHECK(contains(fixture.outcome().summary, "left what git cannot work beside"));
+    }
+    CHECK(run_integrate_step(fixture.context()) == 0);
 }
 
 TEST_CASE("a task that is meant to revert says so") {

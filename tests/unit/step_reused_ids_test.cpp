@@ -76,7 +76,7 @@ TEST_CASE("reused ids: a landed task of the same id satisfies no dependency on t
     waiting.depends_on = {"T1"};
     snapshot->queue.tasks = {reused, waiting};
     CHECK(driver.take(event::QueueLoaded{snapshot, true}) ==
-          lines({"finish 0: no task can run now: 1 wait for a dependency"}));
+          lines({"finish 0: no task can run now: 1 waits for another task"}));
 }
 
 TEST_CASE("reused ids: the earlier task cannot be retried") {

@@ -332,7 +332,7 @@ TEST_CASE("step: a failed dependency blocks, and each task is attempted once in 
     CHECK(driver.ended("T1", 1, 1) ==
           lines({"announce T1 running -> failed attempt=1: prepare exited with "
                  "status 1",
-                 "settle T1 1", "finish 3: no task can run now: 1 wait for a dependency"}));
+                 "settle T1 1", "finish 3: no task can run now: 1 waits for another task"}));
 }
 
 TEST_CASE("step: a continuous supervisor waits for new tasks") {
@@ -364,7 +364,7 @@ TEST_CASE("step: a continuous supervisor wakes for a scheduled task, another one
         snapshot->queue.tasks.push_back(task);
         CHECK(driver.take(event::QueueLoaded{snapshot, true}) ==
               (continuous ? lines({"wake +10000ms by the wall clock"})
-                          : lines({"finish 0: no task can run now: 1 are scheduled later"})));
+                          : lines({"finish 0: no task can run now: 1 is scheduled later"})));
         CHECK(driver.pass(10s) ==
               (continuous ? lines({"announce T1 new -> running attempt=1: later", "read T1 and keep later"})
                           : ""));

@@ -31,14 +31,22 @@ TEST_CASE("undo: the raw form of a difference, with ids of any length") {
 
 TEST_CASE("undo: what a landing has replaced is there again") {
     const FileEdit landing{"f", first, second};
-    CHECK(restores({"f", second, first}, landing));
-    CHECK(restores({"f", third, first}, landing));  // also after another landing
-    CHECK_FALSE(restores({"f", second, third}, landing));
-    CHECK_FALSE(restores({"g", second, first}, landing));
-    CHECK_FALSE(restores({"f", first, first}, landing));
-    CHECK(restores({"new", second, ""}, {"new", "", second}));
-    CHECK(restores({"old", "", first}, {"old", first, ""}));
-    CHECK_FALSE(restores({"f", second, first}, {"f", first, first}));
+    const auto one = [](const FileEdit& edit) { return FileEdits{{edit.path, edit}}; };
+    CHECK(restores(one({"f", second, first}), landing));
+    CHECK(restores(one({"f", third, first}), landing));  // also after another landing
+    CHECK_FALSE(restores(one({"f", second, third}), landing));
+    CHECK_FALSE(restores(one({"g", second, first}), landing));
+    CHECK_FALSE(restores(one({"f", first, first}), landing));
+    CHECK(restores(one({"new", second, ""}), {"new", "", second}));
+    CHECK(restores(one({"old", "", first}), {"old", first, ""}));
+    CHECK_FALSE(restores(one({"f", second, first}), {"f", first, first}));
+    CHECK(restores(one({"f", first + "+x", first}), {"f", first, first + "+x"}));
+    // Moved: with what has landed in it, or as it was before.
+    CHECK_FALSE(
+        restores({{"new", {"new", second, ""}}, {"moved", {"moved", "", second}}}, {"new", "", second}));
+    CHECK(restores({{"f", {"f", second, ""}}, {"moved", {"moved", "", first}}}, landing));
+    CHECK_FALSE(restores({{"f", {"f", second, ""}}, {"moved", {"moved", "", second}}}, landing));
+    CHECK_FALSE(restores(one({"f", second, ""}), landing));
 }
 
 TEST_CASE("undo: the places of a difference") {
