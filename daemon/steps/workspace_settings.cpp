@@ -356,9 +356,6 @@ Result<std::string> workspace_settings(const Settings& settings, const Workspace
             text += entry(key, fallback);
         }
     }
-    if (use.purpose == Purpose::landing) {  // the lane's own commits are judged by the gates
-        text += entry("core.hookspath", "/dev/null");
-    }
     return text + remote_text(settings, *addresses, *all, use);
 }
 

@@ -21,8 +21,7 @@ struct WorkspaceUse {
     std::string target_branch;  // fetched in any case; empty if it is not known
 };
 
-// The text of a config file for a working tree of its own, without extensions.refstorage. The lane runs no
-// hooks, but for those of its pushes.
+// The text of a config file for a working tree of its own, without extensions.refstorage.
 [[nodiscard]] core::Result<std::string> workspace_settings(const Settings& settings, const WorkspaceUse& use);
 
 // One more line of it: "[section]\n\tname = \"value\"\n".
