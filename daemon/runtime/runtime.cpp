@@ -440,6 +440,9 @@ void Runtime::perform(const core::action::WakeAt& action) {
 void Runtime::perform(const core::action::Announce& action) {
     loop_.post_to_helper(
         [this, line = reporter_.announce(action, wall_clock())] { reporter_.remember(line); });
+    if (!action.from) {  // begun anew, which is what a retry that was asked for before would have done
+        perform(core::action::ForgetRetryRequest{action.task_id});
+    }
 }
 
 void Runtime::perform(const core::action::Note& action) {

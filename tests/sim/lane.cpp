@@ -116,9 +116,9 @@ bool LaneRun::is_bad(const Tasks& tasks) const {
                        [this](const std::string& id) { return model_->task(id).bad; });
 }
 
-bool LaneRun::undoes(const FakeTask& task, const Tasks& landed) {
+bool LaneRun::undoes(const FakeTask& task, const Tasks& on_target) {
     return std::any_of(task.undoes.begin(), task.undoes.end(),
-                       [&](const std::string& other) { return contains(landed, other); });
+                       [&](const std::string& other) { return contains(on_target, other); });
 }
 
 bool LaneRun::conflicts(const FakeTask& task, const Tasks& with) const {

@@ -135,14 +135,15 @@ TEST_CASE(
     CHECK(error_of("{parallel:\n  {workspace_root: \"/w/x\\n[Service]\"}}") ==
           "c.jsonc:2:4: key `parallel.workspace_root` must not contain the character \\x0a");
     for (const std::string key : {"file", "done_file", "id_prefix"}) {
-        for (const auto& [bad, shown] : {std::pair{"\\u0000", "\\x00"},
-                                         {"\\n", "\\x0a"},
-                                         {"\\r", "\\x0d"},
-                                         {"\\u001b", "\\x1b"},
-                                         {"\\u007f", "\\x7f"},
-                                         {"\\u009b", "\\u009b"},
-                                         {"\\u202e", "\\u202e"},
-                                         {"\\u2028", "\\u2028"}}) {
+        for (const auto& [bad, escaped] : {std::pair{"\\u0000", "\\x00"},
+                                           {"\\n", "\\x0a"},
+                                           {"\\r", "\\x0d"},
+                                           {"\\u001b", "\\x1b"},
+                                           {"\\u007f", "\\x7f"},
+                                           {"\\u009b", "\\u009b"},
+                                           {"\\u202e", "\\u202e"},
+                                           {"\\u2028", "\\u2028"}}) {
+            const std::string shown = escaped;
             CAPTURE(key);
             CAPTURE(shown);
             CHECK(has(error_of("{queue: {" + key + ": \"a" + bad + "b\"}}"),
