@@ -4,13 +4,17 @@
 #include <set>
 #include <string>
 
+#include "core/expiry.h"
 #include "core/reused_ids.h"
 
 namespace ralph::core {
 namespace {
 
 constexpr Milliseconds completed_retention{24 * 3'600'000LL};  // contract section 6.4
-constexpr Milliseconds longest_doubt{24 * 3'600'000LL};
+
+std::string ended_at(const WorkerRecord& record) {
+    return record.completed_at.value_or(record.started_at);
+}
 
 Milliseconds retention_of(const Supervisor& supervisor, const WorkerRecord& record) {
     return record.lifecycle == Lifecycle::completed ? completed_retention
@@ -21,7 +25,7 @@ bool seems_expired(const Supervisor& supervisor, const WorkerRecord& record, Ins
     if (!record.is_terminal()) {
         return false;
     }
-    const auto ended = parse_rfc3339(record.completed_at.value_or(record.started_at));
+    const auto ended = parse_rfc3339(ended_at(record));
     if (!ended || ended->instant >= wall - retention_of(supervisor, record)) {
         return false;
     }
@@ -31,34 +35,23 @@ bool seems_expired(const Supervisor& supervisor, const WorkerRecord& record, Ins
                                  [&](const ActiveTask& each) { return each.task_id == record.task_id; });
 }
 
-// Brings the memory of what seemed to be over up to date, and returns what is.
+// Brings the notes up to date, and returns what is certain.
 std::set<std::string, std::less<>> certainly_expired(Supervisor& supervisor, Moment now,
                                                      std::vector<Action>& actions) {
-    std::map<std::string, std::optional<Instant>, std::less<>> seemed;
+    ExpiryLook look(supervisor.seemed_expired, now.monotonic);
     std::set<std::string, std::less<>> certain;
     for (const WorkerRecord& record : supervisor.state.workers) {
-        if (!seems_expired(supervisor, record, now.wall)) {
-            continue;
-        }
-        const auto before = supervisor.seemed_expired.find(record.task_id);
-        const bool is_new = before == supervisor.seemed_expired.end();
-        const std::optional<Instant> since = is_new ? std::optional(now.monotonic) : before->second;
-        const Instant certain_at =
-            since ? *since + std::min(retention_of(supervisor, record), longest_doubt) : Instant::min();
-        if (!is_new && certain_at <= now.monotonic) {
+        if (seems_expired(supervisor, record, now.wall) &&
+            look.is_confirmed(record.task_id + " " + ended_at(record), retention_of(supervisor, record))) {
             certain.insert(record.task_id);
-        } else {
-            seemed.emplace(record.task_id, since);
-            actions.emplace_back(action::WakeAt{certain_at});
         }
     }
-    if (seemed != supervisor.seemed_expired) {
-        action::NoteExpired noted;
-        for (const auto& [task_id, since] : seemed) {
-            noted.task_ids.push_back(task_id);
-        }
-        actions.emplace_back(std::move(noted));
-        supervisor.seemed_expired = std::move(seemed);
+    if (look.next()) {
+        actions.emplace_back(action::WakeAt{*look.next()});
+    }
+    if (look.notes() != supervisor.seemed_expired) {
+        supervisor.seemed_expired = ExpiryNotes(look.notes());
+        actions.emplace_back(action::NoteExpired{supervisor.seemed_expired});
     }
     return certain;
 }

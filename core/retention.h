@@ -11,9 +11,8 @@ namespace ralph::core {
 // blocked ones after the kept-work retention, and only when the queue holds no open task of that id. The
 // former are removed at once; the latter when their workspace is discarded, so that a crash forgets none.
 //
-// The wall clock may be wrong for once, so nothing goes the first time that its time seems to be over. It
-// must seem so again a day later by the monotonic clock (or the retention later, if that is shorter), or in
-// another life of the supervisor. Appends WakeAt, NoteExpired and ReadHistory actions.
+// The wall clock may be wrong for once, so nothing goes the first time that its time seems to be over
+// (core/expiry.h). Appends WakeAt, NoteExpired and ReadHistory actions.
 void prune(Supervisor& supervisor, Moment now, std::vector<Action>& actions);
 
 }  // namespace ralph::core

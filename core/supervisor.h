@@ -26,6 +26,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/expiry.h"
 #include "core/run_record.h"
 #include "core/state.h"
 #include "core/task.h"
@@ -142,9 +143,7 @@ struct Supervisor {
     std::set<std::string, std::less<>> attempted;  // in this session, which outlives a crash
     // When the task of each record was created, as its kept text says; not known of every one.
     std::map<std::string, std::string, std::less<>> created;
-    // Terminal records whose retention seemed to have ended when it was looked at before: since when by the
-    // monotonic clock; nothing: in an earlier life.
-    std::map<std::string, std::optional<Instant>, std::less<>> seemed_expired;
+    ExpiryNotes seemed_expired;                     // terminal records, by task and end
     std::set<std::string, std::less<>> forgetting;  // ids whose earlier task's runs are being removed
     std::uint32_t started = 0;
     std::shared_ptr<const QueueSnapshot> queue;  // the newest valid one; null until there is one
@@ -246,9 +245,9 @@ struct SettleRuns {
     std::string task_id;
     std::uint32_t number = 0;
 };
-// Of these tasks the retention seems to have ended: the next start shall know of it.
+// Records whose retention seems to have ended: the next start shall know of them.
 struct NoteExpired {
-    std::vector<std::string> task_ids;
+    ExpiryNotes notes;
 };
 // Remove the run directories of an earlier task of this id, and answer with RunsForgotten.
 struct ForgetRuns {

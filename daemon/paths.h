@@ -38,7 +38,9 @@ struct Paths {
     [[nodiscard]] std::string events() const { return parallel() + "/events.jsonl"; }
     [[nodiscard]] std::string retry_requests() const { return parallel() + "/retry-requests"; }
     // The tasks, one a line, of whose records the retention seemed to have ended.
-    [[nodiscard]] std::string expired() const { return parallel() + "/expired"; }
+    [[nodiscard]] std::string expired(std::string_view kind) const {
+        return parallel() + "/expired-" + std::string(kind) + ".json";
+    }
     [[nodiscard]] std::string runs() const { return parallel() + "/runs"; }
     [[nodiscard]] std::string runs_of(std::string_view task_id) const {
         return runs() + "/" + std::string(task_id);

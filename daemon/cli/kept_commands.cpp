@@ -190,12 +190,14 @@ std::string removal(const KeptRef& ref, const char* did, core::Instant now) {
 }
 
 // What only the clock says is old enough goes at the second look that says so.
-Result<std::string> prune_by_retention(const Settings& settings, core::Instant now) {
-    const auto kept = prune_kept_work(settings, now);
+Result<std::string> prune_by_retention(const Settings& settings) {
+    const core::Moment moment = present_moment();
+    const core::Instant now = moment.wall;
+    const auto kept = prune_kept_work(settings, moment);
     if (!kept) {
         return kept.error();
     }
-    const auto aside = prune_set_aside(settings, now);
+    const auto aside = prune_set_aside(settings, moment);
     if (!aside) {
         return aside.error();
     }
@@ -248,11 +250,11 @@ Result<std::string> prune(const Settings& settings, const KeptPruneArguments& ar
     if (!refs) {
         return refs.error();
     }
-    const core::Instant now = wall_clock();
     const bool by_retention = !arguments.all && !older_than;
     if (by_retention && arguments.task_id.empty() && !arguments.dry_run) {
-        return prune_by_retention(settings, now);
+        return prune_by_retention(settings);
     }
+    const core::Instant now = wall_clock();
     const char* const did = arguments.dry_run ? "would remove" : "removed";
     std::string text;
     for (const KeptRef& ref : *refs) {

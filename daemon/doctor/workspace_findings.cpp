@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "core/queue_validation.h"
+#include "daemon/clock.h"
 #include "daemon/doctor/examination.h"
 #include "daemon/steps/kept_refs.h"
 #include "daemon/steps/set_aside.h"
@@ -112,9 +113,8 @@ void examine_kept(Examination& examination, const Settings& settings) {
                          "Its retention has ended. The landings to come remove it, at the second look that "
                          "finds it too old.",
                          "nothing; look at it with `ralph kept list` while it is there",
-                         "notes it, and a day later removes it",
-                         [settings, now = examination.now]() -> Result<std::string> {
-                             const auto pruned = prune_kept_work(settings, now);
+                         "notes it, and a day later removes it", [settings]() -> Result<std::string> {
+                             const auto pruned = prune_kept_work(settings, present_moment());
                              if (!pruned) {
                                  return pruned.error();
                              }

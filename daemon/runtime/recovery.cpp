@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <string_view>
 
+#include "daemon/store/expiry_notes.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"
 
 namespace ralph::daemon {
 namespace {
-
-constexpr std::size_t expired_limit = 64ULL << 20;
 
 Result<void> align_branch(core::ParallelState& state, const Paths& paths, const std::string& branch,
                           core::Instant now, std::vector<std::string>& warnings) {
@@ -134,23 +133,10 @@ Result<void> settle_terminal(const Settings& settings, Recovered& recovered) {
     return {};
 }
 
-// What cannot be read now is not known: then nothing goes in this life before its time.
-std::vector<std::string> tasks_that_seemed_expired(const Paths& paths) {
-    std::vector<std::string> tasks;
-    const auto text = read_file(paths.expired(), expired_limit);
-    for (std::string_view rest = text && *text ? std::string_view(**text) : std::string_view{};
-         !rest.empty();) {
-        const std::size_t end = std::min(rest.find('\n'), rest.size());
-        tasks.emplace_back(rest.substr(0, end));
-        rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
-    return tasks;
-}
-
 }  // namespace
 
 Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& lock,
-                                const std::string& branch, core::Instant now) {
+                                const std::string& branch, core::Moment now) {
     auto loaded = load_state(settings.paths);
     if (!loaded) {
         return loaded.error();
@@ -162,7 +148,7 @@ Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& 
     if (loaded->state) {
         recovered.state = std::move(*loaded->state);
     } else {
-        recovered.state.started_at = core::format_rfc3339(now);
+        recovered.state.started_at = core::format_rfc3339(now.wall);
         recovered.state.target_branch = branch;
     }
     for (const core::WorkerRecord& record : recovered.state.workers) {
@@ -172,19 +158,17 @@ Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& 
                          "remove that record from the file"};
         }
     }
-    if (auto consulted = consult_run_directories(settings, recovered, now); !consulted) {
+    if (auto consulted = consult_run_directories(settings, recovered, now.wall); !consulted) {
         return consulted.error();
     }
-    if (auto aligned = align_branch(recovered.state, settings.paths, branch, now, recovered.warnings);
+    if (auto aligned = align_branch(recovered.state, settings.paths, branch, now.wall, recovered.warnings);
         !aligned) {
         return aligned.error();
     }
     if (auto settled = settle_terminal(settings, recovered); !settled) {
         return settled.error();
     }
-    for (const std::string& task_id : tasks_that_seemed_expired(settings.paths)) {
-        recovered.seemed_expired.emplace(task_id, std::nullopt);
-    }
+    recovered.seemed_expired = load_expiry_notes(settings.paths, Kept::records, now);
     for (const core::WorkerRecord& record : recovered.state.workers) {
         if (const auto task = read_kept_task(settings.paths, record.task_id); task && task->created_at) {
             recovered.created.emplace(record.task_id, *task->created_at);

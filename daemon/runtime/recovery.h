@@ -16,7 +16,7 @@ struct Recovered {
     core::ParallelState state;
     std::set<std::string, std::less<>> attempted;             // in the session that goes on
     std::map<std::string, std::string, std::less<>> created;  // the tasks of the records, as far as known
-    std::map<std::string, std::optional<core::Instant>, std::less<>> seemed_expired;  // in an earlier life
+    core::ExpiryNotes seemed_expired;
     std::vector<std::string> warnings;
 };
 
@@ -24,6 +24,6 @@ struct Recovered {
 // record speaks of: one with a living shim or an end nobody has dealt with gets its record back, settled ones
 // are removed. The caller holds the supervisor's lock. Nothing is started and no process is signalled.
 [[nodiscard]] Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& lock,
-                                              const std::string& branch, core::Instant now);
+                                              const std::string& branch, core::Moment now);
 
 }  // namespace ralph::daemon

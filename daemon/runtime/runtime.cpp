@@ -11,6 +11,7 @@
 #include "core/queue_edit.h"
 #include "core/state_codec.h"
 #include "daemon/clock.h"
+#include "daemon/store/expiry_notes.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"
 
@@ -375,8 +376,9 @@ void Runtime::settle(const std::string& task_id) {
 
 // Not for good: what is not noted is noted the next time.
 void Runtime::perform(const core::action::NoteExpired& action) {
-    loop_.post_to_helper([this, text = fmt::format("{}\n", fmt::join(action.task_ids, "\n"))] {
-        if (const auto noted = write_file_durably(settings_.paths.expired(), text); !noted) {
+    loop_.post_to_helper([this, notes = action.notes] {
+        const auto noted = save_expiry_notes(settings_.paths, Kept::records, notes, present_moment());
+        if (!noted) {
             spdlog::debug("{}", noted.error().line());
         }
     });

@@ -38,19 +38,19 @@ Result<void> make_folders(const Paths& paths) {
 // The locks are let go after everything else.
 Result<int> supervise(Supervision supervision) {
     const Paths paths = supervision.settings.paths;
-    const core::Instant now = wall_clock();
+    const core::Moment now = present_moment();
     if (supervision.service) {  // all that follows waits for the disk, until the loop runs
         supervision.service->ask_for_time(recovery_patience);
     }
     if (auto made = make_folders(paths); !made) {
         return made.error();
     }
-    const auto lock = SupervisorLock::acquire(paths, core::format_rfc3339(now));
+    const auto lock = SupervisorLock::acquire(paths, core::format_rfc3339(now.wall));
     if (!lock) {
         return lock.error();
     }
     const auto queue_lock =
-        QueueLock::acquire(paths, "run loop", core::format_rfc3339(now), lock->predecessor());
+        QueueLock::acquire(paths, "run loop", core::format_rfc3339(now.wall), lock->predecessor());
     if (!queue_lock) {
         return queue_lock.error();
     }

@@ -23,10 +23,10 @@ Result<void> mark_if_landed(const StepContext& context, const Git& workspace) {
 }
 
 void prune(const StepContext& context, core::Outcome& outcome) {
-    if (auto pruned = prune_kept_work(context.settings, wall_clock()); !pruned) {
+    if (auto pruned = prune_kept_work(context.settings, present_moment()); !pruned) {
         add_note(outcome, fmt::format("old kept work was not pruned: {}", pruned.error().line()));
     }
-    const auto pruned = prune_set_aside(context.settings, wall_clock());
+    const auto pruned = prune_set_aside(context.settings, present_moment());
     if (!pruned) {
         add_note(outcome, fmt::format("what was set aside was not pruned: {}", pruned.error().line()));
         return;

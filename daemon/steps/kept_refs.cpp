@@ -10,7 +10,7 @@
 
 #include "core/queue_validation.h"
 #include "daemon/steps/bookkeeping.h"
-#include "daemon/steps/expiry.h"
+#include "daemon/store/expiry_notes.h"
 
 namespace ralph::daemon {
 namespace {
@@ -205,7 +205,7 @@ Result<void> delete_kept(const Git& repository, const KeptRef& ref) {
     return repository.expect({"update-ref", "-d", landed_name(ref.task_id, ref.number)});
 }
 
-Result<PrunedKept> prune_kept_work(const Settings& settings, core::Instant now) {
+Result<PrunedKept> prune_kept_work(const Settings& settings, core::Moment now) {
     const Git repository(settings.paths.root);
     auto landed = list_landed(repository);
     auto kept = list_kept(repository, "");
@@ -214,11 +214,13 @@ Result<PrunedKept> prune_kept_work(const Settings& settings, core::Instant now) 
     }
     PrunedKept pruned;
     std::set<std::string> marks;
-    ExpiryLook look(settings.paths, "kept", now, settings.supervisor.kept_work_retention);
+    const core::Milliseconds retention = settings.supervisor.kept_work_retention;
+    const core::ExpiryNotes before = load_expiry_notes(settings.paths, Kept::refs, now);
+    core::ExpiryLook look(before, now.monotonic);
     for (KeptRef& ref : *kept) {
-        const bool is_expired = kept_until(settings, ref) < now;
+        const bool is_expired = kept_until(settings, ref) < now.wall;
         const std::string name = ref.name + " " + ref.object;
-        if (is_expired && look.is_confirmed(name)) {
+        if (is_expired && look.is_confirmed(name, retention)) {
             if (auto deleted = delete_kept(repository, ref); !deleted) {
                 return deleted.error();
             }
@@ -230,8 +232,10 @@ Result<PrunedKept> prune_kept_work(const Settings& settings, core::Instant now) 
             pruned.noted.push_back(std::move(ref));
         }
     }
-    if (auto written = look.write(); !written) {
-        return written.error();
+    if (look.notes() != before) {
+        if (auto saved = save_expiry_notes(settings.paths, Kept::refs, look.notes(), now); !saved) {
+            return saved.error();
+        }
     }
     // Marks whose kept work is gone, deleted by hand or by a prune that was killed.
     for (const auto& [name, object] : *landed) {

@@ -66,12 +66,12 @@ inline constexpr std::string_view kept_side_line = "Holds: a side branch or a st
 [[nodiscard]] core::Result<void> delete_kept(const Git& repository, const KeptRef& ref);
 
 // Deletes the kept refs of all tasks whose retention has ended, each at the second look that says so
-// (expiry.h).
+// (core/expiry.h).
 struct PrunedKept {
     std::vector<KeptRef> removed;
     std::vector<KeptRef> noted;  // seem expired, and go at a later look
 };
-[[nodiscard]] core::Result<PrunedKept> prune_kept_work(const Settings& settings, core::Instant now);
+[[nodiscard]] core::Result<PrunedKept> prune_kept_work(const Settings& settings, core::Moment now);
 
 // What a kept ref is worth, for people.
 struct KeptSummary {

@@ -8,10 +8,10 @@
 #include <optional>
 
 #include "core/queue_validation.h"
-#include "daemon/steps/expiry.h"
 #include "daemon/steps/kept_work.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/steps/workspace_owner.h"
+#include "daemon/store/expiry_notes.h"
 #include "daemon/store/files.h"
 
 namespace ralph::daemon {
@@ -75,27 +75,31 @@ Result<std::vector<SetAside>> list_set_aside(const Settings& settings) {
     return all;
 }
 
-Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Instant now) {
+Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Moment now) {
     const auto all = list_set_aside(settings);
     if (!all) {
         return all.error();
     }
     PrunedSetAside pruned;
-    ExpiryLook look(settings.paths, "set-aside", now, settings.supervisor.kept_work_retention);
+    const core::Milliseconds retention = settings.supervisor.kept_work_retention;
+    const core::ExpiryNotes before = load_expiry_notes(settings.paths, Kept::workspaces, now);
+    core::ExpiryLook look(before, now.monotonic);
     std::vector<SetAside> confirmed;
     for (const SetAside& each : *all) {
-        if (now < each.until) {
+        if (now.wall < each.until) {
             continue;
         }
         const std::string path = settings.workspace_root + "/" + each.name;
-        if (look.is_confirmed(path + " " + core::format_rfc3339(each.since))) {
+        if (look.is_confirmed(path + " " + core::format_rfc3339(each.since), retention)) {
             confirmed.push_back(each);
         } else {
             pruned.noted.push_back(path);
         }
     }
-    if (auto written = look.write(); !written) {
-        return written.error();
+    if (look.notes() != before) {
+        if (auto saved = save_expiry_notes(settings.paths, Kept::workspaces, look.notes(), now); !saved) {
+            return saved.error();
+        }
     }
     for (const SetAside& each : confirmed) {
         const std::string path = settings.workspace_root + "/" + each.name;

@@ -29,8 +29,9 @@ struct PrunedSetAside {
     std::vector<std::string> noted;    // paths of what seems old enough, and goes at a later look
 };
 
-// Removes what is older than the retention, at the second look that says so (expiry.h). Of a broken workspace
-// that git can read after all, what origin does not have is kept as refs first, and if that fails it stays.
-[[nodiscard]] core::Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Instant now);
+// Removes what is older than the retention, at the second look that says so (core/expiry.h). Of a broken
+// workspace that git can read after all, what origin does not have is kept as refs first, and if that fails
+// it stays.
+[[nodiscard]] core::Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Moment now);
 
 }  // namespace ralph::daemon

@@ -115,18 +115,20 @@ TEST_CASE("what was set aside goes when its retention has ended, and what git ca
     GitFixture::write(root + "/.RQ-0002.preparing/half", "made\n");
     GitFixture::write(root + "/.no-task-of-ours", "somebody's\n");
     const auto settings = fixture.context().settings;
+    const auto later = [now = daemon::present_moment()](core::Milliseconds time) {
+        return core::Moment{now.monotonic + time, now.wall + time};
+    };
     REQUIRE(daemon::list_set_aside(settings)->size() == 5);
-    const auto young = daemon::prune_set_aside(settings, daemon::wall_clock());
+    const auto young = daemon::prune_set_aside(settings, later(std::chrono::hours(0)));
     REQUIRE(young.has_value());
     CHECK(young->removed.empty());
     CHECK(daemon::list_set_aside(settings)->size() == 5);
 
-    const auto first = daemon::prune_set_aside(settings, daemon::wall_clock() + std::chrono::hours(24 * 15));
+    const auto first = daemon::prune_set_aside(settings, later(std::chrono::hours(24 * 15)));
     REQUIRE(first.has_value());
     CHECK(first->noted.size() == 5);
     CHECK(first->removed.empty());
-    const auto old =
-        daemon::prune_set_aside(settings, daemon::wall_clock() + std::chrono::hours(24 * 16 + 1));
+    const auto old = daemon::prune_set_aside(settings, later(std::chrono::hours(24 * 16 + 1)));
     REQUIRE(old.has_value());
     CHECK(old->removed.size() == 4);
     CHECK(old->made == std::vector<std::string>{"refs/ralph/kept/RQ-0001/1"});

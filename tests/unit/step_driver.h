@@ -46,7 +46,11 @@ struct ActionLine {
         return fmt::format("settle {} {}", settle.task_id, settle.number);
     }
     std::string operator()(const core::action::NoteExpired& noted) const {
-        return fmt::format("expired: {}", fmt::join(noted.task_ids, ","));
+        std::vector<std::string> names;
+        for (const auto& [name, since] : noted.notes) {
+            names.push_back(name.substr(0, name.find(' ')));
+        }
+        return fmt::format("expired: {}", fmt::join(names, ","));
     }
     std::string operator()(const core::action::ForgetRuns& forget) const {
         return "forget the runs of " + forget.task_id;

@@ -1,0 +1,24 @@
+// The notes of core/expiry.h on disk, a file for each kind of what is kept:
+// .ralph/cache/parallel/expired-KIND.json
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+#include "core/expiry.h"
+#include "core/time.h"
+#include "daemon/paths.h"
+
+namespace ralph::daemon {
+
+enum class Kept { records, refs, workspaces };
+
+// What cannot be read was not noted: what it named goes later.
+[[nodiscard]] core::ExpiryNotes load_expiry_notes(const Paths& paths, Kept kind, core::Moment now);
+
+// Durable.
+[[nodiscard]] core::Result<void> save_expiry_notes(const Paths& paths, Kept kind,
+                                                   const core::ExpiryNotes& notes, core::Moment now);
+
+}  // namespace ralph::daemon
