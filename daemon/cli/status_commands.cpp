@@ -5,6 +5,7 @@
 #include "core/transition.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/status_document.h"
+#include "daemon/store/block_marker.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"
 #include "daemon/store/supervisor_lock.h"

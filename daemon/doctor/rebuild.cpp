@@ -7,6 +7,7 @@
 
 #include "core/transition.h"
 #include "daemon/doctor/examination.h"
+#include "daemon/store/block_marker.h"
 #include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "daemon/store/block_marker.h"
 #include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {

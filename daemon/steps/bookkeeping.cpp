@@ -63,6 +63,22 @@ void erase_task(core::TaskFile& file, std::string_view task_id) {
     file.tasks.erase(std::remove_if(file.tasks.begin(), file.tasks.end(), is_it), file.tasks.end());
 }
 
+Result<std::optional<std::string>> read_proposal(const std::string& workspace, std::string_view task_id) {
+    auto place = place_of_followups(workspace, task_id);
+    if (!place) {
+        return place.error();
+    }
+    return *place ? (*place)->folder.read((*place)->name, proposal_limit)
+                  : Result<std::optional<std::string>>{std::nullopt};
+}
+
+Result<core::FollowupProposal> understand_proposal(std::string text, const std::string& workspace,
+                                                   std::string_view task_id) {
+    const auto document = core::JsonDocument::parse(std::move(text), followups_path(workspace, task_id));
+    return document ? core::read_followups(*document, task_id)
+                    : Result<core::FollowupProposal>{document.error()};
+}
+
 }  // namespace
 
 Result<BookkeepingTexts> fetch_bookkeeping(const Settings& settings, const Git& git,
@@ -133,38 +149,22 @@ Result<void> remove_followups(const std::string& workspace, std::string_view tas
 }
 
 Result<bool> proposes_tasks(const std::string& workspace, std::string_view task_id) {
-    auto place = place_of_followups(workspace, task_id);
-    auto text = place && *place ? (*place)->folder.read((*place)->name, proposal_limit)
-                                : Result<std::optional<std::string>>{std::nullopt};
-    if (!place || !text) {
-        return place ? text.error() : place.error();
+    auto text = read_proposal(workspace, task_id);
+    if (!text || !*text) {
+        return text ? Result<bool>{false} : text.error();
     }
-    if (!*text) {
-        return false;
-    }
-    const auto document = core::JsonDocument::parse(std::move(**text), followups_path(workspace, task_id));
-    const auto proposal = document ? core::read_followups(*document, task_id)
-                                   : Result<core::FollowupProposal>{document.error()};
+    const auto proposal = understand_proposal(std::move(**text), workspace, task_id);
     return !proposal || !proposal->tasks.empty();
 }
 
 Result<void> add_followups(const Settings& settings, const std::string& workspace, std::string_view task_id,
                            core::TaskFile& queue, const core::TaskFile& done) {
     const std::string path = followups_path(workspace, task_id);
-    auto place = place_of_followups(workspace, task_id);
-    auto text = place && *place ? (*place)->folder.read((*place)->name, proposal_limit)
-                                : Result<std::optional<std::string>>{std::nullopt};
-    if (!place || !text) {
-        return place ? text.error() : place.error();
+    auto text = read_proposal(workspace, task_id);
+    if (!text || !*text) {
+        return text ? Result<void>{} : text.error();
     }
-    if (!*text) {
-        return {};
-    }
-    auto document = core::JsonDocument::parse(std::move(**text), path);
-    if (!document) {
-        return document.error();
-    }
-    auto proposal = core::read_followups(*document, task_id);
+    const auto proposal = understand_proposal(std::move(**text), workspace, task_id);
     if (!proposal) {
         return proposal.error();
     }

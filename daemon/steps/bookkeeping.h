@@ -49,9 +49,10 @@ struct BookkeepingTexts {
                                                std::string_view task_id, core::TaskFile& queue,
                                                const core::TaskFile& done);
 
-// The proposal has been used. No link is followed to it; missing is success.
 // Whether there is a proposal with at least one task, or one that cannot be understood, which is told later.
 [[nodiscard]] core::Result<bool> proposes_tasks(const std::string& workspace, std::string_view task_id);
+
+// The proposal has been used. No link is followed to it; missing is success.
 [[nodiscard]] core::Result<void> remove_followups(const std::string& workspace, std::string_view task_id);
 
 // The landed task becomes done in the repository's own, untracked files (contract section 10.3). Doing it

@@ -12,6 +12,7 @@
 #include "daemon/steps/landing_details.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/steps/workspace_owner.h"
+#include "daemon/store/block_marker.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
 

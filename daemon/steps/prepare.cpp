@@ -17,6 +17,7 @@
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace.h"
 #include "daemon/steps/workspace_owner.h"
+#include "daemon/store/block_marker.h"
 #include "daemon/store/files.h"
 #include "daemon/store/repository_folder.h"
 #include "daemon/store/run_directory.h"

@@ -13,7 +13,7 @@
 #include "core/transition.h"
 #include "daemon/process/cgroup.h"
 #include "daemon/process/identity.h"
-#include "daemon/store/file_calls.h"
+#include "daemon/store/block_marker.h"
 #include "daemon/store/ralph_folder.h"
 
 namespace ralph::daemon {
@@ -102,37 +102,6 @@ Result<void> end_left_overs(const RunView& view) {
     }
     const auto ended = end_left_over_tree(run_id, sweep_patience_ms);
     return ended ? Result<void>{} : Result<void>{ended.error()};
-}
-
-// Where the marker of a workspace lies, or would. A worker may have put anything there: it is none if a
-// folder on the way is a link or closed to us, or if it is no plain file that can be read, or too long.
-struct MarkerPlace {
-    bool reachable = false;  // all that is on the way, as far as there is something, are folders
-    bool exists = false;     // as a marker
-};
-
-Result<MarkerPlace> look_for_marker(const std::string& workspace) {
-    const std::string path = block_marker_path(workspace);
-    for (std::size_t end = workspace.size(); end != std::string::npos; end = path.find('/', end + 1)) {
-        file_calls::Status folder;
-        if (file_calls::status_of_link(path.substr(0, end), folder) != 0) {
-            return errno == ENOENT   ? Result<MarkerPlace>{MarkerPlace{true, false}}
-                   : errno == EACCES ? Result<MarkerPlace>{MarkerPlace{}}
-                                     : Result<MarkerPlace>{system_error("stat", path, errno)};
-        }
-        if (folder.kind != file_calls::Kind::directory) {
-            return MarkerPlace{};
-        }
-    }
-    file_calls::Status file;
-    if (file_calls::status_of_link(path, file) != 0) {
-        return errno == ENOENT   ? Result<MarkerPlace>{MarkerPlace{true, false}}
-               : errno == EACCES ? Result<MarkerPlace>{MarkerPlace{}}
-                                 : Result<MarkerPlace>{system_error("stat", path, errno)};
-    }
-    constexpr unsigned owner_may_read = 0400;
-    return MarkerPlace{true, file.kind == file_calls::Kind::regular && file.size <= record_limit &&
-                                 (file.permissions & owner_may_read) != 0};
 }
 
 bool leads_batch(const RunView& view) {
@@ -342,51 +311,6 @@ Result<std::vector<std::string>> tasks_with_runs(const Paths& paths) {
     return names;
 }
 
-Result<std::optional<core::BlockMarker>> read_marker(const std::string& workspace) {
-    const std::string path = block_marker_path(workspace);
-    const auto place = look_for_marker(workspace);
-    if (!place) {
-        return place.error();
-    }
-    auto text = place->exists ? read_file(path, record_limit) : Result<std::optional<std::string>>{};
-    if (!text) {
-        return text.error();
-    }
-    const auto document = *text ? core::JsonDocument::parse(std::move(**text), path)
-                                : core::Result<core::JsonDocument>{Error{}};
-    auto marker = document ? core::read_block_marker(*document) : core::Result<core::BlockMarker>{Error{}};
-    return marker ? std::optional(std::move(*marker)) : std::nullopt;
-}
-
-Result<void> write_marker(const std::string& workspace, const core::BlockMarker& marker) {
-    const std::string path = block_marker_path(workspace);
-    const auto place = look_for_marker(workspace);
-    if (!place || !place->reachable) {
-        return place ? Error{fmt::format("{}: there is no folder for it, and no link is followed", path)}
-                     : place.error();
-    }
-    auto made = make_directories(path.substr(0, path.rfind('/')));
-    return made ? write_file_durably(path, core::block_marker_text(marker)) : made;
-}
-
-Result<void> remove_marker(const std::string& workspace) {
-    const std::string path = block_marker_path(workspace);
-    const auto place = look_for_marker(workspace);
-    if (!place || !place->reachable) {
-        return place ? Result<void>{} : Result<void>{place.error()};
-    }
-    if (auto removed = place->exists ? remove_file(path) : Result<void>{}; !removed) {
-        return removed;
-    }
-    // Also what an earlier call has removed and could not sync.
-    const std::string folder = path.substr(0, path.rfind('/'));
-    const auto exists = is_directory_there(folder);
-    if (!exists) {
-        return exists.error();
-    }
-    return *exists ? sync_directory(folder) : Result<void>{};
-}
-
 Result<void> keep_task(const Paths& paths, const core::Task& task) {
     const std::string id(core::trimmed(task.id));
     if (auto checked = check_ralph_folder(paths); !checked) {
@@ -472,7 +396,12 @@ Result<void> finish_removing_runs(const Paths& paths) {
     return {};
 }
 
-Result<core::Outcome> newest_preparation(const Paths& paths, const std::string& task_id) {
+namespace {
+
+// The outcomes of a task's preparations that came to an end, the newest first, until `visit` says that it has
+// seen enough.
+template <class Visit>
+Result<void> visit_preparations(const Paths& paths, const std::string& task_id, Visit visit) {
     const auto runs = runs_of(paths, task_id);
     if (!runs) {
         return runs.error();
@@ -486,36 +415,31 @@ Result<core::Outcome> newest_preparation(const Paths& paths, const std::string& 
         if (!outcome) {
             return outcome.error();
         }
-        if (*outcome && !(*outcome)->base_sha.empty()) {
-            return std::move(**outcome);
+        if (*outcome && !(*outcome)->base_sha.empty() && visit(std::move(**outcome))) {
+            break;
         }
     }
-    return core::Outcome{};
+    return {};
+}
+
+}  // namespace
+
+Result<core::Outcome> newest_preparation(const Paths& paths, const std::string& task_id) {
+    core::Outcome newest;
+    auto visited = visit_preparations(paths, task_id, [&newest](core::Outcome outcome) {
+        newest = std::move(outcome);
+        return true;
+    });
+    return visited ? Result<core::Outcome>{std::move(newest)} : visited.error();
 }
 
 Result<std::string> beginning_of_work(const Paths& paths, const std::string& task_id) {
-    const auto runs = runs_of(paths, task_id);
-    if (!runs) {
-        return runs.error();
-    }
     std::string base;
-    for (auto name = runs->rbegin(); name != runs->rend(); ++name) {
-        if (name->step != core::StepKind::prepare) {
-            continue;
-        }
-        const std::string directory = paths.run(task_id, core::Run{name->step, name->number, 1});
-        auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
-        if (!outcome) {
-            return outcome.error();
-        }
-        if (*outcome && !(*outcome)->base_sha.empty()) {
-            base = (*outcome)->base_sha;
-            if ((*outcome)->kept.empty()) {
-                break;  // this one began anew
-            }
-        }
-    }
-    return {boost::system::in_place_value, std::move(base)};
+    auto visited = visit_preparations(paths, task_id, [&base](core::Outcome outcome) {
+        base = std::move(outcome.base_sha);
+        return outcome.kept.empty();  // this one began anew
+    });
+    return visited ? Result<std::string>{boost::system::in_place_value, std::move(base)} : visited.error();
 }
 
 }  // namespace ralph::daemon

@@ -52,14 +52,6 @@ enum class LeftOver { end, leave };
 // The tasks that have run directories.
 [[nodiscard]] Result<std::vector<std::string>> tasks_with_runs(const Paths& paths);
 
-// The block marker that the worker left in the workspace, if it is one: what cannot be understood is none,
-// nor is a link, or what lies behind one, or anything else that a worker can make but a plain file. A file
-// that the disk does not give is an error.
-[[nodiscard]] Result<std::optional<core::BlockMarker>> read_marker(const std::string& workspace);
-[[nodiscard]] Result<void> write_marker(const std::string& workspace, const core::BlockMarker& marker);
-// Durably. Missing is success.
-[[nodiscard]] Result<void> remove_marker(const std::string& workspace);
-
 // Durable writes into a task's folder. All wait for the disk.
 [[nodiscard]] Result<void> keep_task(const Paths& paths, const core::Task& task);
 [[nodiscard]] Result<core::Task> read_kept_task(const Paths& paths, const std::string& task_id);

@@ -12,6 +12,7 @@
 #include "core/state_codec.h"
 #include "core/task_codec.h"
 #include "daemon/paths.h"
+#include "daemon/store/block_marker.h"
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"

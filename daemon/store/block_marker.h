@@ -1,0 +1,20 @@
+// The file in a workspace by which a step tells that, and why, its task is blocked (the Rust tools know it).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/run_record.h"
+#include "daemon/store/files.h"
+
+namespace ralph::daemon {
+
+// The block marker that the worker left in the workspace, if it is one: what cannot be understood is none,
+// nor is a link, or what lies behind one, or anything else that a worker can make but a plain file. A file
+// that the disk does not give is an error.
+[[nodiscard]] Result<std::optional<core::BlockMarker>> read_marker(const std::string& workspace);
+[[nodiscard]] Result<void> write_marker(const std::string& workspace, const core::BlockMarker& marker);
+// Durably. Missing is success.
+[[nodiscard]] Result<void> remove_marker(const std::string& workspace);
+
+}  // namespace ralph::daemon
