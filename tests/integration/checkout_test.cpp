@@ -15,9 +15,11 @@
 #include "tests/support/git_fixture.h"
 #include "tests/support/git_wrapper.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/text.h"
 
 using namespace ralph;
 using daemon::FileLock;
+using tests::contains;
 using tests::GitFixture;
 using tests::GitWrapper;
 namespace fs = std::filesystem;
@@ -25,10 +27,6 @@ namespace fs = std::filesystem;
 namespace {
 
 const std::string moving = "*\"read-tree -m -u \"[!-]*";
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 // What there is to bring forward: a file that is changed, one that becomes executable, one that is new, one
 // that goes, a link, a file in the place of a folder and the

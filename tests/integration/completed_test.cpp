@@ -9,30 +9,14 @@
 #include "core/task_codec.h"
 #include "daemon/steps/steps.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/text.h"
 
 using namespace ralph;
+using tests::contains;
 using tests::GitFixture;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
-
-// With what the supervisor keeps of it: the commit that the work begins at.
-void prepare(const GitFixture& fixture, const std::string& task, std::uint32_t number = 1) {
-    REQUIRE(run_prepare_step(fixture.context(task)) == 0);
-    const daemon::Paths paths{fixture.root()};
-    const std::string run = paths.run(task, core::Run{core::StepKind::prepare, number, number});
-    GitFixture::write(run + "/outcome.json", GitFixture::read(fixture.folder() + "/run/outcome.json"));
-}
-
-// A finished worker that leaves one file.
-void work(const GitFixture& fixture, const std::string& task) {
-    prepare(fixture, task);
-    GitFixture::write(fixture.workspace(task) + "/" + task + ".txt", "work of " + task + "\n");
-}
 
 daemon::StepContext gated(const GitFixture& fixture, const std::string& script) {
     auto context = fixture.context();
@@ -62,7 +46,7 @@ std::string with(std::string text, const std::string& from, const std::string& t
 
 TEST_CASE("a worker that exits with 0 and leaves nothing to land has not completed its task") {
     const GitFixture fixture;
-    prepare(fixture, "RQ-0001");
+    fixture.prepare("RQ-0001");
     const std::string workspace = fixture.workspace();
     auto context = fixture.context();
     int expected = 67;
@@ -121,7 +105,7 @@ TEST_CASE("a worker that exits with 0 and leaves nothing to land has not complet
 
 TEST_CASE("a task that somebody else has finished is not landed again") {
     const GitFixture fixture;
-    work(fixture, "RQ-0001");
+    fixture.work("RQ-0001");
     const auto finish = [&fixture] {
         fixture.git(fixture.colleague(), {"pull", "--quiet", "--ff-only", "origin", "main"});
         auto queue = fixture.remote_tasks(".ralph/queue.jsonc");
@@ -160,7 +144,7 @@ TEST_CASE("what another task has landed while the worker was at work is not take
     const GitFixture fixture;
     fixture.push_by_colleague("f.txt", ten_lines);
     fixture.push_by_colleague("old.txt", "old\n");
-    prepare(fixture, "RQ-0001");
+    fixture.prepare("RQ-0001");
     const std::string workspace = fixture.workspace();
     std::string path = "f.txt";
     std::string landed = with(ten_lines, "2", "two, by a colleague");
@@ -239,12 +223,12 @@ TEST_CASE("what another task has landed while the worker was at work is not take
 TEST_CASE("nor is it by work that a second attempt goes on with") {
     const GitFixture fixture;
     fixture.push_by_colleague("f.txt", ten_lines);
-    prepare(fixture, "RQ-0001");
+    fixture.prepare("RQ-0001");
     fixture.push_by_colleague("f.txt", with(ten_lines, "2", "two, by a colleague"));
     take_target(fixture);
     GitFixture::write(fixture.workspace() + "/f.txt", ten_lines);
     commit(fixture, "Half of the work, with a stale copy");
-    prepare(fixture, "RQ-0001", 2);
+    fixture.prepare("RQ-0001", 2);
     REQUIRE(!fixture.outcome().kept.empty());
     GitFixture::write(fixture.workspace() + "/more.txt", "more\n");
     commit(fixture, "The other half");
@@ -256,7 +240,7 @@ TEST_CASE("what an idle worker began at is not its work, when it was taken off t
     const GitFixture fixture;
     const std::string good = fixture.git(fixture.remote(), {"rev-parse", "main"});
     fixture.push_by_colleague("secret.txt", "a password\n");
-    prepare(fixture, "RQ-0001");
+    fixture.prepare("RQ-0001");
     fixture.git(fixture.remote(), {"update-ref", "refs/heads/main", good});
     CHECK(run_integrate_step(fixture.context()) == 67);
     CHECK(fixture.git(fixture.remote(), {"rev-parse", "main"}) == good);
@@ -264,7 +248,7 @@ TEST_CASE("what an idle worker began at is not its work, when it was taken off t
 
 TEST_CASE("a hook of a workspace holds up its own task, and is run for nothing but its own commit") {
     const GitFixture fixture;
-    work(fixture, "RQ-0001");
+    fixture.work("RQ-0001");
     const std::string hooks = fixture.workspace() + "/.git/hooks/";
     SUBCASE("it kills the git that runs it") {
         GitFixture::write_script(hooks + "pre-commit", "kill -9 $PPID");
@@ -277,7 +261,7 @@ TEST_CASE("a hook of a workspace holds up its own task, and is run for nothing b
             GitFixture::write_script(hooks + name, "touch '" + ran + "'; kill -9 $PPID");
         }
         fixture.push_by_colleague("b.txt", "b\n");
-        prepare(fixture, "RQ-0001", 2);
+        fixture.prepare("RQ-0001", 2);
         CHECK(!GitFixture::exists(ran));
         for (const char* const name : {"reference-transaction", "post-index-change"}) {
             fs::remove(hooks + name);
@@ -289,7 +273,7 @@ TEST_CASE("a hook of a workspace holds up its own task, and is run for nothing b
 
 TEST_CASE("what a worker hides from git's index is looked at all the same") {
     const GitFixture fixture;
-    prepare(fixture, "RQ-0001");
+    fixture.prepare("RQ-0001");
     const std::string workspace = fixture.workspace();
     SUBCASE("skip-worktree") {
         fixture.git(workspace, {"update-index", "--skip-worktree", "a.txt"});
@@ -311,7 +295,7 @@ TEST_CASE("what a worker hides from git's index is looked at all the same") {
 
 TEST_CASE("a pipe where git looks for its own files blocks its task, and holds up nobody") {
     const GitFixture fixture;
-    work(fixture, "RQ-0001");
+    fixture.work("RQ-0001");
     SUBCASE("left by the worker") {
         const std::string tracked = GitFixture::read(fixture.workspace() + "/.gitignore");
         fs::remove(fixture.workspace() + "/.gitignore");
@@ -334,7 +318,7 @@ TEST_CASE("a task that is meant to revert says so") {
     const std::string path = "f.txt";
     const std::string landed = with(ten_lines, "2", "two, by a colleague");
     fixture.push_by_colleague(path, ten_lines);
-    prepare(fixture, "RQ-0001");
+    fixture.prepare("RQ-0001");
     const std::string workspace = fixture.workspace();
     fixture.push_by_colleague(path, landed);
     take_target(fixture);
@@ -364,7 +348,7 @@ TEST_CASE("work on the same file that takes nothing back lands") {
     const GitFixture fixture;
     fixture.push_by_colleague("f.txt", ten_lines);
     fixture.push_by_colleague("before.txt", "before\n");
-    prepare(fixture, "RQ-0001");
+    fixture.prepare("RQ-0001");
     const std::string workspace = fixture.workspace();
     SUBCASE("elsewhere in it, on the old base") {
         fixture.push_by_colleague("f.txt", with(ten_lines, "2", "two, by a colleague"));

@@ -13,16 +13,14 @@
 #include "daemon/doctor/examination.h"
 #include "tests/support/notes.h"
 #include "tests/support/project.h"
+#include "tests/support/text.h"
 
 using ralph::core::Lifecycle;
+using ralph::tests::contains;
 using ralph::tests::Project;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 // Of each finding its kind, "+" if --fix mends it, "!" if it is wrong.
 std::string kinds(const Project& project) {

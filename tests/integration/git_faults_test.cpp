@@ -8,8 +8,10 @@
 #include "daemon/steps/steps.h"
 #include "tests/support/git_fixture.h"
 #include "tests/support/project.h"
+#include "tests/support/text.h"
 
 using ralph::core::Lifecycle;
+using ralph::tests::contains;
 using ralph::tests::GitFixture;
 using ralph::tests::Project;
 namespace fs = std::filesystem;
@@ -18,10 +20,6 @@ using Lines = std::vector<std::string>;
 namespace {
 
 const std::string archived = "ralph: archive RQ-0001 queue bookkeeping";
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 void without_pauses(const Project& project) {
     Project::write(project.root() + "/.ralph/config.jsonc",

@@ -9,16 +9,14 @@
 #include "daemon/steps/revival.h"
 #include "daemon/steps/steps.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/text.h"
 
 using namespace ralph;
+using tests::contains;
 using tests::GitFixture;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 std::string tip(const GitFixture& fixture) {
     return fixture.git(fixture.remote(), {"rev-parse", "main"});

@@ -8,8 +8,10 @@
 #include "daemon/steps/steps.h"
 #include "daemon/store/files.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/text.h"
 
 using namespace ralph;
+using tests::contains;
 using tests::GitFixture;
 namespace fs = std::filesystem;
 
@@ -17,10 +19,6 @@ namespace {
 
 const std::string archived = "ralph: archive RQ-0001 queue bookkeeping";
 using Lines = std::vector<std::string>;
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 // A workspace with a commit of the worker and a file that it left uncommitted.
 void work(const GitFixture& fixture, const std::string& task = "RQ-0001") {

@@ -7,7 +7,9 @@
 #include "core/jsonc.h"
 #include "tests/support/notes.h"
 #include "tests/support/project.h"
+#include "tests/support/text.h"
 
+using ralph::tests::contains;
 using ralph::tests::Project;
 
 namespace {
@@ -40,10 +42,6 @@ void keep(const Project& project) {
 
 std::string refs(const Project& project) {
     return project.git(project.root(), {"for-each-ref", "--format=%(refname)"});
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 }  // namespace

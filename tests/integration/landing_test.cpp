@@ -9,18 +9,16 @@
 #include "daemon/steps/program.h"
 #include "daemon/steps/steps.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/text.h"
 
 using namespace ralph;
+using tests::contains;
 using tests::GitFixture;
 
 namespace {
 
 const std::string proposal = R"({"version": 1, "source_task_id": "RQ-0001", "tasks": [
     {"key": "k", "title": "Follow", "description": "Up", "priority": "low", "independence_rationale": "It is"}]})";
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 core::TaskFile tasks_in(const std::string& path) {
     auto tasks = daemon::load_task_file(path, false);

@@ -6,27 +6,14 @@
 #include "daemon/doctor/examination.h"
 #include "daemon/steps/steps.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/text.h"
 
 using namespace ralph;
+using tests::contains;
 using tests::GitFixture;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
-
-// A finished worker that leaves one file.
-void work(const GitFixture& fixture, const std::string& task, const std::string& path = "") {
-    REQUIRE(run_prepare_step(fixture.context(task)) == 0);
-    // As the supervisor keeps it: what the work began at.
-    const daemon::Paths paths{fixture.root()};
-    const std::string run = paths.run(task, core::Run{core::StepKind::prepare, 1, 1});
-    GitFixture::write(run + "/outcome.json", GitFixture::read(fixture.folder() + "/run/outcome.json"));
-    const std::string name = path.empty() ? task + ".txt" : path;
-    GitFixture::write(fixture.workspace(task) + "/" + name, "work of " + task + "\n");
-}
 
 daemon::StepContext gated(const GitFixture& fixture, const std::string& script,
                           const std::string& task = "RQ-0001", std::vector<std::string> batch = {}) {
@@ -91,7 +78,7 @@ TEST_CASE("what a gate sets in its folder's git ends with the gate") {
             "user.email=g@localhost commit -qm other";
     }
     for (const char* const task : {"RQ-0001", "RQ-0002"}) {
-        work(fixture, task);
+        fixture.work(task);
         REQUIRE(run_integrate_step(gated(fixture, script, task)) == 0);
         CHECK(landed(fixture, task) == std::string("work of ") + task + "\n");
     }
@@ -108,7 +95,7 @@ TEST_CASE("hooks of the repository judge no commit of the lane") {
     for (const char* const name : {"commit-msg", "pre-commit", "pre-rebase", "pre-merge-commit"}) {
         GitFixture::write_script(hooks + "/" + name, "exit 1");
     }
-    work(fixture, "RQ-0001");
+    fixture.work("RQ-0001");
     fixture.git(fixture.workspace(), {"add", "--all"});
     fixture.git(fixture.workspace(), {"commit", "--quiet", "-m", "By the worker"});
     fixture.push_by_colleague("b.txt", "b\n");
@@ -119,7 +106,7 @@ TEST_CASE("hooks of the repository judge no commit of the lane") {
 
 TEST_CASE("a gate finds a repository with the candidate and the target, and cannot push from it") {
     const GitFixture fixture;
-    work(fixture, "RQ-0001");
+    fixture.work("RQ-0001");
     const std::string seen = fixture.folder() + "/seen";
     const int code = run_integrate_step(gated(
         fixture,
@@ -147,8 +134,8 @@ TEST_CASE("a gate that removes its folder is its candidate's fault, and the othe
     }
     fs::create_directories(fixture.folder() + "/elsewhere");
     GitFixture::write(fixture.folder() + "/elsewhere/mine.txt", "mine\n");
-    work(fixture, "RQ-0001");
-    work(fixture, "RQ-0002", "bad.txt");
+    fixture.work("RQ-0001");
+    fixture.work("RQ-0002", "bad.txt");
     CHECK(run_integrate_step(
               gated(fixture, "[ ! -e bad.txt ] || { " + harm + "; exit 0; }", "RQ-0001", {"RQ-0002"})) == 0);
     CHECK(landed(fixture, "RQ-0001") == "work of RQ-0001\n");
@@ -169,7 +156,7 @@ TEST_CASE("what was taken off the target while the gate ran does not come back")
     const GitFixture fixture;
     const std::string good = fixture.git(fixture.root(), {"rev-parse", "origin/main"});
     fixture.push_by_colleague("secret.txt", "a password\n");
-    work(fixture, "RQ-0001");
+    fixture.work("RQ-0001");
     const std::string rewind = "git -C '" + fixture.remote() + "' update-ref refs/heads/main " + good;
     CHECK(run_integrate_step(gated(fixture, rewind)) == 75);
     CHECK(fixture.git(fixture.remote(), {"rev-parse", "main"}) == good);
@@ -193,8 +180,8 @@ TEST_CASE("what was taken off the target while the gate ran does not come back")
 TEST_CASE(
     "a worker that has pushed by itself what makes the target red is blamed for it, and the others wait") {
     const GitFixture fixture;
-    work(fixture, "RQ-0001", "red.txt");
-    work(fixture, "RQ-0002");
+    fixture.work("RQ-0001", "red.txt");
+    fixture.work("RQ-0002");
     const std::string workspace = fixture.workspace();
     fixture.git(workspace, {"add", "--all"});
     fixture.git(workspace, {"commit", "--quiet", "-m", "Red"});

@@ -9,8 +9,10 @@
 #include "daemon/steps/program.h"
 #include "tests/support/git_fixture.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/text.h"
 
 using ralph::daemon::ProgramEnd;
+using ralph::tests::contains;
 using ralph::tests::GitFixture;
 using ralph::tests::TemporaryDirectory;
 namespace fs = std::filesystem;
@@ -50,10 +52,6 @@ std::string install(const TemporaryDirectory& folder) {
     std::string prefix = folder / "prefix";
     run("cmake", {"--install", RALPH_BUILD_DIR, "--prefix", prefix}, folder);
     return prefix;
-}
-
-bool contains(const std::string& text, const std::string& piece) {
-    return text.find(piece) != std::string::npos;
 }
 
 }  // namespace

@@ -6,16 +6,14 @@
 #include "core/task_codec.h"
 #include "daemon/steps/steps.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/text.h"
 
 using namespace ralph;
+using tests::contains;
 using tests::GitFixture;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 // What `git add -A` would take into a commit.
 std::string publishable(const GitFixture& fixture) {

@@ -9,16 +9,14 @@
 #include <filesystem>
 
 #include "tests/support/project.h"
+#include "tests/support/text.h"
 
 using ralph::core::Lifecycle;
+using ralph::tests::contains;
 using ralph::tests::Project;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 // Says when it begins, works until it is told to end or `go` is there.
 std::string patient_worker(const Project& project) {

@@ -9,17 +9,15 @@
 
 #include "core/systemd_unit.h"
 #include "tests/support/project.h"
+#include "tests/support/text.h"
 
 using ralph::daemon::ProgramEnd;
 using ralph::daemon::ProgramRequest;
+using ralph::tests::contains;
 using ralph::tests::Project;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& piece) {
-    return text.find(piece) != std::string::npos;
-}
 
 bool is_one_line(const std::string& text) {
     return std::count(text.begin(), text.end(), '\n') == 1 && text.back() == '\n';

@@ -17,17 +17,15 @@
 #include "daemon/store/run_directory.h"
 #include "daemon/store/supervisor_lock.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/text.h"
 
 using namespace ralph;
 using daemon::Belonging;
+using tests::contains;
 using tests::GitFixture;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 // The task as the supervisor keeps it, made at that second.
 void make_task(const GitFixture& fixture, std::int64_t second) {

@@ -17,17 +17,15 @@
 #include "daemon/steps/steps.h"
 #include "daemon/store/folder.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/text.h"
 
 using namespace ralph;
 using daemon::Folder;
+using tests::contains;
 using tests::GitFixture;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 // Puts the real thing outside of the workspace, and a link in its place.
 void move_out(const GitFixture& fixture, const std::string& name) {

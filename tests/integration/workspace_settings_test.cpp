@@ -7,16 +7,14 @@
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace_settings.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/text.h"
 
 using namespace ralph;
+using tests::contains;
 using tests::GitFixture;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
 
 std::string setting(const GitFixture& fixture, const std::string& key) {
     const auto value = daemon::Git(fixture.workspace()).line({"config", "--local", "--get-all", key});

@@ -1,4 +1,5 @@
 #include "tests/support/crowd.h"
+#include "tests/support/text.h"
 
 #include <doctest/doctest.h>
 
@@ -18,10 +19,6 @@ Lines lines_of(const std::string& text) {
         begin = end + 1;
     }
     return lines;
-}
-
-bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
 }
 
 Crowd::Crowd() {

@@ -10,13 +10,13 @@
 
 #include "core/lifecycle.h"
 #include "tests/support/project.h"
+#include "tests/support/text.h"
 
 namespace ralph::tests {
 
 using Lines = std::vector<std::string>;
 
 [[nodiscard]] Lines lines_of(const std::string& text);
-[[nodiscard]] bool contains(const std::string& text, std::string_view part);
 
 // The gate is red if there is a file that is called bad-something.
 class Crowd {

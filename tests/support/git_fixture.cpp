@@ -10,6 +10,7 @@
 #include "core/queue_edit.h"
 #include "core/task_codec.h"
 #include "daemon/steps/integration_workspace.h"
+#include "daemon/steps/steps.h"
 #include "daemon/steps/workspace.h"
 
 namespace ralph::tests {
@@ -58,6 +59,18 @@ daemon::StepContext GitFixture::context(const std::string& task) const {
     settings->project.ci_gate.enabled = false;
     std::string place = settings->workspace(task);
     return {std::move(*settings), task, "Do the work", std::move(place), "main", folder_ + "/run", 1, 1, 5};
+}
+
+void GitFixture::prepare(const std::string& task, std::uint32_t number) const {
+    REQUIRE(daemon::run_prepare_step(context(task)) == 0);
+    const daemon::Paths paths{root()};
+    const std::string run = paths.run(task, core::Run{core::StepKind::prepare, number, number});
+    write(run + "/outcome.json", read(folder_ + "/run/outcome.json"));
+}
+
+void GitFixture::work(const std::string& task, const std::string& path) const {
+    prepare(task);
+    write(workspace(task) + "/" + (path.empty() ? task + ".txt" : path), "work of " + task + "\n");
 }
 
 core::Outcome GitFixture::outcome() const {

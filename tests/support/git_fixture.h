@@ -2,6 +2,7 @@
 // colleague's clone. git sees no configuration of the machine. Everything is removed at the end.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -40,6 +41,11 @@ class GitFixture {
 
     // As the supervisor would hand it to a step of the task; without a gate.
     [[nodiscard]] daemon::StepContext context(const std::string& task = "RQ-0001") const;
+    // Runs the prepare step, and keeps what it said as the supervisor does: the commit that the work begins
+    // at.
+    void prepare(const std::string& task, std::uint32_t number = 1) const;
+    // That, and a worker that leaves one file: "work of TASK" in TASK.txt, or in `path`.
+    void work(const std::string& task, const std::string& path = "") const;
     // What the last step said.
     [[nodiscard]] core::Outcome outcome() const;
 

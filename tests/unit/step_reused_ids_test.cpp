@@ -20,6 +20,16 @@ StepDriver with_record_of_earlier_task(Lifecycle lifecycle,
     return driver;
 }
 
+std::shared_ptr<QueueSnapshot> with_draft_of_the_same_id() {
+    auto snapshot = std::make_shared<QueueSnapshot>();
+    Task reused;
+    reused.id = "T1";
+    reused.status = TaskStatus::draft;
+    reused.created_at = later;
+    snapshot->queue.tasks = {reused};
+    return snapshot;
+}
+
 }  // namespace
 
 TEST_CASE("reused ids: the record of an earlier task goes before the new one is selected") {
@@ -66,29 +76,19 @@ TEST_CASE("reused ids: what is under way is finished first") {
 
 TEST_CASE("reused ids: a landed task of the same id satisfies no dependency on the new one") {
     StepDriver driver = with_record_of_earlier_task(Lifecycle::completed, {"T2"});
-    auto snapshot = std::make_shared<QueueSnapshot>();
-    Task reused;
-    reused.id = "T1";
-    reused.status = TaskStatus::draft;
-    reused.created_at = later;
+    const auto snapshot = with_draft_of_the_same_id();
     Task waiting;
     waiting.id = "T3";
     waiting.depends_on = {"T1"};
-    snapshot->queue.tasks = {reused, waiting};
+    snapshot->queue.tasks.push_back(waiting);
     CHECK(driver.take(event::QueueLoaded{snapshot, true}) ==
           lines({"finish 0: no task can run now: 1 waits for another task"}));
 }
 
 TEST_CASE("reused ids: the earlier task cannot be retried") {
     StepDriver driver = with_record_of_earlier_task(Lifecycle::blocked_push, {"T1"});
-    auto snapshot = std::make_shared<QueueSnapshot>();
-    Task reused;
-    reused.id = "T1";
-    reused.status = TaskStatus::draft;
-    reused.created_at = later;
-    snapshot->queue.tasks = {reused};
     driver.supervisor.settings.continuous = true;
-    driver.take(event::QueueLoaded{snapshot, true});
+    driver.take(event::QueueLoaded{with_draft_of_the_same_id(), true});
     CHECK(driver.take(event::RetryRequested{"T1", {}}) ==
           lines({"forget T1",
                  "warn T1: the queue holds another task under this id, created at another time: "
