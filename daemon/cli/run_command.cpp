@@ -16,6 +16,7 @@
 #include "daemon/steps/neighbours.h"
 #include "daemon/steps/workspace_owner.h"
 #include "daemon/store/state_store.h"
+#include "daemon/tracked_files.h"
 #include "daemon/trust.h"
 
 namespace ralph::daemon {
@@ -159,6 +160,9 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
         return branch.error();
     }
     if (auto checked = check_workspace_root(settings); !checked) {
+        return checked.error();
+    }
+    if (auto checked = check_own_places(settings.paths.root); !checked) {
         return checked.error();
     }
     if (!has_work_in_progress) {

@@ -40,6 +40,13 @@ Ending takes_back(const StepContext& task, const Undone& undone) {
         retry_command(task)));
 }
 
+Ending holds_own_place(const StepContext& task, const std::string& path) {
+    return mendable(fmt::format(
+        "the work holds {}, which is a supervisor's own and never part of a commit; take it out in {} "
+        "(git rm -r --cached {}), {}",
+        core::printable(path), task.workspace, core::printable(path), retry_command(task)));
+}
+
 class Builder {
   public:
     Builder(const StepContext& task, const IntegrationWorkspace& integration)
@@ -86,6 +93,9 @@ class Builder {
         auto work = own_work();
         auto addition = work ? put_on_top(*work) : Result<Addition>{work.error()};
         if (addition && addition->kind == Addition::Kind::added) {
+            addition = check_own_places();
+        }
+        if (addition && addition->kind == Addition::Kind::added) {
             addition = guard();
         }
         return addition && addition->kind == Addition::Kind::added ? archive(std::move(*bookkeeping))
@@ -98,6 +108,21 @@ class Builder {
         const auto landed =
             landing && *landing ? git_.is_ancestor(**landing, integration_.tip()) : Result<bool>{false};
         return landed && *landed;
+    }
+
+    // In every checkout of the target, what it holds there would be taken for the memory of a supervisor.
+    Result<Addition> check_own_places() const {
+        std::vector<std::string> listing{"diff-tree",       "-r",   "-z",   "--name-only",
+                                         "--diff-filter=d", below_, "HEAD", "--"};
+        listing.insert(listing.end(), own_places.begin(), own_places.end());
+        auto text = git_.output(listing);
+        if (!text) {
+            return text.error();
+        }
+        const auto paths = split_at_nul(*text);
+        return paths.empty()
+                   ? Addition{}
+                   : Addition{Addition::Kind::stopped, holds_own_place(task_, paths.front()), paths};
     }
 
     // What another one has landed while this one was at work stays.

@@ -63,6 +63,9 @@ class Mover {
           command_(fmt::format("git -C {} ", settings.paths.root)) {}
 
     CheckoutEnd begin() {
+        if (Answer answer = check_own_places(); answer.outlook != Outlook::goes_on) {
+            return {left_alone(answer.why), false};
+        }
         if (auto marked = write_file_durably(settings_.paths.checkout_move(), move_text(move_)); !marked) {
             return {left_alone(marked.error().line()), false};
         }
@@ -195,6 +198,22 @@ class Mover {
     }
 
     // --- the move
+
+    // git would write over them without a word, since they are ignored.
+    [[nodiscard]] Answer check_own_places() const {
+        const auto changes = changes_of(git_, move_);
+        if (!changes) {
+            return fault(changes.error());
+        }
+        const auto found = std::find_if(changes->begin(), changes->end(), [](const FileChange& change) {
+            return change.to_mode != "000000" && is_own_place(change.path);
+        });
+        return found == changes->end()
+                   ? Answer{}
+                   : refused(fmt::format(
+                         "{} has {}, which is a supervisor's own; take it off there with `git rm`",
+                         move_.to.substr(0, 12), core::printable(found->path)));
+    }
 
     Answer take_lock() {
         auto folders = find_git_folders(git_);

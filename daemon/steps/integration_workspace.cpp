@@ -83,7 +83,7 @@ Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext
     if (!fetched) {
         return fetched.error();
     }
-    bring_large_files(first.git_, made.git_);
+    bring_large_files(first.git_, LargeFilesOf::us, made.git_);
     made.tip_ = fetched->value_or(std::string{});
     return made;
 }
@@ -166,14 +166,13 @@ Result<void> IntegrationWorkspace::make_sound() const {
         return usable.error();
     }
     if (!*usable) {
-        if (auto made = make_git(); !made) {
+        auto made = make_git();
+        made =
+            made ? configure_workspace(context_->settings, git_, {Purpose::landing, context_->target_branch})
+                 : made;
+        if (!made) {
             return made;
         }
-    }
-    if (auto configured =
-            configure_workspace(context_->settings, git_, {Purpose::landing, context_->target_branch});
-        !configured) {
-        return configured;
     }
     return forget_unfinished_operation(git_);
 }
@@ -199,6 +198,14 @@ Result<void> IntegrationWorkspace::make_folder() const {
 Result<bool> IntegrationWorkspace::is_usable() const {
     if (!is_directory(git_.folder())) {
         return false;
+    }
+    // It may have come with the repository, and a gate may have been there: no git runs before it is known
+    // to be ours, with our settings.
+    auto ours = check_git_folder(context_->settings, git_);
+    ours = ours ? configure_workspace(context_->settings, git_, {Purpose::landing, context_->target_branch})
+                : ours;
+    if (!ours) {
+        return ours.error().is_passing() ? Result<bool>{ours.error()} : Result<bool>{false};
     }
     const auto tree = git_.resolve("HEAD^{tree}");
     const auto dirty = tree && *tree ? git_.dirty_paths(Git::Untracked::no)
@@ -433,7 +440,7 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const Git& wo
     if (!work) {
         return work.error();
     }
-    bring_large_files(workspace, git_);
+    bring_large_files(workspace, LargeFilesOf::worker, git_);
     Work found;
     found.head = work->value_or(std::string{});
     found.was_noted = *before == *work;

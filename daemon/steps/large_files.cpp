@@ -1,37 +1,119 @@
 #include "daemon/steps/large_files.h"
 
+#include <algorithm>
 #include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "daemon/steps/plain_git.h"
+#include "daemon/steps/program.h"
 #include "daemon/store/folder.h"
 
 namespace ralph::daemon {
 namespace {
 
 constexpr const char* place = "lfs/objects";
+constexpr std::string_view unproven_suffix = ".unproven";
 constexpr int deepest = 8;
+constexpr std::size_t digits_of_name = 64;
+constexpr std::size_t files_at_once = 200;
 
-void bring_all(const Folder& from, const Folder& to, int depth) {
-    const auto entries = from.entries();
-    if (!entries || depth > deepest) {
-        return;
-    }
-    for (const Folder::Entry& entry : *entries) {
-        if (entry.kind == Folder::Kind::directory) {
-            const auto source = from.below(entry.name);
-            const auto target = to.make_below(entry.name);
-            if (source && *source && target) {
-                bring_all(**source, *target, depth + 1);
+// "ab/cd/" of "abcd…"; nothing if that is no name of a large file.
+std::optional<std::string> folder_of(const std::string& name) {
+    const bool is_name =
+        name.size() == digits_of_name && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+    return is_name ? std::optional(name.substr(0, 2) + "/" + name.substr(2, 2) + "/") : std::nullopt;
+}
+
+class Carrier {
+  public:
+    Carrier(const Folder& to, LargeFilesOf whose) : to_(to), whose_(whose) {}
+
+    void bring(const Folder& from, const Folder& to, const std::string& relative, int depth) {
+        const auto entries = from.entries();
+        if (!entries || depth > deepest) {
+            return;
+        }
+        for (const Folder::Entry& entry : *entries) {
+            if (entry.kind == Folder::Kind::directory) {
+                const auto source = from.below(entry.name);
+                const auto target = to.make_below(entry.name);
+                if (source && *source && target) {
+                    bring(**source, *target, relative + entry.name + "/", depth + 1);
+                }
+            } else if (entry.kind == Folder::Kind::regular) {
+                bring_file(from, to, relative, entry.name);
             }
-        } else if (entry.kind == Folder::Kind::regular) {
-            static_cast<void>(to.copy_whole_from(from, entry.name));
         }
     }
-}
+
+    // What does not have the content that its name says goes.
+    void prove() const {
+        for (std::size_t at = 0; at < unproven_.size(); at += files_at_once) {
+            const std::vector<std::string> names(
+                unproven_.begin() + static_cast<std::ptrdiff_t>(at),
+                unproven_.begin() +
+                    static_cast<std::ptrdiff_t>(std::min(at + files_at_once, unproven_.size())));
+            const std::set<std::string> proven = proven_of(names);
+            for (const std::string& name : names) {
+                const auto folder = to_.below(folder_of(name)->substr(0, 5));
+                if (!folder || !*folder) {
+                    continue;
+                }
+                const std::string unproven = name + std::string(unproven_suffix);
+                static_cast<void>(proven.count(name) != 0 ? (*folder)->rename(unproven, name)
+                                                          : (*folder)->remove(unproven));
+            }
+        }
+    }
+
+  private:
+    void bring_file(const Folder& from, const Folder& to, const std::string& relative,
+                    const std::string& name) {
+        if (whose_ == LargeFilesOf::us) {
+            static_cast<void>(to.copy_whole_from(from, name, name));
+            return;
+        }
+        const auto there = to.kind_of(name);
+        if (folder_of(name) == relative && there && !*there &&
+            to.copy_whole_from(from, name, name + std::string(unproven_suffix))) {
+            unproven_.push_back(name);
+        }
+    }
+
+    // Of these, those whose content is what they are called.
+    [[nodiscard]] std::set<std::string> proven_of(const std::vector<std::string>& names) const {
+        ProgramRequest request;
+        request.program = "sha256sum";
+        request.arguments = {"--zero", "--"};
+        for (const std::string& name : names) {
+            request.arguments.push_back(*folder_of(name) + name + std::string(unproven_suffix));
+        }
+        request.directory = to_.path();
+        request.environment = {"PATH=" + our_variable("PATH"), "LC_ALL=C"};
+        const auto end = run_program(request);
+        std::set<std::string> proven;
+        // "<hash>  <file>" NUL; a file that cannot be read is left out.
+        for (const std::string& line : end ? split_at_nul(end->output) : std::vector<std::string>{}) {
+            const std::string hash = line.substr(0, digits_of_name);
+            const auto folder = folder_of(hash);
+            if (folder &&
+                line.substr(digits_of_name) == "  " + *folder + hash + std::string(unproven_suffix)) {
+                proven.insert(hash);
+            }
+        }
+        return proven;
+    }
+
+    const Folder& to_;
+    LargeFilesOf whose_;
+    std::vector<std::string> unproven_;
+};
 
 }  // namespace
 
-void bring_large_files(const Git& from, const Git& to) {
+void bring_large_files(const Git& from, LargeFilesOf whose, const Git& to) {
     const auto source_git = git_folder_of(from);
     const auto target_git = git_folder_of(to);
     if (!source_git || !target_git) {
@@ -42,7 +124,9 @@ void bring_large_files(const Git& from, const Git& to) {
         return;
     }
     if (const auto target = target_git->make_below(place); target) {
-        bring_all(**source, *target, 0);
+        Carrier carrier(*target, whose);
+        carrier.bring(**source, *target, "", 0);
+        carrier.prove();
     }
 }
 

@@ -354,6 +354,16 @@ Result<Git> open_plain_within(const std::string& workspace, const std::string& r
                   : Result<Git>{proven.error()};
 }
 
+Result<void> check_git_folder(const Settings& settings, const Git& git) {
+    auto folder = git_folder_of(git);
+    if (!folder) {
+        return folder.error();
+    }
+    Rules rules = rules_of(settings);
+    rules.may_be_shallow = true;  // from when the repository was
+    return prove_plain(*folder, rules);
+}
+
 Result<void> check_blocking_files(const std::string& path) {
     auto tree = open_tree(path);
     return tree ? refuse_blocking_files(*tree, 0) : Result<void>{tree.error()};

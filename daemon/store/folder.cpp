@@ -141,17 +141,27 @@ Result<void> Folder::write(const std::string& name, std::string_view content, un
     return {};
 }
 
-Result<void> Folder::copy_whole_from(const Folder& from, const std::string& name) const {
-    auto there = kind_of(name);
+Result<void> Folder::rename(const std::string& from, const std::string& to) const {
+    if (file_calls::rename_in(descriptor_.get(), from, to) != 0) {
+        return system_error("rename", path_of(to), errno);
+    }
+    return {};
+}
+
+Result<void> Folder::copy_whole_from(const Folder& from, const std::string& name,
+                                     const std::string& as) const {
+    auto there = kind_of(as);
     if (!there || *there) {
         return there ? Result<void>{} : Result<void>{there.error()};
     }
-    const std::string beginning = name + std::string(beginning_suffix);
+    const std::string beginning = as + std::string(beginning_suffix);
     auto copied =
         copy_opened(FileDescriptor(file_calls::open_in(from.descriptor_.get(), name, O_RDONLY | O_NONBLOCK)),
                     from.path_of(name), beginning);
-    if (copied && *copied && file_calls::rename_in(descriptor_.get(), beginning, name) != 0) {
-        copied = system_error("rename", path_of(name), errno);
+    if (copied && *copied) {
+        if (auto renamed = rename(beginning, as); !renamed) {
+            copied = renamed.error();
+        }
     }
     if (!copied) {
         static_cast<void>(file_calls::unlink_in(descriptor_.get(), beginning));

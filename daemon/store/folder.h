@@ -52,9 +52,12 @@ class Folder {
     // Copies a regular file from anywhere, with its permissions, in the place of a file or link that is
     // there; not durably. False: the file has gone meanwhile.
     [[nodiscard]] Result<bool> copy_from(const std::string& source, const std::string& name) const;
-    // A copy of the file of that name in `from`, whole or not at all; not durably. What has that name here
+    // A copy of the file of that name in `from`, whole or not at all; not durably. What is called `as` here
     // stays. Never a second name for the same file: whoever writes to the one would change the other.
-    [[nodiscard]] Result<void> copy_whole_from(const Folder& from, const std::string& name) const;
+    [[nodiscard]] Result<void> copy_whole_from(const Folder& from, const std::string& name,
+                                               const std::string& as) const;
+    // Within this folder, in the place of a file that is there; not durably.
+    [[nodiscard]] Result<void> rename(const std::string& from, const std::string& to) const;
     // Files and links; missing is success.
     [[nodiscard]] Result<void> remove(const std::string& name) const;
     // A folder and all below it; missing is success.

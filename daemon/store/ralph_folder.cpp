@@ -31,7 +31,9 @@ Result<void> check_no_link(const std::string& path) {
 // aside as such.
 constexpr std::string_view state_names = "state.";
 
-Result<void> check_names_in(const std::string& folder) {
+}  // namespace
+
+Result<void> check_no_links_in(const std::string& folder) {
     const auto names = list_directory(folder);
     if (!names) {
         return names.error();
@@ -47,8 +49,6 @@ Result<void> check_names_in(const std::string& folder) {
     return {};
 }
 
-}  // namespace
-
 core::Result<void> check_ralph_folder(const Paths& paths) {
     // From the outside in: what lies behind a link is not looked at.
     for (const std::string& path : {paths.ralph(), paths.config(), paths.supervisor_config(), paths.trust(),
@@ -58,8 +58,9 @@ core::Result<void> check_ralph_folder(const Paths& paths) {
             return checked;
         }
     }
-    for (const std::string& folder : {paths.parallel(), paths.runs(), paths.queue_lock()}) {
-        if (auto checked = check_names_in(folder); !checked) {
+    for (const std::string& folder :
+         {paths.parallel(), paths.runs(), paths.retry_requests(), paths.queue_lock()}) {
+        if (auto checked = check_no_links_in(folder); !checked) {
             return checked;
         }
     }

@@ -335,7 +335,9 @@ Result<core::Task> read_kept_task(const Paths& paths, const std::string& task_id
 
 Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec) {
     // A commit that was brought forward meanwhile may have put a link there.
-    if (auto checked = check_ralph_folder(paths); !checked) {
+    auto checked = check_ralph_folder(paths);
+    checked = checked ? check_no_links_in(paths.runs_of(spec.task_id)) : checked;
+    if (!checked) {
         return checked;
     }
     const std::string directory = paths.run(spec.task_id, spec.run);

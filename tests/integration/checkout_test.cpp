@@ -136,6 +136,29 @@ TEST_CASE("a checkout whose git was killed is brought to its end, and the user's
     expect_whole(fixture, " M keep.txt\n?? untracked.txt");
 }
 
+TEST_CASE("a commit that carries a supervisor's own places is not brought forward over them") {
+    const GitFixture fixture;
+    const std::string before = fixture.git(fixture.root(), {"rev-parse", "HEAD"});
+    const std::string state = fixture.root() + "/.ralph/cache/parallel/state.json";
+    GitFixture::write(fixture.colleague() + "/.ralph/cache/parallel/state.json", "theirs");
+    fixture.git(fixture.colleague(), {"add", "-f", ".ralph/cache/parallel/state.json"});
+    fixture.commit_and_push(fixture.colleague(), "theirs");
+    fixture.git(fixture.root(), {"fetch", "--quiet", "origin"});
+    GitFixture::write(state, "ours");
+    const auto refused = bring(fixture);
+    CHECK_FALSE(refused.try_again);
+    CHECK_MESSAGE(contains(refused.note, "a supervisor's own"), refused.note);
+    CHECK(GitFixture::read(state) == "ours");
+    CHECK(fixture.git(fixture.root(), {"rev-parse", "HEAD"}) == before);
+    fixture.git(fixture.colleague(), {"rm", "--quiet", "--cached", ".ralph/cache/parallel/state.json"});
+    fs::remove(fixture.colleague() + "/.ralph/cache/parallel/state.json");
+    fixture.commit_and_push(fixture.colleague(), "taken off");
+    fixture.git(fixture.root(), {"fetch", "--quiet", "origin"});
+    CHECK(bring(fixture).note.empty());
+    CHECK(GitFixture::read(state) == "ours");
+    CHECK(fixture.git(fixture.root(), {"rev-parse", "HEAD"}) == tip(fixture));
+}
+
 TEST_CASE("a git that is killed before the move leaves the checkout where it was, to be tried again") {
     const GitFixture fixture;
     push_changes(fixture);

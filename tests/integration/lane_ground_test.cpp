@@ -104,6 +104,46 @@ TEST_CASE("hooks of the repository judge no commit of the lane") {
     CHECK(landed(fixture, "RQ-0001") == "work of RQ-0001\n");
 }
 
+TEST_CASE("the lane believes nothing of a git folder that came with the repository") {
+    const GitFixture fixture;
+    const std::string lane = fixture.root() + "/.ralph/cache/parallel/lane.git";
+    const std::string ran = fixture.folder() + "/ran";
+    const std::string elsewhere = fixture.folder() + "/elsewhere.git";
+    GitFixture::write_script(fixture.folder() + "/program", "touch '" + ran + "'\nexit 1");
+    fixture.work("RQ-0001");
+    fixture.git(fixture.root(), {"clone", "--quiet", "--bare", fixture.remote(), lane});
+    fixture.git(fixture.root(), {"clone", "--quiet", "--bare", fixture.remote(), elsewhere});
+    const std::string before = fixture.git(elsewhere, {"rev-parse", "main"});
+    const std::string objects = fixture.git(elsewhere, {"count-objects"});
+    SUBCASE("a program that watches files") {
+        fixture.git(lane, {"config", "core.fsmonitor", fixture.folder() + "/program"});
+    }
+    SUBCASE("hooks, and a filter") {
+        for (const char* hook : {"post-checkout", "pre-push", "reference-transaction", "post-index-change"}) {
+            GitFixture::write_script(lane + "/hooks/" + std::string(hook), "touch '" + ran + "'");
+        }
+        fixture.git(lane, {"config", "filter.x.smudge", fixture.folder() + "/program"});
+        GitFixture::write(lane + "/info/attributes", "* filter=x\n");
+    }
+    SUBCASE("refs that lie elsewhere") {
+        fs::remove_all(lane + "/refs");
+        fs::create_directory_symlink(elsewhere + "/refs", lane + "/refs");
+    }
+    SUBCASE("objects that lie elsewhere") {
+        fs::remove_all(lane + "/objects");
+        fs::create_directory_symlink(elsewhere + "/objects", lane + "/objects");
+    }
+    SUBCASE("a part of another repository") {
+        GitFixture::write(lane + "/commondir", elsewhere + "\n");
+    }
+    CHECK(run_integrate_step(fixture.context()) == 0);
+    CHECK(landed(fixture, "RQ-0001") == "work of RQ-0001\n");
+    CHECK_FALSE(GitFixture::exists(ran));
+    CHECK(fixture.git(elsewhere, {"for-each-ref", "--format=%(objectname) %(refname)"}) ==
+          before + " refs/heads/main");
+    CHECK(fixture.git(elsewhere, {"count-objects"}) == objects);
+}
+
 TEST_CASE("a gate finds a repository with the candidate and the target, and cannot push from it") {
     const GitFixture fixture;
     fixture.work("RQ-0001");

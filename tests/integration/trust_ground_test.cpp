@@ -224,15 +224,50 @@ TEST_CASE("the queue is not written through a folder that leads out of the repos
 
 TEST_CASE("a link that comes in while a supervisor runs lets nothing start through it") {
     Project project;
-    project.add("brings a link", "mkdir -p .ralph/cache/parallel/runs && ln -s " + project.outside("out") +
-                                     " .ralph/cache/parallel/runs/RQ-0002 && git add -f "
-                                     ".ralph/cache/parallel/runs && git commit -qm link");
+    std::string link = project.paths().runs_of("RQ-0002");
+    SUBCASE("in the place of a task's runs") {}
+    SUBCASE("in the place of a run") {
+        link += "/1-prepare";
+    }
+    project.add("makes a link", "mkdir -p $(dirname " + link + ") && ln -s " + project.outside("out") + " " +
+                                    link + " && echo 1 > one");
     project.add("waits for it", "echo 2 > two", {"RQ-0001"});
     project.commit_and_push();
     fs::create_directory(project.outside("out"));
     project.start(run);
     CHECK(Project::eventually([&] { return says(project.log(), "is a symbolic link"); }) == true);
     CHECK(fs::is_empty(project.outside("out")));
+}
+
+TEST_CASE("what git carries of a supervisor's own places is refused, and is no memory of ours") {
+    Project project;
+    project.add("one", "echo 1 > one");
+    project.commit_and_push();
+    for (const std::string file :
+         {".ralph/cache/parallel/state.json", ".ralph/cache/parallel/runs/RQ-0001/1-prepare/exit.json",
+          ".ralph/cache/stop_requested", ".ralph/lock/owner", ".ralph/logs/parallel/RQ-0001.log"}) {
+        CAPTURE(file);
+        Project::write(project.root() + "/" + file, "theirs");
+        project.git(project.root(), {"add", "-f", file});
+        for (const bool only_in_head : {false, true}) {
+            if (only_in_head) {
+                project.git(project.root(), {"commit", "-q", "-m", "theirs"});
+                project.git(project.root(), {"rm", "-q", "--cached", file});
+            }
+            const auto end = project.ralph(run);
+            CHECK(end.status == 1);
+            CHECK(says(end.errors, "git tracks it"));
+            CHECK(says(end.errors, "rm -r --cached"));
+            const auto doctor = project.ralph({"doctor"});
+            CHECK(doctor.status == 4);
+            CHECK(says(doctor.output, "Git tracks what is a supervisor's own"));
+        }
+        project.git(project.root(), {"reset", "-q", "--mixed", "origin/main"});
+        fs::remove(project.root() + "/" + file);
+    }
+    fs::remove(project.root() + "/.ralph/lock");
+    CHECK(project.ralph(run).status == 0);
+    CHECK(project.remote_done() == std::vector<std::string>{"RQ-0001"});
 }
 
 TEST_CASE("only names that a gate's log has are those of a gate's log") {

@@ -116,6 +116,34 @@ TEST_CASE("large files that git lfs has in the repository are there in a workspa
     CHECK_FALSE(GitFixture::exists(fixture.workspace() + objects + "/ab/link"));
 }
 
+TEST_CASE("a large file of a worker goes on only if it is what it is called") {
+    const GitFixture fixture;
+    fixture.work("RQ-0001");
+    const std::string made = fixture.workspace() + "/.git/lfs/objects/";
+    const std::string lane = fixture.root() + "/.ralph/cache/parallel/lane.git/lfs/objects/";
+    // By the SHA-256 of "large\n".
+    const std::string good = "9b/fc/9bfce334a37bd1bc1d36b0370195b31fe9a9389dd43d0873891a3544ef1140a1";
+    const std::string forged = "ab/cd/abcd000000000000000000000000000000000000000000000000000000000000";
+    for (const std::string& file : {good, forged}) {
+        GitFixture::write(made + file, "large\n");
+    }
+    GitFixture::write(made + "ab/ce/" + good.substr(6), "large\n");  // where no filter looks for it
+    GitFixture::write(made + "ab/cd/abcd", "large\n");
+    REQUIRE(run_integrate_step(fixture.context()) == 0);
+    CHECK(GitFixture::read(lane + good) == "large\n");
+    std::size_t files = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(lane)) {
+        files += entry.is_regular_file() ? 1 : 0;
+    }
+    CHECK(files == 1);
+    // What is there is not replaced, nor looked at again.
+    GitFixture::write(lane + good, "as it was\n");
+    fixture.work("RQ-0002");
+    GitFixture::write(fixture.workspace("RQ-0002") + "/.git/lfs/objects/" + good, "large\n");
+    REQUIRE(run_integrate_step(fixture.context("RQ-0002")) == 0);
+    CHECK(GitFixture::read(lane + good) == "as it was\n");
+}
+
 TEST_CASE("an address is rewritten once") {
     const GitFixture fixture;
     const std::string root = fixture.folder() + "/";
