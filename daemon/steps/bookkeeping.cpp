@@ -43,7 +43,11 @@ std::optional<core::Task> find_landed_task(const Settings& settings, const std::
         }
     }
     // The user took it out of the queue while it ran; the workspace has the copy of before.
-    const auto seeded = load_task_file(workspace + "/" + settings.queue_relative, true);
+    const auto place = Folder::find(workspace, settings.queue_relative);
+    auto text =
+        place && *place ? (*place)->folder.read((*place)->name) : Result<std::optional<std::string>>{};
+    const auto seeded = text && *text ? parse_task_file(std::move(**text), settings.queue_relative)
+                                      : Result<core::TaskFile>{Error{}};
     const core::Task* task = seeded ? seeded->find(task_id) : nullptr;
     return task == nullptr ? std::nullopt : std::optional(*task);
 }
@@ -51,11 +55,7 @@ std::optional<core::Task> find_landed_task(const Settings& settings, const std::
 // Nothing if there is no folder for them.
 Result<std::optional<Folder::Place>> place_of_followups(const std::string& workspace,
                                                         std::string_view task_id) {
-    auto folder = Folder::open(workspace);
-    if (!folder || !*folder) {
-        return folder ? Result<std::optional<Folder::Place>>{std::nullopt} : folder.error();
-    }
-    return (*folder)->place_of(followups_path(workspace, task_id).substr(workspace.size() + 1));
+    return Folder::find(workspace, followups_path(workspace, task_id).substr(workspace.size() + 1));
 }
 
 void erase_task(core::TaskFile& file, std::string_view task_id) {

@@ -34,8 +34,8 @@ Result<Folder> Folder::make_below(const std::string& relative) const {
         if (errno != EEXIST) {
             return system_error("mkdir", path_of(first), errno);
         }
-    } else if (retry_interrupted([&] { return file_calls::sync(descriptor_.get()); }) != 0) {
-        return system_error("sync", path_, errno);
+    } else if (auto synced = sync(); !synced) {
+        return synced.error();
     }
     auto made = below(first);
     if (!made || !*made) {
@@ -63,6 +63,13 @@ Result<std::optional<Folder::Place>> Folder::place_of(const std::string& relativ
         return folder ? Result<std::optional<Place>>{std::nullopt} : folder.error();
     }
     return std::optional(Place{std::move(**folder), relative.substr(slash + 1)});
+}
+
+Result<std::optional<Folder::Place>> Folder::find(const std::string& path, const std::string& relative) {
+    auto folder = open(path);
+    return folder && *folder ? (*folder)->place_of(relative)
+           : folder          ? Result<std::optional<Place>>{std::nullopt}
+                             : folder.error();
 }
 
 Result<Folder::Place> Folder::make_place_of(const std::string& relative) const {
@@ -135,10 +142,7 @@ Result<void> Folder::write(const std::string& name, std::string_view content, un
         static_cast<void>(file_calls::unlink_in(descriptor_.get(), beginning));
         return written;
     }
-    if (retry_interrupted([&] { return file_calls::sync(descriptor_.get()); }) != 0) {
-        return system_error("sync", path_, errno);
-    }
-    return {};
+    return sync();
 }
 
 Result<void> Folder::rename(const std::string& from, const std::string& to) const {
@@ -209,6 +213,13 @@ Result<bool> Folder::copy_opened(const FileDescriptor& from, const std::string& 
 Result<void> Folder::remove(const std::string& name) const {
     if (file_calls::unlink_in(descriptor_.get(), name) != 0 && errno != ENOENT) {
         return system_error("remove", path_of(name), errno);
+    }
+    return {};
+}
+
+Result<void> Folder::sync() const {
+    if (retry_interrupted([&] { return file_calls::sync(descriptor_.get()); }) != 0) {
+        return system_error("sync", path_, errno);
     }
     return {};
 }

@@ -39,6 +39,9 @@ class Folder {
     // the way is not there.
     struct Place;
     [[nodiscard]] Result<std::optional<Place>> place_of(const std::string& relative) const;
+    // The same below the folder `path`, which is opened first.
+    [[nodiscard]] static Result<std::optional<Place>> find(const std::string& path,
+                                                           const std::string& relative);
     [[nodiscard]] Result<Place> make_place_of(const std::string& relative) const;
     // Whether the folder `name` can be listed, and what is in it be reached.
     [[nodiscard]] bool may_enter(const std::string& name) const;
@@ -60,6 +63,8 @@ class Folder {
     [[nodiscard]] Result<void> rename(const std::string& from, const std::string& to) const;
     // Files and links; missing is success.
     [[nodiscard]] Result<void> remove(const std::string& name) const;
+    // What was made, renamed and removed in it is so after a loss of power, too.
+    [[nodiscard]] Result<void> sync() const;
     // A folder and all below it; missing is success.
     [[nodiscard]] Result<void> remove_tree(const std::string& name) const;
 

@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "core/jsonc.h"
 #include "core/queue_validation.h"
+#include "daemon/store/folder.h"
 
 namespace ralph::daemon {
 namespace {
@@ -18,20 +19,10 @@ namespace json = boost::json;
 
 constexpr std::string_view prefix = "attempt_";
 constexpr std::string_view suffix = ".json";
-constexpr const char* parts[] = {".ralph", "cache", "parallel", "handoffs"};
 
-// The folder of the task's packets, or nothing if a link or a file is in its way.
-std::optional<std::string> folder_of(const std::string& workspace, const std::string& task_id) {
+std::string folder_of(const std::string& task_id) {
     CHECK(core::is_safe_task_id(task_id));
-    std::string folder = workspace;
-    for (const std::string& part : {std::string(parts[0]), std::string(parts[1]), std::string(parts[2]),
-                                    std::string(parts[3]), task_id}) {
-        folder += "/" + part;
-        if (path_exists(folder) && !is_directory(folder)) {
-            return std::nullopt;
-        }
-    }
-    return folder;
+    return ".ralph/cache/parallel/handoffs/" + task_id;
 }
 
 // 0 if it is no packet's name.
@@ -46,20 +37,20 @@ std::uint32_t number_in(const std::string& name) {
     return problem == std::errc{} && rest == end ? number : 0;
 }
 
-Result<std::uint32_t> newest_number(const std::string& folder) {
-    const auto names = list_directory(folder);
-    if (!names) {
-        return names.error();
+Result<std::uint32_t> newest_number(const Folder& folder) {
+    const auto entries = folder.entries();
+    if (!entries) {
+        return entries.error();
     }
     std::uint32_t newest = 0;
-    for (const std::string& name : *names) {
-        newest = std::max(newest, number_in(name));
+    for (const Folder::Entry& entry : *entries) {
+        newest = std::max(newest, number_in(entry.name));
     }
     return newest;
 }
 
-std::string path_of(const std::string& folder, std::uint32_t number) {
-    return fmt::format("{}/{}{}{}", folder, prefix, number, suffix);
+std::string name_of(std::uint32_t number) {
+    return fmt::format("{}{}{}", prefix, number, suffix);
 }
 
 std::string text_of(const Handoff& handoff) {
@@ -103,26 +94,31 @@ std::string text_of(const Handoff& handoff) {
 }  // namespace
 
 Result<void> write_handoff(const std::string& workspace, const Handoff& handoff) {
-    const auto folder = folder_of(workspace, handoff.task_id);
+    const auto opened = Folder::open(workspace);
+    auto folder = opened && *opened ? (*opened)->make_below(folder_of(handoff.task_id))
+                                    : Result<Folder>{opened ? Error{} : opened.error()};
     if (!folder) {
-        return Error{
-            fmt::format("{}: no folder for a handoff can be made there, and no link is followed", workspace)};
-    }
-    if (auto made = make_directories(*folder); !made) {
-        return made;
+        return folder.error().is_passing()
+                   ? folder.error()
+                   : Error{
+                         fmt::format("{}: no folder for a handoff can be made there, and no link is followed",
+                                     workspace)};
     }
     const auto newest = newest_number(*folder);
-    return newest ? write_file_durably(path_of(*folder, *newest + 1), text_of(handoff))
-                  : Result<void>{newest.error()};
+    return newest ? folder->write(name_of(*newest + 1), text_of(handoff)) : Result<void>{newest.error()};
 }
 
 Result<std::string> newest_handoff(const std::string& workspace, const std::string& task_id) {
-    const auto folder = folder_of(workspace, task_id);
-    const auto newest = folder ? newest_number(*folder) : Result<std::uint32_t>{0U};
+    const auto opened = Folder::open(workspace);
+    const auto folder = opened && *opened ? (*opened)->below(folder_of(task_id))
+                                          : Result<std::optional<Folder>>{opened ? Error{} : opened.error()};
+    const auto newest = folder && *folder ? newest_number(**folder)
+                        : folder          ? Result<std::uint32_t>{0U}
+                                          : folder.error();
     if (!newest) {
-        return newest.error();
+        return newest.error().is_passing() ? Result<std::string>{newest.error()} : std::string{};
     }
-    return *newest == 0 ? std::string{} : path_of(*folder, *newest);
+    return *newest == 0 ? std::string{} : (*folder)->path() + "/" + name_of(*newest);
 }
 
 }  // namespace ralph::daemon
