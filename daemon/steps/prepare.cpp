@@ -141,6 +141,7 @@ class Preparation {
             return start_over("it is no usable git repository");
         }
         remove_left_overs(context_.settings, workspace);
+        make_folders_writable(workspace);
         auto interrupted = interrupted_revival(workspace);
         if (!interrupted) {
             return interrupted.error();

@@ -18,6 +18,8 @@
 namespace ralph::daemon {
 namespace {
 
+constexpr int deepest = 128;  // of folders within folders
+
 constexpr std::string_view block_begin = "# ralph: begin (rewritten by every prepare step)\n";
 constexpr std::string_view block_end = "# ralph: end\n";
 constexpr std::array run_time_paths{"cache/", "lock/", "logs/", "workspaces/", "trust.jsonc"};
@@ -110,6 +112,19 @@ std::string exclude_pattern(const std::string& path) {
         pattern += c;
     }
     return pattern;
+}
+
+void open_folders(const Folder& folder, int depth) {
+    static_cast<void>(folder.open_to_owner());
+    const auto entries = folder.entries();
+    for (const Folder::Entry& entry : entries ? *entries : std::vector<Folder::Entry>{}) {
+        const auto below = entry.kind == Folder::Kind::directory && entry.name != ".git" && depth < deepest
+                               ? folder.below(entry.name)
+                               : Result<std::optional<Folder>>{std::nullopt};
+        if (below && *below) {
+            open_folders(**below, depth + 1);
+        }
+    }
 }
 
 }  // namespace
@@ -270,6 +285,12 @@ Result<void> look_at_all_files(const Git& workspace) {
         }
     }
     return {};
+}
+
+void make_folders_writable(const Git& workspace) {
+    if (const auto folder = open_workspace_folder(workspace)) {
+        open_folders(*folder, 0);
+    }
 }
 
 Result<void> clean_working_tree(const Git& workspace) {

@@ -42,6 +42,10 @@ void remove_left_overs(const Settings& settings, const Git& workspace);
 // out. With the index of `workspace`.
 [[nodiscard]] core::Result<void> look_at_all_files(const Git& workspace);
 
+// A worker may have left folders in which nothing can be changed, as caches of modules are: git could not put
+// them right. What cannot be opened stays as it is.
+void make_folders_writable(const Git& workspace);
+
 // Removes uncommitted changes and new files that are not ignored.
 [[nodiscard]] core::Result<void> clean_working_tree(const Git& workspace);
 

@@ -106,6 +106,16 @@ Result<std::optional<Folder::Kind>> Folder::kind_of(const std::string& name) con
                            : Result<std::optional<Kind>>{system_error("stat", path_of(name), errno)};
 }
 
+Result<void> Folder::open_to_owner() const {
+    constexpr unsigned everything = 0700;
+    file_calls::Status status;
+    const bool failed =
+        file_calls::status(descriptor_.get(), status) != 0 ||
+        ((status.permissions & everything) != everything &&
+         file_calls::set_permissions(descriptor_.get(), status.permissions | everything) != 0);
+    return failed ? Result<void>{system_error("chmod", path_, errno)} : Result<void>{};
+}
+
 bool Folder::may_enter(const std::string& name) const {
     return file_calls::may_enter_in(descriptor_.get(), name) == 0;
 }

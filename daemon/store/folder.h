@@ -43,6 +43,8 @@ class Folder {
     [[nodiscard]] static Result<std::optional<Place>> find(const std::string& path,
                                                            const std::string& relative);
     [[nodiscard]] Result<Place> make_place_of(const std::string& relative) const;
+    // Its owner may list, enter and change it from now on, if it is ours.
+    [[nodiscard]] Result<void> open_to_owner() const;
     // Whether the folder `name` can be listed, and what is in it be reached.
     [[nodiscard]] bool may_enter(const std::string& name) const;
 

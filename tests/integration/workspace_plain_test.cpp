@@ -283,6 +283,24 @@ TEST_CASE("a folder that cannot be read is told, unless it is ignored") {
     CHECK(GitFixture::read(fixture.workspace() + "/out/result") == "result\n");
 }
 
+TEST_CASE("folders in which a worker has forbidden changes are in nobody's way") {
+    const GitFixture fixture;
+    REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
+    const std::string elsewhere = fixture.folder() + "/elsewhere";
+    const std::string cache = fixture.workspace() + "/cache/module";
+    fs::create_directories(elsewhere);
+    GitFixture::write(cache + "/file", "work\n");
+    fs::create_directory_symlink(elsewhere, cache + "/link");
+    for (const std::string& folder : {elsewhere, cache, fixture.workspace() + "/cache"}) {
+        fs::permissions(folder, fs::perms{0555});
+    }
+    CHECK(daemon::run_prepare_step(fixture.context()) == 0);
+    CHECK(fs::status(cache).permissions() == fs::perms{0755});
+    CHECK(fs::status(fixture.workspace() + "/cache").permissions() == fs::perms{0755});
+    CHECK(fs::status(elsewhere).permissions() == fs::perms{0555});
+    REQUIRE(fixture.kept_refs().size() == 1);
+}
+
 TEST_CASE("a folder that is held follows no link") {
     const GitFixture fixture;
     GitFixture::write(fixture.folder() + "/elsewhere/file", "theirs\n");
