@@ -8,6 +8,7 @@
 #include "daemon/steps/steps.h"
 #include "daemon/store/files.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/refused_calls.h"
 #include "tests/support/text.h"
 
 using namespace ralph;
@@ -365,6 +366,23 @@ TEST_CASE("a remote that cannot be reached is tried again") {
     fs::rename(fixture.remote() + ".away", fixture.remote());
     REQUIRE(run_integrate_step(fixture.context()) == 0);
     expect_landed(fixture, plainly);
+}
+
+TEST_CASE("a kernel that has no room for a process has a bad minute") {
+    const GitFixture fixture;
+    const auto refused = [&fixture](int (*step)(const daemon::StepContext&)) {
+        return tests::status_in_child([&] {
+            tests::refuse_forks();
+            return step(fixture.context());
+        });
+    };
+    CHECK(refused(daemon::run_prepare_step) == 69);
+    work(fixture);
+    CHECK(refused(daemon::run_integrate_step) == 69);
+    CHECK(contains(fixture.outcome().summary, "Resource temporarily unavailable"));
+    CHECK(run_integrate_step(fixture.context()) == 0);
+    expect_landed(fixture, plainly);
+    CHECK(refused(daemon::run_discard_step) == 69);
 }
 
 TEST_CASE("a commit that a hook refuses is blocked with its words") {

@@ -18,6 +18,7 @@
 #include "daemon/store/files.h"
 #include "daemon/store/run_directory.h"
 #include "tests/support/bench.h"
+#include "tests/support/refused_calls.h"
 #include "tests/support/temporary_directory.h"
 
 using namespace ralph::daemon;
@@ -265,6 +266,21 @@ TEST_CASE("a shim that cannot be started is reported, and nothing ran") {
     launch.shim = "/no/such/shim";
     CHECK(std::holds_alternative<core::UnstartedRun>(bench.run(launch)));
     CHECK(bench.file("started").empty());
+}
+
+TEST_CASE("a step for which there is no process is reported, and nothing ran") {
+    const auto run = [](void (*refuse)()) {
+        return status_in_child([refuse] {
+            Bench bench;
+            const Launch launch = bench.shell("echo started > started");
+            refuse();
+            const bool unstarted = std::holds_alternative<core::UnstartedRun>(bench.run(launch));
+            return (unstarted ? 0 : 1) + (bench.file("started").empty() ? 0 : 2);
+        });
+    };
+    CHECK(run([] {}) == 3);
+    CHECK(run(refuse_processes) == 0);  // for its shim
+    CHECK(run(refuse_forks) == 0);      // for itself
 }
 
 TEST_CASE("the log is rotated at its limit and keeps the end") {

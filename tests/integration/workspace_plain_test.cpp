@@ -1,22 +1,17 @@
 // Workspaces whose .git leads elsewhere: no git runs there, nothing elsewhere is touched, and nothing of it
 // is taken for the worker's.
 #include <doctest/doctest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <filesystem>
 
 #include "daemon/steps/plain_git.h"
 #include "daemon/steps/steps.h"
 #include "daemon/store/folder.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/refused_calls.h"
 #include "tests/support/text.h"
 
 using namespace ralph;
@@ -334,32 +329,17 @@ TEST_CASE("without openat2 folders are held and trees removed as safely") {
     SUBCASE("as in a sandbox") {
         refusal = EPERM;
     }
-    // A filter stays with its process, so a child is its only victim.
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        sock_filter program[] = {
-            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(refusal)),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-        const sock_fprog filter{4, program};
-        if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-            ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) {
-            ::_exit(100);
-        }
+    const int status = tests::status_in_child([&] {
+        tests::refuse_openat2(refusal);
         const auto held = Folder::open(fixture.folder() + "/held");
         const bool follows =
             (*held)->below("real/link").has_value() || (*held)->below("../elsewhere").has_value();
         const auto deep = (*held)->below("real/deep");
         const bool reaches = deep && *deep && (*deep)->read("file").value() == "ours\n";
         const bool removes = daemon::remove_tree(fixture.folder(), "held").has_value();
-        ::_exit((follows ? 1 : 0) + (reaches ? 0 : 2) + (removes ? 0 : 4));
-    }
-    int status = 0;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    REQUIRE(WIFEXITED(status));
-    CHECK(WEXITSTATUS(status) == 0);
+        return (follows ? 1 : 0) + (reaches ? 0 : 2) + (removes ? 0 : 4);
+    });
+    CHECK(status == 0);
     CHECK_FALSE(GitFixture::exists(fixture.folder() + "/held"));
     CHECK(GitFixture::read(fixture.folder() + "/elsewhere/file") == "theirs\n");
 }
