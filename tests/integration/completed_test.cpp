@@ -30,6 +30,17 @@ void commit(const GitFixture& fixture, const std::string& message) {
     fixture.git(fixture.workspace(), {"commit", "--quiet", "-m", message});
 }
 
+void finish_elsewhere(const GitFixture& fixture) {
+    fixture.git(fixture.colleague(), {"pull", "--quiet", "--ff-only", "origin", "main"});
+    auto queue = fixture.remote_tasks(".ralph/queue.jsonc");
+    core::TaskFile done;
+    REQUIRE(core::archive_finished_task(queue, done, "RQ-0001", core::Instant{}).has_value());
+    GitFixture::write(fixture.colleague() + "/.ralph/queue.jsonc", core::task_file_text(queue));
+    GitFixture::write(fixture.colleague() + "/.ralph/done.jsonc", core::task_file_text(done));
+    GitFixture::write(fixture.colleague() + "/first.txt", "first\n");
+    fixture.commit_and_push(fixture.colleague(), "Another host was here");
+}
+
 // The worker takes what has landed meanwhile into its workspace.
 void take_target(const GitFixture& fixture) {
     fixture.git(fixture.workspace(), {"fetch", "--quiet", "origin"});
@@ -106,24 +117,14 @@ TEST_CASE("a worker that exits with 0 and leaves nothing to land has not complet
 TEST_CASE("a task that somebody else has finished is not landed again") {
     const GitFixture fixture;
     fixture.work("RQ-0001");
-    const auto finish = [&fixture] {
-        fixture.git(fixture.colleague(), {"pull", "--quiet", "--ff-only", "origin", "main"});
-        auto queue = fixture.remote_tasks(".ralph/queue.jsonc");
-        core::TaskFile done;
-        REQUIRE(core::archive_finished_task(queue, done, "RQ-0001", core::Instant{}).has_value());
-        GitFixture::write(fixture.colleague() + "/.ralph/queue.jsonc", core::task_file_text(queue));
-        GitFixture::write(fixture.colleague() + "/.ralph/done.jsonc", core::task_file_text(done));
-        GitFixture::write(fixture.colleague() + "/first.txt", "first\n");
-        fixture.commit_and_push(fixture.colleague(), "Another host was here");
-    };
     auto context = fixture.context();
     SUBCASE("before it comes to land") {
-        finish();
+        finish_elsewhere(fixture);
     }
     SUBCASE("while the gate runs") {
         const std::string started = fixture.folder() + "/started";
         const std::string push = fixture.folder() + "/push";
-        finish();
+        finish_elsewhere(fixture);
         const std::string theirs = fixture.git(fixture.remote(), {"rev-parse", "main"});
         fixture.git(fixture.remote(), {"update-ref", "refs/heads/main", theirs + "~1"});
         context = gated(fixture, "git -C '" + fixture.remote() + "' update-ref refs/heads/main " + theirs);
@@ -138,6 +139,14 @@ TEST_CASE("a task that somebody else has finished is not landed again") {
     REQUIRE(fixture.kept_refs().size() == 1);
     CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":RQ-0001.txt"}) ==
           "work of RQ-0001");
+}
+
+TEST_CASE("a task that somebody else has finished is done, also if its worker left nothing") {
+    const GitFixture fixture;
+    fixture.prepare("RQ-0001");
+    finish_elsewhere(fixture);
+    CHECK(run_integrate_step(fixture.context()) == 0);
+    CHECK(contains(fixture.outcome().landed_by, "commit "));
 }
 
 TEST_CASE("what another task has landed while the worker was at work is not taken back in silence") {
