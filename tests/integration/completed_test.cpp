@@ -281,24 +281,19 @@ TEST_CASE("a hook of a workspace holds up its own task, and is run for nothing b
 }
 
 TEST_CASE("what a worker hides from git's index is looked at all the same") {
-    const GitFixture fixture;
-    fixture.prepare("RQ-0001");
-    const std::string workspace = fixture.workspace();
-    SUBCASE("skip-worktree") {
-        fixture.git(workspace, {"update-index", "--skip-worktree", "a.txt"});
-    }
-    SUBCASE("assume-unchanged") {
-        fixture.git(workspace, {"update-index", "--assume-unchanged", "a.txt"});
-    }
-    GitFixture::write(workspace + "/a.txt", "changed\n");
-    SUBCASE("and lands") {
-        CHECK(run_integrate_step(fixture.context()) == 0);
-        CHECK(fixture.remote_file("a.txt") == "changed\n");
-    }
-    SUBCASE("and is kept") {
-        CHECK(run_discard_step(fixture.context()) == 0);
-        REQUIRE(fixture.kept_refs().size() == 1);
-        CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":a.txt"}) == "changed");
+    for (const char* const bit : {"--skip-worktree", "--assume-unchanged"}) {
+        CAPTURE(bit);
+        const GitFixture fixture;
+        for (const char* const task : {"RQ-0001", "RQ-0002"}) {
+            fixture.prepare(task);
+            fixture.git(fixture.workspace(task), {"update-index", bit, "a.txt"});
+            GitFixture::write(fixture.workspace(task) + "/a.txt", std::string(task) + "\n");
+        }
+        CHECK(run_integrate_step(fixture.context("RQ-0001")) == 0);
+        CHECK(fixture.remote_file("a.txt") == "RQ-0001\n");
+        CHECK(run_discard_step(fixture.context("RQ-0002")) == 0);
+        REQUIRE(fixture.kept_refs("RQ-0002").size() == 1);
+        CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs("RQ-0002")[0] + ":a.txt"}) == "RQ-0002");
     }
 }
 
