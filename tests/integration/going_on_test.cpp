@@ -128,6 +128,7 @@ TEST_CASE("a merge of the worker and a branch of its own are not rebased away") 
 
 TEST_CASE("a workspace that is gone is made again from what was kept of it") {
     const GitFixture fixture;
+    bool moved = false;
     REQUIRE(run_prepare_step(fixture.context()) == 0);
     work(fixture);
     SUBCASE("removed after its retention") {
@@ -147,7 +148,6 @@ TEST_CASE("a workspace that is gone is made again from what was kept of it") {
         REQUIRE(run_discard_step(fixture.context()) == 0);
         REQUIRE(fixture.kept_refs().size() == 2);
     }
-    bool moved = false;
     SUBCASE("and the target has moved on") {
         REQUIRE(run_discard_step(fixture.context()) == 0);
         fixture.push_by_colleague("b.txt", "b\n");

@@ -148,3 +148,25 @@ TEST_CASE("no name of a process is ever signalled") {
         }
     }
 }
+
+// doctest runs each of them once, and not each of the one group with each of the other.
+TEST_CASE("a test has one group of subcases on a level") {
+    for (const fs::path& file : sources_in("tests")) {
+        int groups = 0;
+        bool in_group = false;
+        for (const std::string& line : lines_of(file)) {
+            const std::size_t depth = line.find_first_not_of(' ');
+            if (depth == 0) {
+                groups = 0;
+                in_group = false;
+            }
+            if (depth != 4 || line.compare(4, 1, "}") == 0 || line.compare(4, 2, "//") == 0) {
+                continue;
+            }
+            const bool is_subcase = line.compare(4, 8, "SUBCASE(") == 0;
+            groups += is_subcase && !in_group ? 1 : 0;
+            in_group = is_subcase;
+            CHECK_MESSAGE((!is_subcase || groups <= 1), file.string() << ": " << line);
+        }
+    }
+}
