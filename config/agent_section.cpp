@@ -97,7 +97,12 @@ void read_agent(ObjectReader& agent, TrustGate& gate, AgentSettings& out) {
                       [&gate](ObjectReader& phases) { read_phase_overrides(phases, gate); });
     claim_if_set(agent, "ci_gate", gate);
     agent.read_object("ci_gate", [&out](ObjectReader& reader) { read_ci_gate(reader, out.ci_gate); });
-    agent.read_object("webhook", [&out](ObjectReader& reader) { read_webhook(reader, out.webhook); });
+    agent.read_object("webhook", [&out](ObjectReader& webhook) {
+        read_flag(webhook, "enabled", out.wants_webhook);
+        ignore_all(webhook, {"url", "allow_insecure_http", "allow_private_targets", "secret", "events",
+                             "timeout_secs", "retry_count", "retry_backoff_ms", "queue_capacity",
+                             "parallel_queue_multiplier", "queue_policy"});
+    });
     agent.read_object("notification", check_notification);
     agent.read_object("runner_cli", accept_anything);
     agent.read_object("cursor", accept_anything);

@@ -1,12 +1,10 @@
 // The `agent` section of config.jsonc, and the profiles, which are shaped like it (contract section 3.3).
-// Of its many keys ours uses the CI gate and the webhook; the others belong to the Rust tools and are
-// accepted.
+// Of its many keys ours uses the CI gate; the others belong to the Rust tools and are accepted.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "config/webhook_config.h"
 #include "core/json_reader.h"
 
 namespace ralph::config {
@@ -23,7 +21,7 @@ struct CiGateConfig {
 
 struct AgentSettings {
     CiGateConfig ci_gate;
-    WebhookConfig webhook;
+    bool wants_webhook = false;
 };
 
 // Reads one layer's section into `out`. Internal to config/.

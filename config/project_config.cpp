@@ -151,7 +151,7 @@ std::optional<JsonFault> combination_fault(const AgentSettings& agent) {
             "agent.ci_gate.argv",
             "must name a command, such as [\"make\", \"ci\"]; or set agent.ci_gate.enabled to false"};
     }
-    return webhook_fault(agent.webhook);
+    return std::nullopt;
 }
 
 }  // namespace
@@ -176,7 +176,7 @@ core::Result<ProjectConfig> load_project_config(const std::optional<Layer>& glob
         return error_in(*layers, *fault);
     }
     config.ci_gate = std::move(agent.ci_gate);
-    config.webhook = std::move(agent.webhook);
+    config.wants_webhook = agent.wants_webhook;
     return config;
 }
 

@@ -9,7 +9,6 @@
 
 #include "config/agent_section.h"
 #include "config/layer.h"
-#include "config/webhook_config.h"
 #include "core/error.h"
 #include "core/time.h"
 
@@ -46,7 +45,7 @@ struct ProjectConfig {
     QueueConfig queue;
     ParallelConfig parallel;
     CiGateConfig ci_gate;
-    WebhookConfig webhook;
+    bool wants_webhook = false;  // agent.webhook is enabled: nothing of it acts, and that is to be told
 
     bool operator==(const ProjectConfig&) const = default;
 };

@@ -241,6 +241,10 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
     if (!settings->trust_refusal.empty()) {
         spdlog::warn("{}; {}", settings->trust_refusal, trust_remedy);
     }
+    if (settings->project.wants_webhook) {
+        spdlog::warn(
+            "agent.webhook is enabled in config.jsonc, and nothing uses it: nothing is reported over HTTP");
+    }
     auto ready = preflight(std::move(*settings), arguments);
     if (!ready) {
         return report(ready.error());

@@ -87,6 +87,11 @@ void examine_settings(Examination& examination) {
              "nothing: only what you allow on this machine does.",
              trust_remedy, "", nullptr});
     }
+    if (used.project.wants_webhook) {
+        examination.add({"webhook_unused", Severity::notice, "agent.webhook is enabled, and nothing uses it",
+                         used.paths.config(), "Nothing is reported over HTTP.",
+                         "set agent.webhook.enabled to false", "", nullptr});
+    }
     if (const auto checked = check_own_places(used.paths.root); !checked && !checked.error().is_passing()) {
         examination.add({"own_place_tracked", Severity::wrong, "Git tracks what is a supervisor's own",
                          checked.error().message,

@@ -273,6 +273,14 @@ TEST_CASE("doctor: settings, queue, repository and programs") {
         Project::write(project.paths().supervisor_config(), R"({"worker": {"command": ["sh"]}})");
         CHECK(kinds(project).empty());
     }
+    SUBCASE("a setting that nothing uses") {
+        Project::write(project.paths().config(), R"({"agent": {"ci_gate": {"enabled": false},
+                                                               "webhook": {"enabled": true, "url": "x"}}})");
+        CHECK(kinds(project) == "webhook_unused");
+        const auto end = project.ralph({"run", "--parallel", "2"});
+        CHECK(end.status == 0);
+        CHECK(contains(end.errors, "agent.webhook is enabled in config.jsonc, and nothing uses it"));
+    }
     SUBCASE("no repository at all") {
         const auto end = project.ralph({"doctor", "--repo", project.folder().path()});
         CHECK(end.status == 1);

@@ -62,11 +62,11 @@ TEST_CASE("project settings: layers merge leaf by leaf, lists are replaced, null
         version: 2,
         queue: {file: "q", id_width: 5, max_dependency_depth: 3},
         parallel: {workers: 4, push_backoff_ms: [1, 2], max_push_attempts: 9, ignored_file_allowlist: ["a", "b"]},
-        agent: {ci_gate: {argv: ["true"]}, webhook: {retry_count: 1, queue_capacity: 10, events: ["*"]}}})"};
+        agent: {ci_gate: {argv: ["true"]}, webhook: {enabled: true, url: "u"}}})"};
     const Layer project{"p.jsonc", R"({
         queue: {file: null, id_width: 6, done_file: "d"},
         parallel: {workers: 8, push_backoff_ms: [], max_push_attempts: null, ignored_file_allowlist: ["c"]},
-        agent: {ci_gate: {enabled: false}, webhook: {retry_count: 2, events: ["loop_started"]}}})"};
+        agent: {ci_gate: {enabled: false}, webhook: {retry_count: 2}}})"};
     const ProjectConfig merged = config::load_project_config(global, project, true).value();
     CHECK(merged.queue.file == "q");
     CHECK(merged.queue.id_width == 6);
@@ -78,10 +78,8 @@ TEST_CASE("project settings: layers merge leaf by leaf, lists are replaced, null
     CHECK(merged.parallel.ignored_file_allowlist == Lines{"c"});
     CHECK_FALSE(merged.ci_gate.enabled);
     CHECK(merged.ci_gate.argv == Lines{"true"});
-    CHECK(merged.webhook.retry_count == 2);
-    CHECK(merged.webhook.queue_capacity == 10);
-    CHECK(merged.webhook.events == Lines{"loop_started"});
-    CHECK(merged.webhook.timeout == std::chrono::seconds{30});
+    CHECK(merged.wants_webhook);
+    CHECK_FALSE(load("{agent: {webhook: {url: \"u\"}}}").value().wants_webhook);
     CHECK(config::load_project_config(global, std::nullopt, false).value().parallel.workers == 4U);
 }
 
