@@ -124,10 +124,9 @@ bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch) {
            record.kind == ExitRecord::Kind::signalled && !record.stopped && !record.timed_out;
 }
 
-bool counts_as_integration(const ExitRecord& record, const Outcome& outcome, bool leads_batch) {
+bool counts_as_integration(const ExitRecord& record, bool target_is_red, bool leads_batch) {
     return !record.stopped && !record.exited_with(exit_nothing_to_land) &&
-           !record.exited_with(exit_unavailable) &&
-           !(outcome.target_is_red && record.exited_with(exit_try_again)) &&
+           !record.exited_with(exit_unavailable) && !(target_is_red && record.exited_with(exit_try_again)) &&
            !counts_as_lost(StepKind::integrate, record, leads_batch);
 }
 

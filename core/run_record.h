@@ -106,11 +106,10 @@ using RunEnd = std::variant<ExitRecord, LostRun, UnstartedRun>;
 // nobody's failure either.
 [[nodiscard]] bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch = false);
 
-struct Outcome;
 // Whether an integrate run that ended so was an attempt to land its task. It was none if it was lost or
 // stopped, found nothing to land, or met what is nobody's fault: a host or remote with a bad minute, a target
 // that is red by itself.
-[[nodiscard]] bool counts_as_integration(const ExitRecord& record, const Outcome& outcome, bool leads_batch);
+[[nodiscard]] bool counts_as_integration(const ExitRecord& record, bool target_is_red, bool leads_batch);
 
 // How an integrate run ended for another task of its batch: the exit code that a run of that task alone would
 // have ended with.

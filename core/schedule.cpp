@@ -62,7 +62,7 @@ void start(ActiveTask& task, std::vector<Action>& actions) {
     const bool integrates = task.run.step == StepKind::integrate;
     task.leads_batch = false;
     actions.emplace_back(action::StartRun{task.task_id, task.run, task.slot.value_or(0),
-                                          integrates ? task.integrations + 1 : 0});
+                                          integrates ? task.counts.integrations + 1 : 0});
 }
 
 bool integrates(const ActiveTask& task) {

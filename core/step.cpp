@@ -28,23 +28,6 @@ std::string failure_text(const ExitRecord& record, StepKind step, const std::opt
     return fmt::format("{} {}", to_string(step), describe(record));
 }
 
-// The history of a task whose record is terminal: what has ended was dealt with, marked as settled or not.
-RunHistory dealt_with(RunHistory history) {
-    if (history.newest && history.newest->end) {
-        const StepKind step = history.newest->run.step;
-        const auto* const record = std::get_if<ExitRecord>(&*history.newest->end);
-        const bool finished = leaves_finished_work(step, record);
-        history.settled_step = finished ? StepKind::integrate : step;
-        history.settled_integrations += history.integrations + (step == StepKind::integrate ? 1 : 0);
-        history.integrations = 0;
-        history.remediations = 0;
-        history.worked = false;
-        history.restarts = 0;
-        history.newest.reset();
-    }
-    return history;
-}
-
 }  // namespace
 
 // The step is over and the task stays active: what comes next?
@@ -56,29 +39,30 @@ void Handler::go_on(ActiveTask& task, TaskEvent what) {
     switch (what) {
         case TaskEvent::prepare_succeeded:
             task.run.step = StepKind::work;
-            task.restarts = 0;
+            task.counts.restarts = 0;
             return;
         case TaskEvent::work_succeeded:
         case TaskEvent::remediate_succeeded:
             task.run.step = StepKind::integrate;
-            task.restarts = 0;
+            task.counts.restarts = 0;
             task.slot.reset();
             return;
         case TaskEvent::integrate_mendable:
             task.run.step = StepKind::remediate;
-            task.restarts = 0;
+            task.counts.restarts = 0;
             return;
         case TaskEvent::work_needed:
             task.run.step = StepKind::prepare;
             ++task.run.attempt;
-            task.restarts = 0;
+            task.counts.restarts = 0;
             return;
         case TaskEvent::integrate_deferred:
-            task.not_before = now_ + backoff_after(task.integrations, supervisor_.settings.push_backoff);
-            task.restarts = 0;
+            task.not_before =
+                now_ + backoff_after(task.counts.integrations, supervisor_.settings.push_backoff);
+            task.counts.restarts = 0;
             return;
         case TaskEvent::step_lost:
-            ++task.restarts;
+            ++task.counts.restarts;
             task.run.attempt += task.run.step == StepKind::work ? 1 : 0;
             return;
         case TaskEvent::prepare_found_landed:
@@ -120,7 +104,7 @@ void Handler::apply(Tasks::iterator task, TaskEvent what, const std::string& det
     const auto next = transition(from, what);
     if (!next) {
         task->phase = Phase::ready;
-        task->restarts = 0;
+        task->counts.restarts = 0;
         if (what != TaskEvent::interrupted) {
             note(true, task->task_id,
                  fmt::format("{} is ignored while {}", to_string(what), to_string(from)));
@@ -164,18 +148,19 @@ void Handler::apply(Tasks::iterator task, TaskEvent what, const std::string& det
 }
 
 void Handler::end_lost(Tasks::iterator task, const LostRun& lost) {
-    const bool again = task->restarts < supervisor_.settings.max_restarts;
+    const bool again = task->counts.restarts < supervisor_.settings.max_restarts;
     const std::string detail =
         fmt::format("the outcome of {} is lost: {}", to_string(task->run.step), lost.reason);
     note(true, task->task_id,
          again ? detail + "; running it again"
-               : fmt::format("{}; restarted {} times, giving up", detail, task->restarts));
+               : fmt::format("{}; restarted {} times, giving up", detail, task->counts.restarts));
     apply(task, again ? TaskEvent::step_lost : TaskEvent::restarts_exhausted, detail);
 }
 
 // The last try is the task's alone, lest one whose workspace is the reason takes others with it.
 void Handler::end_batch_lost(Tasks::iterator task, const LostRun& lost) {
-    supervisor_.lands_alone = task->leads_batch && task->restarts + 1 >= supervisor_.settings.max_restarts;
+    supervisor_.lands_alone =
+        task->leads_batch && task->counts.restarts + 1 >= supervisor_.settings.max_restarts;
     end_lost(task, lost);
 }
 
@@ -201,7 +186,7 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         // Left from the task's earlier life; whatever came of it, the work begins anew.
         task->run.step = StepKind::prepare;
         task->phase = Phase::ready;
-        task->restarts = 0;
+        task->counts.restarts = 0;
         return;
     }
     if (const auto* const lost = std::get_if<LostRun>(&end)) {
@@ -230,26 +215,17 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
 }
 
 void Handler::count_end(ActiveTask& task, const ExitRecord& record, const Outcome& outcome) {
-    switch (task.run.step) {
-        case StepKind::work:
-            task.worked = true;
-            break;
-        case StepKind::remediate:
-            task.worked = true;
-            task.remediations += record.stopped ? 0 : 1;
-            break;
-        case StepKind::integrate:
-            if (counts_as_integration(record, outcome, false)) {
-                ++task.integrations;
-                // Set, not counted up: applying the same end again after a crash changes nothing.
-                WorkerRecord* const worker = supervisor_.state.find(task.task_id);
-                worker->push_attempts =
-                    std::max(worker->push_attempts, task.settled_integrations + task.integrations);
-            }
-            break;
-        case StepKind::prepare:
-        case StepKind::discard:
-            break;
+    RunFacts run;
+    run.step = task.run.step;
+    run.began = true;
+    run.target_is_red = outcome.target_is_red;
+    run.exit = record;
+    task.counts.add_end(run);
+    if (run.was_integration()) {
+        // Set, not counted up: applying the same end again after a crash changes nothing.
+        WorkerRecord* const worker = supervisor_.state.find(task.task_id);
+        worker->push_attempts =
+            std::max(worker->push_attempts, task.settled_integrations + task.counts.integrations);
     }
 }
 
@@ -261,10 +237,10 @@ void Handler::conclude(Tasks::iterator task, const ExitRecord& record,
     count_end(*task, record, outcome);
     Standing standing;
     standing.blocked = marker.has_value();
-    standing.attempts_left = task->integrations < supervisor_.settings.max_push_attempts;
+    standing.attempts_left = task->counts.integrations < supervisor_.settings.max_push_attempts;
     standing.remediations_left =
-        standing.attempts_left && task->remediations < supervisor_.settings.max_remediations;
-    standing.worked = task->worked;
+        standing.attempts_left && task->counts.remediations < supervisor_.settings.max_remediations;
+    standing.worked = task->counts.worked;
     TaskEvent what = classify(step, record, standing);
     if (what == TaskEvent::integrate_exhausted && !outcome.landed_sha.empty()) {
         what = TaskEvent::integrate_succeeded;  // only what comes after the landing was to be tried again
@@ -327,8 +303,8 @@ void Handler::end_discard(Tasks::iterator task, const RunEnd& end, const Outcome
         return;
     }
     const auto* const lost = std::get_if<LostRun>(&end);
-    if (lost != nullptr && task->restarts < supervisor_.settings.max_restarts) {
-        ++task->restarts;
+    if (lost != nullptr && task->counts.restarts < supervisor_.settings.max_restarts) {
+        ++task->counts.restarts;
         task->phase = Phase::ready;
         task->not_before = now_;
         note(true, task->task_id,
@@ -443,7 +419,7 @@ void Handler::operator()(const event::RetryRequested& event) {
     task.phase = Phase::recovering;
     supervisor_.attempted.insert(event.task_id);
     supervisor_.active.push_back(std::move(task));
-    (*this)(event::TaskRecovered{event.task_id, dealt_with(event.history)});
+    (*this)(event::TaskRecovered{event.task_id, settled(event.history)});
 }
 
 void Handler::operator()(const event::RunsForgotten& event) {

@@ -38,7 +38,7 @@ void Handler::resume(ActiveTask& task, const RunHistory& history) {
                                                              ? StepKind::integrate
                                                              : StepKind::prepare) == StepKind::integrate;
     task.phase = Phase::ready;
-    task.restarts = 0;  // those were of a discard, if there were any
+    task.counts.restarts = 0;  // those were of a discard, if there were any
     if (finished && history.workspace_exists && supervisor_.settings.max_push_attempts != 0) {
         task.run = Run{StepKind::integrate, history.last_number, std::max(1U, history.work_attempts)};
         task.slot.reset();
@@ -64,11 +64,8 @@ void Handler::operator()(const event::TaskRecovered& event) {
     const RunHistory& history = event.history;
     WorkerRecord* const record = supervisor_.state.find(event.task_id);
     CHECK(record != nullptr);
-    task->restarts = history.restarts;
-    task->integrations = history.integrations;
+    task->counts = history.counts;
     task->settled_integrations = history.settled_integrations;
-    task->remediations = history.remediations;
-    task->worked = history.worked;
     if (!history.newest || (history.newest->run.step == StepKind::discard && history.newest->end)) {
         resume(*task, history);
         return;

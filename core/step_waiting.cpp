@@ -80,6 +80,7 @@ bool Handler::not_yet(ActiveTask& task, const Outcome& outcome) {
     }
     task.phase = Phase::ready;
     task.waits_for = WaitsFor::branch;
+    task.counts.restarts = 0;
     task.not_before = now_ + backoff_after(task.start_failures, supervisor_.settings.push_backoff);
     return true;
 }
@@ -96,7 +97,7 @@ void Handler::wait_for_host(ActiveTask& task, const std::string& why, bool resum
     task.phase = Phase::ready;
     task.waits_for = WaitsFor::host;
     task.not_before = now_;
-    task.restarts = 0;
+    task.counts.restarts = 0;
     if (resumed) {
         return;
     }
@@ -137,7 +138,7 @@ void Handler::wait_for_workspace(ActiveTask& task, const std::string& why) {
     ++task.start_failures;
     task.phase = Phase::ready;
     task.waits_for = WaitsFor::workspace;
-    task.restarts = 0;
+    task.counts.restarts = 0;
     task.slot.reset();
     task.not_before = now_ + std::max(shortest_workspace_pause,
                                       backoff_after(task.start_failures, supervisor_.settings.push_backoff));
@@ -147,7 +148,7 @@ void Handler::wait_for_workspace(ActiveTask& task, const std::string& why) {
 void Handler::wait_for_target(ActiveTask& task, const Outcome& outcome, bool resumed) {
     task.phase = Phase::ready;
     task.not_before = now_;
-    task.restarts = 0;
+    task.counts.restarts = 0;
     if (resumed) {
         return;
     }

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "core/expiry.h"
+#include "core/history.h"
 #include "core/run_record.h"
 #include "core/state.h"
 #include "core/task.h"
@@ -63,30 +64,6 @@ struct QueueSnapshot {
     TaskFile done;
 };
 
-// What the run directories of a task tell.
-struct RunHistory {
-    std::uint32_t last_number = 0;           // 0: there are none
-    std::uint32_t work_attempts = 0;         // work runs whose worker has begun, settled ones included
-    std::uint32_t settled_integrations = 0;  // integrate runs that were dealt with
-    std::uint32_t integrations = 0;  // unsettled integrate runs that ended, the newest run not counted
-    std::uint32_t remediations = 0;  // unsettled remediate runs that ended, the newest run not counted
-    std::uint32_t restarts = 0;      // unsettled runs of the newest step that were lost before the newest one
-    bool worked = false;             // an unsettled work or remediate run ended: the task was worked on
-    // The step of the newest settled run; integrate, too, if that left finished work: it was a batch's run
-    // that decided on it then, or it could not be mended.
-    std::optional<StepKind> settled_step;
-    bool workspace_exists = false;
-    struct Newest {  // the newest run that is not settled
-        Run run;
-        std::uint32_t slot = 0;
-        bool leads_batch = false;
-        std::optional<RunEnd> end;  // nothing while a verified shim lives
-        std::optional<BlockMarker> marker;
-        Outcome outcome;
-    };
-    std::optional<Newest> newest;
-};
-
 // Where an active task stands. `ready` waits for its time, a slot or the lane;
 // `recovering` waits for what the run directories tell, after a restart as after the selection.
 enum class Phase { recovering, ready, starting, running };
@@ -108,11 +85,8 @@ struct ActiveTask {
     WaitsFor waits_for = WaitsFor::turn;
     Instant not_before = Instant::min();
     std::optional<std::uint32_t> slot;
-    std::uint32_t restarts = 0;              // of the present step
-    std::uint32_t integrations = 0;          // that ended since the selection or the retry
-    std::uint32_t settled_integrations = 0;  // before that
-    std::uint32_t remediations = 0;          // that ended since then
-    bool worked = false;                     // a worker of it ended since then
+    RunCounts counts;                        // restarts: of the present step
+    std::uint32_t settled_integrations = 0;  // before those
     bool leads_batch = false;                // the run under way lands others, too
     std::uint32_t start_failures = 0;        // in a row
 };

@@ -16,43 +16,6 @@ namespace {
 using core::Lifecycle;
 using core::StepKind;
 
-struct TaskRuns {
-    std::vector<RunView> views;  // by number
-    std::uint32_t settled = 0;
-    std::uint32_t integrations = 0;  // that ended with a status
-};
-
-// Only looks: nothing is ended and nothing removed, unlike what recovery does.
-Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
-    const auto names = list_directory(paths.runs_of(task_id));
-    const auto settled = read_file(paths.settled(task_id), 64);
-    if (!names || !settled) {
-        return names ? settled.error() : names.error();
-    }
-    TaskRuns runs;
-    const std::string text = settled->value_or("");
-    std::from_chars(text.data(), text.data() + text.size(), runs.settled);
-    for (const std::string& name : *names) {
-        const auto run = core::parse_run_directory_name(name);
-        if (!run) {
-            continue;
-        }
-        auto view = view_run(paths.runs_of(task_id) + "/" + name, core::Run{run->step, run->number, 1});
-        if (!view) {
-            return view.error();
-        }
-        const bool leads_batch = view->spec && !view->spec->batch.empty();
-        runs.integrations += run->step == StepKind::integrate && view->exit &&
-                                     core::counts_as_integration(*view->exit, view->outcome, leads_batch)
-                                 ? 1
-                                 : 0;
-        runs.views.push_back(std::move(*view));
-    }
-    std::sort(runs.views.begin(), runs.views.end(),
-              [](const RunView& left, const RunView& right) { return left.run.number < right.run.number; });
-    return runs;
-}
-
 // What a run of another task has said last of a task of its batch.
 struct BatchWord {
     core::BatchEnd end;
@@ -144,7 +107,7 @@ std::optional<core::WorkerRecord> record_from(const Settings& settings, const st
     core::WorkerRecord record;
     record.task_id = task_id;
     record.workspace_path = settings.workspace(task_id);
-    record.push_attempts = runs.integrations;
+    record.push_attempts = core::push_attempts(runs.facts());
     const RunView& first = runs.views.front();
     record.started_at = first.spec && core::parse_rfc3339(first.spec->created_at) ? first.spec->created_at
                                                                                   : core::format_rfc3339(now);

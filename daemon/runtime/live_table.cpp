@@ -53,7 +53,7 @@ std::string step_text(const core::Supervisor& supervisor, const core::WorkerReco
             const bool waits = task.phase == core::Phase::ready;
             return fmt::format(
                 "{}{}, attempt {}", waits ? "waits to " : "", core::to_string(task.run.step),
-                task.run.step == core::StepKind::integrate ? task.integrations + 1 : task.run.attempt);
+                task.run.step == core::StepKind::integrate ? task.counts.integrations + 1 : task.run.attempt);
         }
     }
     return record.last_error.value_or("");

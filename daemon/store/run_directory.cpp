@@ -224,67 +224,51 @@ Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over) {
     return core::RunEnd{core::LostRun{"its shim is gone without an exit record"}};
 }
 
-Result<core::RunHistory> read_history(const Paths& paths, const std::string& task_id,
-                                      const std::string& workspace, LeftOver left_over) {
-    const auto runs = runs_of(paths, task_id);
-    if (!runs) {
-        return runs.error();
+std::vector<core::RunFacts> TaskRuns::facts() const {
+    std::vector<core::RunFacts> facts;
+    facts.reserve(views.size());
+    for (const RunView& view : views) {
+        facts.push_back({view.run.step, view.run.number, view.worker_started, was_never_executed(view),
+                         leads_batch(view), view.outcome.target_is_red, view.exit});
     }
-    core::RunHistory history;
-    const auto workspace_exists = is_directory_there(workspace);
-    if (!workspace_exists) {
-        return workspace_exists.error();
-    }
-    history.workspace_exists = *workspace_exists;
-    const auto settled = settled_number(paths, task_id);
+    return facts;
+}
+
+Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
+    const auto names = runs_of(paths, task_id);
+    const auto settled = names ? settled_number(paths, task_id) : Result<std::uint32_t>{names.error()};
     if (!settled) {
         return settled.error();
     }
-    // Numbers go on from what was settled, too: the directory of a start that failed may never have become
-    // durable, and a new run must not bear a number that counts as dealt with.
-    history.last_number = *settled;
-    core::StepKind step_before = core::StepKind::prepare;
-    for (const core::RunName& name : *runs) {
+    TaskRuns runs;
+    runs.settled = *settled;
+    for (const core::RunName& name : *names) {
         const core::Run run{name.step, name.number, 1};
         auto view = view_run(paths.run(task_id, run), run);
         if (!view) {
             return view.error();
         }
-        history.last_number = std::max(history.last_number, name.number);
-        const bool never = was_never_executed(*view);
-        history.work_attempts += name.step == core::StepKind::work && view->worker_started && !never ? 1 : 0;
-        const bool lost = view->exit
-                              ? core::counts_as_lost(name.step, *view->exit, leads_batch(*view)) && !never
-                              : view->worker_started;
-        // The decision maker does not count an integration that it stopped itself.
-        const bool integrated = name.step == core::StepKind::integrate && view->exit && !never &&
-                                core::counts_as_integration(*view->exit, view->outcome, leads_batch(*view));
-        const bool remediated =
-            name.step == core::StepKind::remediate && view->exit && !view->exit->stopped && !never;
-        const bool finished = core::leaves_finished_work(name.step, view->exit ? &*view->exit : nullptr);
-        if (name.number <= *settled) {
-            history.settled_step = finished ? core::StepKind::integrate : name.step;
-            history.settled_integrations += integrated ? 1 : 0;
-            continue;
+        runs.views.push_back(std::move(*view));
+    }
+    return runs;
+}
+
+Result<core::RunHistory> read_history(const Paths& paths, const std::string& task_id,
+                                      const std::string& workspace, LeftOver left_over) {
+    const auto workspace_exists = is_directory_there(workspace);
+    const auto runs =
+        workspace_exists ? read_runs(paths, task_id) : Result<TaskRuns>{workspace_exists.error()};
+    if (!runs) {
+        return runs.error();
+    }
+    core::RunHistory history = core::fold(runs->facts(), runs->settled);
+    history.workspace_exists = *workspace_exists;
+    if (!runs->views.empty() && runs->views.back().run.number > runs->settled) {
+        auto newest = newest_of(runs->views.back(), workspace, left_over);
+        if (!newest) {
+            return newest.error();
         }
-        history.worked =
-            history.worked || (view->exit && !never &&
-                               (name.step == core::StepKind::work || name.step == core::StepKind::remediate));
-        // Lost runs in a row of one step; what never began changes nothing.
-        if (name.step != std::exchange(step_before, name.step) || (view->exit && !lost && !never)) {
-            history.restarts = 0;
-        }
-        if (name.number == runs->back().number) {
-            auto newest = newest_of(*view, workspace, left_over);
-            if (!newest) {
-                return newest.error();
-            }
-            history.newest = std::move(*newest);
-        } else {
-            history.restarts += lost ? 1 : 0;
-            history.integrations += integrated ? 1 : 0;
-            history.remediations += remediated ? 1 : 0;
-        }
+        history.newest = std::move(*newest);
     }
     return history;
 }

@@ -41,8 +41,17 @@ enum class LeftOver { end, leave };
 // again on the strength of the answer.
 [[nodiscard]] Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over);
 
-// Everything the decision maker wants to know about a task's runs. A run directory that cannot be read or
+// All runs of a task, and up to which number they were dealt with. A run directory that cannot be read or
 // understood is an error, never an end.
+struct TaskRuns {
+    std::vector<RunView> views;  // by number
+    std::uint32_t settled = 0;
+
+    [[nodiscard]] std::vector<core::RunFacts> facts() const;
+};
+[[nodiscard]] Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id);
+
+// Everything the decision maker wants to know about a task's runs.
 [[nodiscard]] Result<core::RunHistory> read_history(const Paths& paths, const std::string& task_id,
                                                     const std::string& workspace, LeftOver left_over);
 

@@ -58,7 +58,7 @@ TEST_CASE("what could not be executed for a while has never begun") {
         const auto history = read_history(bench.paths(), "RQ-0001", "/nowhere", LeftOver::leave);
         REQUIRE(history.has_value());
         CHECK(history->work_attempts == 0);
-        CHECK_FALSE(history->worked);
+        CHECK_FALSE(history->counts.worked);
         REQUIRE((history->newest && history->newest->end));
         CHECK(std::holds_alternative<core::UnstartedRun>(*history->newest->end));
     };

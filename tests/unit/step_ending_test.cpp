@@ -189,7 +189,7 @@ TEST_CASE("step ending: retry of a failed task begins anew, retry of a landing l
 TEST_CASE("step ending: a retry does not meet the end it was asked for") {
     StepDriver driver = with_record(Lifecycle::blocked_push);
     RunHistory found = history({StepKind::integrate, 4, 1}, 0, exited(65));
-    found.integrations = 1;
+    found.counts.integrations = 1;
     found.settled_integrations = 2;
     CHECK(driver.take(event::RetryRequested{"T1", found}) ==
           lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",

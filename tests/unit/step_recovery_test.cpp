@@ -202,7 +202,7 @@ TEST_CASE("step recovery: restarts before the crash count") {
         CAPTURE(before);
         StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::running)});  // max_restarts 2
         RunHistory found = history({StepKind::work, 4, 3}, 0, gone);
-        found.restarts = before;
+        found.counts.restarts = before;
         driver.recovered("T1", found);
         CHECK(driver.lifecycle("T1") == (before < 2 ? "running" : "failed"));
     }
@@ -213,7 +213,7 @@ TEST_CASE("step recovery: integrations before the crash count") {
         CAPTURE(before);
         StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::integrating)});
         RunHistory found = history({StepKind::integrate, 6, 1}, 0, exited(75));
-        found.integrations = before;
+        found.counts.integrations = before;
         found.settled_integrations = 4;
         driver.recovered("T1", found);
         CHECK(driver.lifecycle("T1") == (before < 2 ? "integrating" : "blocked_push"));
@@ -320,7 +320,7 @@ TEST_CASE("step recovery: how often a discard was lost is not held against what 
     StepDriver driver;
     driver.queue({"T1"});
     RunHistory found = history({StepKind::discard, 4, 1}, 0, gone);
-    found.restarts = 2;
+    found.counts.restarts = 2;
     driver.recovered("T1", found);
     driver.ended("T1", 5, gone);
     CHECK(driver.lifecycle("T1") == "running");

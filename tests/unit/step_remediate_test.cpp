@@ -87,7 +87,7 @@ TEST_CASE("remediate: after a restart it goes on, its end counts, and its number
           lines({"start T1 5-integrate attempt=1 integration=1"}));
     StepDriver again = restarted(1);
     RunHistory before = history({StepKind::integrate, 5, 1}, 0, exited(66));
-    before.remediations = 1;
+    before.counts.remediations = 1;
     again.recovered("T1", before);
     CHECK(again.lifecycle("T1") == "blocked_push");
     StepDriver interrupted = restarted(1);

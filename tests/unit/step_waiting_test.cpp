@@ -67,7 +67,7 @@ TEST_CASE("waiting: whether a worker ran is known after a restart, too") {
         CAPTURE(worked);
         StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::integrating)});
         RunHistory found = history(Run{StepKind::integrate, 4, 1}, 0, exited(67));
-        found.worked = worked;
+        found.counts.worked = worked;
         driver.recovered("T1", found);
         CHECK(driver.lifecycle("T1") == (worked ? "blocked_push" : "running"));
     }
@@ -150,7 +150,7 @@ TEST_CASE("waiting: the lane waits for the host, however long it lasts, and no a
         CHECK(driver.supervisor.active.front().run == Run{StepKind::integrate, number, 1});
     }
     CHECK(driver.supervisor.state.find("T1")->push_attempts == 0);
-    CHECK(driver.supervisor.active.front().restarts == 0);
+    CHECK(driver.supervisor.active.front().counts.restarts == 0);
     CHECK(driver.lifecycle("T1") == "integrating");
     CHECK(driver.lifecycle("T2") == "running");
     driver.ended("T1", number, 0);

@@ -211,21 +211,19 @@ TEST_CASE("transition: nothing to land is a reason to work where nobody has work
 }
 
 TEST_CASE("transition: what is no attempt to land") {
-    Outcome red;
-    red.target_is_red = true;
     ExitRecord stopped = exited(75);
     stopped.stopped = true;
     for (const std::uint32_t status : {0U, 1U, 65U, 66U, 75U}) {
         CAPTURE(status);
-        CHECK(counts_as_integration(exited(status), {}, false));
+        CHECK(counts_as_integration(exited(status), false, false));
     }
-    CHECK_FALSE(counts_as_integration(exited(67), {}, false));
-    CHECK_FALSE(counts_as_integration(exited(69), {}, false));
-    CHECK_FALSE(counts_as_integration(exited(75), red, false));
-    CHECK(counts_as_integration(exited(65), red, false));
-    CHECK_FALSE(counts_as_integration(stopped, {}, false));
-    CHECK_FALSE(counts_as_integration(killed_by(9), {}, false));
-    CHECK_FALSE(counts_as_integration(exited(1), {}, true));  // no verdict for a batch
+    CHECK_FALSE(counts_as_integration(exited(67), false, false));
+    CHECK_FALSE(counts_as_integration(exited(69), false, false));
+    CHECK_FALSE(counts_as_integration(exited(75), true, false));
+    CHECK(counts_as_integration(exited(65), true, false));
+    CHECK_FALSE(counts_as_integration(stopped, false, false));
+    CHECK_FALSE(counts_as_integration(killed_by(9), false, false));
+    CHECK_FALSE(counts_as_integration(exited(1), false, true));  // no verdict for a batch
     CHECK_FALSE(counts_as_lost(StepKind::integrate, exited(67), true));
     CHECK_FALSE(counts_as_lost(StepKind::integrate, exited(69), true));
 }
