@@ -67,8 +67,13 @@ Result<ExpiryNotes> read_expiry_notes(const JsonDocument& document, Moment now, 
     // else where they stand now.
     const bool of_this_boot = noted_boot == boot;
     const Instant wall = of_this_boot ? std::max(written.instant, Instant::min() + longest_doubt) : now.wall;
+    // Never more than a day ago, whatever a spoilt file says.
+    const auto elapsed = static_cast<std::uint64_t>(now.monotonic.time_since_epoch().count());
+    const bool is_past = of_this_boot && monotonic < elapsed;
     const Instant monotonic_then =
-        of_this_boot ? std::min(now.monotonic, Instant{std::chrono::nanoseconds{monotonic}}) : now.monotonic;
+        is_past ? std::max(Instant{std::chrono::nanoseconds{static_cast<std::int64_t>(monotonic)}},
+                           now.monotonic - longest_doubt)
+                : now.monotonic;
     ExpiryNotes notes;
     for (const auto& [name, at] : seen) {
         const Instant since = std::clamp(at.instant, wall - longest_doubt, wall);

@@ -1,8 +1,6 @@
 // Where everything of a repository lies.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <string>
 #include <string_view>
 
@@ -11,17 +9,6 @@
 namespace ralph::daemon {
 
 inline constexpr std::string_view stop_now = "now";
-
-// Below the root: what is a supervisor's own and never part of a commit. If git carries it, it came from
-// others, and a checkout would write it over ours.
-inline constexpr std::array<std::string_view, 4> own_places{
-    ".ralph/cache/parallel", ".ralph/cache/stop_requested", ".ralph/lock", ".ralph/logs/parallel"};
-[[nodiscard]] inline bool is_own_place(std::string_view relative) {
-    return std::any_of(own_places.begin(), own_places.end(), [relative](std::string_view place) {
-        return relative == place ||
-               (relative.substr(0, place.size()) == place && relative[place.size()] == '/');
-    });
-}
 
 struct Paths {
     std::string root;  // absolute, without a slash at the end

@@ -10,12 +10,9 @@
 
 namespace ralph::daemon {
 
-// Whether the index or HEAD of the repository holds the file, or anything below it. `path` is relative to
-// `root`, its letters in any case.
+// Whether the index or HEAD of the repository holds the file. `path` is relative to `root`, its letters in
+// any case.
 [[nodiscard]] core::Result<bool> is_tracked(const std::string& root, const std::string& path);
-
-// An error that names what git tracks of the supervisor's own places (paths.h).
-[[nodiscard]] core::Result<void> check_own_places(const std::string& root);
 
 // Why the first of these that git tracks and that is not there must not be made anew. What git cannot tell is
 // taken for not tracked.

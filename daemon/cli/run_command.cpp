@@ -7,6 +7,7 @@
 
 #include "daemon/cli/common.h"
 #include "daemon/log/log.h"
+#include "daemon/own_places.h"
 #include "daemon/process/cgroup_layout.h"
 #include "daemon/process/descriptor_limit.h"
 #include "daemon/runtime/supervise.h"
@@ -16,7 +17,6 @@
 #include "daemon/steps/neighbours.h"
 #include "daemon/steps/workspace_owner.h"
 #include "daemon/store/state_store.h"
-#include "daemon/tracked_files.h"
 #include "daemon/trust.h"
 
 namespace ralph::daemon {

@@ -10,6 +10,7 @@
 
 #include "core/queue_validation.h"
 #include "daemon/doctor/examination.h"
+#include "daemon/own_places.h"
 #include "daemon/process/identity.h"
 #include "daemon/steps/checkout.h"
 #include "daemon/steps/filter_programs.h"
@@ -168,6 +169,29 @@ void examine_rewritten_target(Examination& examination) {
                      }});
 }
 
+void examine_own_places(Examination& examination, const Git& git) {
+    const std::string& root = examination.paths.root;
+    if (const auto checked = check_own_places(root); !checked) {
+        if (!checked.error().is_passing()) {
+            examination.add({"own_place_tracked", Severity::wrong, "Git tracks what is a supervisor's own",
+                             checked.error().message, "`ralph run` refuses to begin.", checked.error().remedy,
+                             "", nullptr});
+        }
+        return;
+    }
+    const auto branch = git.current_branch();
+    if (!branch || !*branch) {
+        return;
+    }
+    const std::string target = "refs/remotes/origin/" + **branch;
+    if (const auto places = own_places_in(root, target); places && !places->empty()) {
+        examination.add(
+            {"own_place_on_target", Severity::wrong, "The target holds what is a supervisor's own",
+             fmt::format("{} of {}", fmt::join(*places, ", "), target),
+             "The checkout is not brought forward to it.", take_off_elsewhere(places->front()), "", nullptr});
+    }
+}
+
 void examine_filters(Examination& examination) {
     const auto missing = missing_filters(examination.paths.root);
     for (const MissingFilter& each : missing ? *missing : std::vector<MissingFilter>{}) {
@@ -198,6 +222,7 @@ void examine_git(Examination& examination) {
     }
     examine_branch(examination, git);
     examine_rewritten_target(examination);
+    examine_own_places(examination, git);
     examine_filters(examination);
     examine_checkout(examination);
     examine_index_lock(examination, *folder + "/index.lock");

@@ -92,13 +92,6 @@ void examine_settings(Examination& examination) {
                          used.paths.config(), "Nothing is reported over HTTP.",
                          "set agent.webhook.enabled to false", "", nullptr});
     }
-    if (const auto checked = check_own_places(used.paths.root); !checked && !checked.error().is_passing()) {
-        examination.add({"own_place_tracked", Severity::wrong, "Git tracks what is a supervisor's own",
-                         checked.error().message,
-                         "`ralph run` refuses to begin, and no checkout is brought forward to a commit that "
-                         "holds such a file.",
-                         checked.error().remedy, "", nullptr});
-    }
     const std::string own = used.paths.supervisor_config();
     examine_program(examination, used.supervisor.worker.command, "worker.command", own,
                     "Every task without a command of its own fails.");

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/own_places.h"
 #include "daemon/steps/glob.h"
 #include "daemon/steps/landing_details.h"
 #include "daemon/steps/undo_guard.h"
@@ -40,11 +41,11 @@ Ending takes_back(const StepContext& task, const Undone& undone) {
         retry_command(task)));
 }
 
-Ending holds_own_place(const StepContext& task, const std::string& path) {
+Ending holds_own_place(const StepContext& task, const std::string& place) {
     return mendable(fmt::format(
-        "the work holds {}, which is a supervisor's own and never part of a commit; take it out in {} "
-        "(git rm -r --cached {}), {}",
-        core::printable(path), task.workspace, core::printable(path), retry_command(task)));
+        "the work holds {0}, which is a supervisor's own and never part of a commit; take it out in {1} "
+        "(git rm -r --cached {0}), {2}",
+        place, task.workspace, retry_command(task)));
 }
 
 class Builder {
@@ -112,17 +113,17 @@ class Builder {
 
     // In every checkout of the target, what it holds there would be taken for the memory of a supervisor.
     Result<Addition> check_own_places() const {
-        std::vector<std::string> listing{"diff-tree",       "-r",   "-z",   "--name-only",
-                                         "--diff-filter=d", below_, "HEAD", "--"};
-        listing.insert(listing.end(), own_places.begin(), own_places.end());
-        auto text = git_.output(listing);
+        auto text = git_.output(
+            {"diff-tree", "-r", "-z", "--name-only", "--diff-filter=d", below_, "HEAD", "--", ".ralph"});
         if (!text) {
             return text.error();
         }
-        const auto paths = split_at_nul(*text);
-        return paths.empty()
-                   ? Addition{}
-                   : Addition{Addition::Kind::stopped, holds_own_place(task_, paths.front()), paths};
+        for (const std::string& path : split_at_nul(*text)) {
+            if (const auto place = own_place_of(path)) {
+                return Addition{Addition::Kind::stopped, holds_own_place(task_, *place), {path}};
+            }
+        }
+        return Addition{};
     }
 
     // What another one has landed while this one was at work stays.

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "core/json_reader.h"
+#include "daemon/own_places.h"
 #include "daemon/steps/checkout_files.h"
 #include "daemon/steps/git_lock.h"
 #include "daemon/steps/workspace.h"
@@ -205,14 +206,14 @@ class Mover {
         if (!changes) {
             return fault(changes.error());
         }
-        const auto found = std::find_if(changes->begin(), changes->end(), [](const FileChange& change) {
-            return change.to_mode != "000000" && is_own_place(change.path);
-        });
-        return found == changes->end()
-                   ? Answer{}
-                   : refused(fmt::format(
-                         "{} has {}, which is a supervisor's own; take it off there with `git rm`",
-                         move_.to.substr(0, 12), core::printable(found->path)));
+        for (const FileChange& change : *changes) {
+            const auto place = change.to_mode == "000000" ? std::nullopt : own_place_of(change.path);
+            if (place) {
+                return refused(fmt::format("{} has {}, which is a supervisor's own; {}",
+                                           move_.to.substr(0, 12), *place, take_off_elsewhere(*place)));
+            }
+        }
+        return {};
     }
 
     Answer take_lock() {

@@ -26,6 +26,7 @@ constexpr std::string_view landing_prefix = "refs/ralph/landing/";
 constexpr core::Milliseconds patience = std::chrono::minutes{30};
 constexpr const char* synced = "core.fsync=all";
 constexpr unsigned shared_mode = 0644;
+constexpr std::string_view aside_suffix = ".broken";
 constexpr const char* incoming_ref = "refs/ralph/incoming";
 
 // "lane.git" of ".integration", "lane-2.git" of ".integration-2".
@@ -83,13 +84,17 @@ Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext
     if (!fetched) {
         return fetched.error();
     }
-    bring_large_files(first.git_, LargeFilesOf::us, made.git_);
+    if (auto brought = bring_large_files(first.git_, LargeFilesOf::us, made.git_); !brought) {
+        return brought.error();
+    }
     made.tip_ = fetched->value_or(std::string{});
     return made;
 }
 
 Result<void> IntegrationWorkspace::remove(const Settings& settings, const std::string& name) {
     auto removed = remove_tree(settings.paths.parallel(), git_name(name));
+    removed = removed ? remove_tree(settings.paths.parallel(), git_name(name) + std::string(aside_suffix))
+                      : removed;
     if (removed) {
         const std::string path = settings.workspace_root + "/" + name;
         removed = is_directory(path) ? remove_tree(settings.workspace_root, name) : remove_file(path);
@@ -201,11 +206,12 @@ Result<bool> IntegrationWorkspace::is_usable() const {
     }
     // It may have come with the repository, and a gate may have been there: no git runs before it is known
     // to be ours, with our settings.
-    auto ours = check_git_folder(context_->settings, git_);
-    ours = ours ? configure_workspace(context_->settings, git_, {Purpose::landing, context_->target_branch})
-                : ours;
-    if (!ours) {
-        return ours.error().is_passing() ? Result<bool>{ours.error()} : Result<bool>{false};
+    if (auto plain = check_git_folder(git_); !plain) {
+        return plain.error().is_passing() ? Result<bool>{plain.error()} : Result<bool>{false};
+    }
+    const WorkspaceUse use{Purpose::landing, context_->target_branch};
+    if (auto configured = configure_workspace(context_->settings, git_, use); !configured) {
+        return configured.error();  // that says nothing of the folder
     }
     const auto tree = git_.resolve("HEAD^{tree}");
     const auto dirty = tree && *tree ? git_.dirty_paths(Git::Untracked::no)
@@ -250,10 +256,13 @@ Result<void> IntegrationWorkspace::make_git() const {
     if (problem) {
         return system_error("chmod", begun.folder(), problem.value());
     }
-    if (auto removed = remove_tree(cache, git_name(name_)); !removed) {
-        return removed;
+    // What it replaces may hold what is nowhere else.
+    const std::string aside = git_name(name_) + std::string(aside_suffix);
+    auto replaced = is_directory(git_.folder()) ? remove_tree(cache, aside) : Result<void>{};
+    if (replaced && is_directory(git_.folder())) {
+        replaced = rename_durably(git_.folder(), cache + "/" + aside);
     }
-    return rename_durably(begun.folder(), git_.folder());
+    return replaced ? rename_durably(begun.folder(), git_.folder()) : replaced;
 }
 
 Result<void> IntegrationWorkspace::fetch() {
@@ -440,7 +449,9 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const Git& wo
     if (!work) {
         return work.error();
     }
-    bring_large_files(workspace, LargeFilesOf::worker, git_);
+    if (auto brought = bring_large_files(workspace, LargeFilesOf::worker, git_); !brought) {
+        return brought.error();
+    }
     Work found;
     found.head = work->value_or(std::string{});
     found.was_noted = *before == *work;

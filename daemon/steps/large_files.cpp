@@ -1,5 +1,7 @@
 #include "daemon/steps/large_files.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -12,6 +14,9 @@
 
 namespace ralph::daemon {
 namespace {
+
+using core::Error;
+using core::Result;
 
 constexpr const char* place = "lfs/objects";
 constexpr std::string_view unproven_suffix = ".unproven";
@@ -49,23 +54,27 @@ class Carrier {
     }
 
     // What does not have the content that its name says goes.
-    void prove() const {
+    [[nodiscard]] core::Result<void> prove() const {
         for (std::size_t at = 0; at < unproven_.size(); at += files_at_once) {
             const std::vector<std::string> names(
                 unproven_.begin() + static_cast<std::ptrdiff_t>(at),
                 unproven_.begin() +
                     static_cast<std::ptrdiff_t>(std::min(at + files_at_once, unproven_.size())));
-            const std::set<std::string> proven = proven_of(names);
+            const auto proven = proven_of(names);
+            if (!proven) {
+                return proven.error();
+            }
             for (const std::string& name : names) {
                 const auto folder = to_.below(folder_of(name)->substr(0, 5));
                 if (!folder || !*folder) {
                     continue;
                 }
                 const std::string unproven = name + std::string(unproven_suffix);
-                static_cast<void>(proven.count(name) != 0 ? (*folder)->rename(unproven, name)
-                                                          : (*folder)->remove(unproven));
+                static_cast<void>(proven->count(name) != 0 ? (*folder)->rename(unproven, name)
+                                                           : (*folder)->remove(unproven));
             }
         }
+        return {};
     }
 
   private:
@@ -76,16 +85,18 @@ class Carrier {
             return;
         }
         const auto there = to.kind_of(name);
-        if (folder_of(name) == relative && there && !*there &&
-            to.copy_whole_from(from, name, name + std::string(unproven_suffix))) {
+        const std::string unproven = name + std::string(unproven_suffix);
+        if (folder_of(name) == relative && there && !*there && to.remove(unproven) &&
+            to.copy_whole_from(from, name, unproven)) {
             unproven_.push_back(name);
         }
     }
 
     // Of these, those whose content is what they are called.
-    [[nodiscard]] std::set<std::string> proven_of(const std::vector<std::string>& names) const {
+    [[nodiscard]] Result<std::set<std::string>> proven_of(const std::vector<std::string>& names) const {
         ProgramRequest request;
         request.program = "sha256sum";
+        request.missing = core::Fault::passing;  // it is being upgraded
         request.arguments = {"--zero", "--"};
         for (const std::string& name : names) {
             request.arguments.push_back(*folder_of(name) + name + std::string(unproven_suffix));
@@ -93,9 +104,14 @@ class Carrier {
         request.directory = to_.path();
         request.environment = {"PATH=" + our_variable("PATH"), "LC_ALL=C"};
         const auto end = run_program(request);
+        if (!end || !end->succeeded()) {
+            return end ? Error{{fmt::format("sha256sum {}: {}", end->describe(), last_words(end->errors)),
+                                {},
+                                end->signal != 0 ? core::Fault::passing : fault_in(end->errors)}}
+                       : end.error();
+        }
         std::set<std::string> proven;
-        // "<hash>  <file>" NUL; a file that cannot be read is left out.
-        for (const std::string& line : end ? split_at_nul(end->output) : std::vector<std::string>{}) {
+        for (const std::string& line : split_at_nul(end->output)) {  // "<hash>  <file>" NUL
             const std::string hash = line.substr(0, digits_of_name);
             const auto folder = folder_of(hash);
             if (folder &&
@@ -113,21 +129,23 @@ class Carrier {
 
 }  // namespace
 
-void bring_large_files(const Git& from, LargeFilesOf whose, const Git& to) {
+Result<void> bring_large_files(const Git& from, LargeFilesOf whose, const Git& to) {
     const auto source_git = git_folder_of(from);
     const auto target_git = git_folder_of(to);
     if (!source_git || !target_git) {
-        return;
+        return {};
     }
     const auto source = source_git->below(place);
     if (!source || !*source) {
-        return;
+        return {};
     }
-    if (const auto target = target_git->make_below(place); target) {
-        Carrier carrier(*target, whose);
-        carrier.bring(**source, *target, "", 0);
-        carrier.prove();
+    const auto target = target_git->make_below(place);
+    if (!target) {
+        return {};
     }
+    Carrier carrier(*target, whose);
+    carrier.bring(**source, *target, "", 0);
+    return carrier.prove();
 }
 
 }  // namespace ralph::daemon

@@ -13,7 +13,8 @@ enum class LargeFilesOf {
 };
 
 // A smudge filter in `to` shall find those that only `from` has: they are copied there. No link is followed
-// on either side. What cannot be brought over, the filter has to fetch.
-void bring_large_files(const Git& from, LargeFilesOf whose, const Git& to);
+// on either side. What cannot be brought over, the filter has to fetch. An error: a worker's could not be
+// looked at.
+[[nodiscard]] core::Result<void> bring_large_files(const Git& from, LargeFilesOf whose, const Git& to);
 
 }  // namespace ralph::daemon

@@ -194,11 +194,14 @@ Result<std::optional<Folder>> open_git_folder(const Folder& tree, const std::str
     return git;
 }
 
-Rules rules_of(const Settings& settings) {
+Result<Rules> rules_of(const Settings& settings) {
     const std::string common = common_git_folder(settings.paths.root);
     const auto text = read_file(common + "/objects/info/alternates", longest_small_file);
-    return {text && *text ? alternates_in(**text, common + "/objects") : std::vector<std::string>{}, false,
-            path_exists(common + "/shallow")};
+    if (!text) {
+        return text.error();
+    }
+    return Rules{*text ? alternates_in(**text, common + "/objects") : std::vector<std::string>{}, false,
+                 path_exists(common + "/shallow")};
 }
 
 Result<Folder> open_tree(const std::string& path) {
@@ -328,7 +331,8 @@ Result<Git> open_plain(const Settings& settings, const std::string& path) {
     if (!*git) {
         return Error{path + ": is no git repository"};
     }
-    auto proven = prove_plain(**git, rules_of(settings));
+    const auto rules = rules_of(settings);
+    auto proven = rules ? prove_plain(**git, *rules) : Result<void>{rules.error()};
     proven = proven ? refuse_blocking_files(*tree, 0) : proven;
     return proven ? Result<Git>{Git(path, path + "/.git")} : Result<Git>{proven.error()};
 }
@@ -354,14 +358,10 @@ Result<Git> open_plain_within(const std::string& workspace, const std::string& r
                   : Result<Git>{proven.error()};
 }
 
-Result<void> check_git_folder(const Settings& settings, const Git& git) {
+Result<void> check_git_folder(const Git& git) {
     auto folder = git_folder_of(git);
-    if (!folder) {
-        return folder.error();
-    }
-    Rules rules = rules_of(settings);
-    rules.may_be_shallow = true;  // from when the repository was
-    return prove_plain(*folder, rules);
+    // It borrows and is cut off as the repository was when it was made.
+    return folder ? prove_plain(*folder, {{}, true, true}) : Result<void>{folder.error()};
 }
 
 Result<void> check_blocking_files(const std::string& path) {

@@ -24,7 +24,7 @@ namespace ralph::daemon {
 [[nodiscard]] core::Result<Git> open_plain_within(const std::string& workspace, const std::string& relative);
 
 // A git folder that lies elsewhere than its working tree, the lane's own.
-[[nodiscard]] core::Result<void> check_git_folder(const Settings& settings, const Git& git);
+[[nodiscard]] core::Result<void> check_git_folder(const Git& git);
 
 // A working tree in which git would wait for ever, at a pipe called .gitignore for one. open_plain() asks
 // this, too.

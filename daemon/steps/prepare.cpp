@@ -68,7 +68,8 @@ class Preparation {
                               : Result<Git>{kept.error()};
         if (workspace) {  // so that a filter need not fetch again what the repository has
             const std::string& top = context_.settings.paths.root;
-            bring_large_files(Git(top, common_git_folder(top)), LargeFilesOf::us, *workspace);
+            auto brought = bring_large_files(Git(top, common_git_folder(top)), LargeFilesOf::us, *workspace);
+            workspace = brought ? workspace : Result<Git>{brought.error()};
         }
         auto code = workspace ? make_ready(*workspace, *kept) : Result<int>{workspace.error()};
         if (!code || *code != 0) {

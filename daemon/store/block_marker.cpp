@@ -58,10 +58,10 @@ Result<void> remove_marker(const std::string& workspace) {
         return place ? Result<void>{} : Result<void>{place.error()};
     }
     const auto kind = (*place)->folder.kind_of((*place)->name);
-    if (!kind) {
+    if (!kind && kind.error().is_passing()) {
         return kind.error();
     }
-    const bool is_marker = *kind && **kind == Folder::Kind::regular;
+    const bool is_marker = kind && *kind && **kind == Folder::Kind::regular;
     auto removed = is_marker ? (*place)->folder.remove((*place)->name) : Result<void>{};
     // Also what an earlier call has removed and could not sync.
     return removed ? (*place)->folder.sync() : removed;

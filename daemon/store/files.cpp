@@ -393,7 +393,9 @@ bool HeldFolder::is_gone() const {
 Result<bool> is_locked(const std::string& path) {
     const FileDescriptor file(file_calls::open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     if (!file) {
-        return errno == ENOENT ? Result<bool>{false} : Result<bool>{system_error("open", path, errno)};
+        // ENOTDIR: a file is in the place of a folder on the way.
+        return errno == ENOENT || errno == ENOTDIR ? Result<bool>{false}
+                                                   : Result<bool>{system_error("open", path, errno)};
     }
     const int locked = file_calls::is_locked_by_another(file.get());
     if (locked < 0) {

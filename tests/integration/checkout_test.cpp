@@ -140,8 +140,21 @@ TEST_CASE("a commit that carries a supervisor's own places is not brought forwar
     const GitFixture fixture;
     const std::string before = fixture.git(fixture.root(), {"rev-parse", "HEAD"});
     const std::string state = fixture.root() + "/.ralph/cache/parallel/state.json";
-    GitFixture::write(fixture.colleague() + "/.ralph/cache/parallel/state.json", "theirs");
-    fixture.git(fixture.colleague(), {"add", "-f", ".ralph/cache/parallel/state.json"});
+    std::string path;
+    SUBCASE("a state") {
+        path = ".ralph/cache/parallel/state.json";
+    }
+    SUBCASE("a file in the place of all of it") {
+        path = ".ralph/cache";
+    }
+    SUBCASE("a file in the place of the logs") {
+        path = ".ralph/logs";
+    }
+    SUBCASE("a permission") {
+        path = ".ralph/trust.jsonc";
+    }
+    GitFixture::write(fixture.colleague() + "/" + path, "theirs");
+    fixture.git(fixture.colleague(), {"add", "-f", path});
     fixture.commit_and_push(fixture.colleague(), "theirs");
     fixture.git(fixture.root(), {"fetch", "--quiet", "origin"});
     GitFixture::write(state, "ours");
@@ -150,8 +163,9 @@ TEST_CASE("a commit that carries a supervisor's own places is not brought forwar
     CHECK_MESSAGE(contains(refused.note, "a supervisor's own"), refused.note);
     CHECK(GitFixture::read(state) == "ours");
     CHECK(fixture.git(fixture.root(), {"rev-parse", "HEAD"}) == before);
-    fixture.git(fixture.colleague(), {"rm", "--quiet", "--cached", ".ralph/cache/parallel/state.json"});
-    fs::remove(fixture.colleague() + "/.ralph/cache/parallel/state.json");
+    // As it says.
+    fixture.git(fixture.colleague(), {"rm", "-r", "--quiet", "--cached", path});
+    fs::remove(fixture.colleague() + "/" + path);
     fixture.commit_and_push(fixture.colleague(), "taken off");
     fixture.git(fixture.root(), {"fetch", "--quiet", "origin"});
     CHECK(bring(fixture).note.empty());

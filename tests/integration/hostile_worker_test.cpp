@@ -1,12 +1,16 @@
 // Workers that do what agents do: change remotes, use branches of their own, nest repositories, leave things
 // behind.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
 
+#include "daemon/store/block_marker.h"
 #include "tests/support/project.h"
+#include "tests/support/refused_calls.h"
+#include "tests/support/temporary_directory.h"
 
 using ralph::core::Lifecycle;
 using ralph::tests::Project;
@@ -61,6 +65,28 @@ TEST_CASE("a marker is neither written nor removed behind a link of the worker's
     CHECK(project.ralph({"run", "parallel", "retry", "--task", id}).status == 0);
     CHECK(project.ralph({"run", "--parallel"}).status == 3);
     CHECK(Project::read(theirs) == "theirs");
+}
+
+TEST_CASE("a folder of the marker's that cannot be entered holds no marker") {
+    const ralph::tests::TemporaryDirectory folder;
+    const std::string workspace = folder / "workspace";
+    const std::string place = workspace + "/.ralph/cache/parallel";
+    fs::create_directories(place);
+    fs::permissions(place, fs::perms{0600});
+    const int status = ralph::tests::status_in_child([&] {
+        if (::geteuid() == 0) {  // root enters everything
+            for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
+                static_cast<void>(::lchown(entry.path().c_str(), 4321, 4321));
+            }
+            fs::permissions(folder.path(), fs::perms{0755});
+            static_cast<void>(::lchown(workspace.c_str(), 4321, 4321));
+            static_cast<void>(::seteuid(4321));
+        }
+        const auto read = ralph::daemon::read_marker(workspace);
+        const auto removed = ralph::daemon::remove_marker(workspace);
+        return (read && !*read ? 0 : 1) + (removed ? 0 : 2);
+    });
+    CHECK(status == 0);
 }
 
 TEST_CASE("what a worker leaves in the place of a marker is an ordinary failure, and holds nobody up") {

@@ -40,28 +40,40 @@ std::string propose(const GitFixture& fixture, const std::string& text) {
 }  // namespace
 
 TEST_CASE("what is a supervisor's own is no part of a landing, and the others of a batch land") {
-    const GitFixture fixture;
-    for (const char* const task : {"RQ-0001", "RQ-0002"}) {
-        fixture.work(task);
+    for (const std::string path :
+         {".ralph/cache/parallel/state.json", ".ralph/cache", ".ralph/logs/parallel/a b", ".ralph/logs",
+          ".ralph/lock", ".ralph/trust.jsonc"}) {
+        CAPTURE(path);
+        const GitFixture fixture;
+        for (const char* const task : {"RQ-0001", "RQ-0002"}) {
+            fixture.work(task);
+        }
+        const std::string workspace = fixture.workspace("RQ-0002");
+        std::filesystem::remove_all(workspace + "/" + path);
+        GitFixture::write(workspace + "/" + path, "theirs");
+        fixture.git(workspace, {"add", "--force", path});
+        fixture.git(workspace, {"commit", "--quiet", "-m", "By the worker"});
+        // As a worker would that wants it to land.
+        fixture.git(workspace, {"update-index", "--skip-worktree", path});
+        std::filesystem::remove(workspace + "/" + path);
+        auto context = fixture.context("RQ-0001");
+        context.batch = {"RQ-0002"};
+        CHECK(run_integrate_step(context) == 0);
+        CHECK(fixture.remote_file("RQ-0001.txt") == "work of RQ-0001\n");
+        CHECK(fixture.remote_file("RQ-0002.txt") == "(missing)");
+        REQUIRE(fixture.outcome().batch.size() == 1);
+        const core::BatchEnd end = fixture.outcome().batch[0];
+        CHECK(end.code == 66);
+        CHECK_MESSAGE(contains(end.summary, ", which is a supervisor's own"), end.summary);
+        // Mended as it says.
+        fixture.git(workspace, {"update-index", "--no-skip-worktree", path});
+        const std::size_t begin = end.summary.find("(git ") + 1;
+        const std::string command = end.summary.substr(begin, end.summary.find(')', begin) - begin);
+        CHECK(std::system(("cd '" + workspace + "' && " + command + " >/dev/null").c_str()) == 0);
+        CHECK(run_integrate_step(fixture.context("RQ-0002")) == 0);
+        CHECK(fixture.remote_file("RQ-0002.txt") == "work of RQ-0002\n");
+        CHECK(fixture.remote_file(path) == "(missing)");
     }
-    const std::string workspace = fixture.workspace("RQ-0002");
-    const std::string path = ".ralph/cache/parallel/state.json";
-    GitFixture::write(workspace + "/" + path, "theirs");
-    fixture.git(workspace, {"add", "--force", path});
-    fixture.git(workspace, {"commit", "--quiet", "-m", "By the worker"});
-    auto context = fixture.context("RQ-0001");
-    context.batch = {"RQ-0002"};
-    CHECK(run_integrate_step(context) == 0);
-    CHECK(fixture.remote_file("RQ-0001.txt") == "work of RQ-0001\n");
-    CHECK(fixture.remote_file("RQ-0002.txt") == "(missing)");
-    REQUIRE(fixture.outcome().batch.size() == 1);
-    CHECK(fixture.outcome().batch[0].code == 66);
-    CHECK(contains(fixture.outcome().batch[0].summary, path + ", which is a supervisor's own"));
-    // Mended as it says.
-    fixture.git(workspace, {"rm", "-r", "--quiet", "--cached", path});
-    CHECK(run_integrate_step(fixture.context("RQ-0002")) == 0);
-    CHECK(fixture.remote_file("RQ-0002.txt") == "work of RQ-0002\n");
-    CHECK(fixture.remote_file(path) == "(missing)");
 }
 
 TEST_CASE("follow-ups land with the task, once") {

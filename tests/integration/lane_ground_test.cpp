@@ -144,6 +144,33 @@ TEST_CASE("the lane believes nothing of a git folder that came with the reposito
     CHECK(fixture.git(elsewhere, {"count-objects"}) == objects);
 }
 
+TEST_CASE("what the lane alone has outlasts a fault that is not the lane's") {
+    const GitFixture fixture;
+    fixture.work("RQ-0001");
+    fixture.push_by_colleague("RQ-0001.txt", "theirs\n");
+    REQUIRE(run_integrate_step(fixture.context()) == 66);
+    fs::remove_all(fixture.workspace());
+    fixture.work("RQ-0002");
+    const std::string lane = fixture.root() + "/.ralph/cache/parallel/lane.git";
+    const std::string work = fixture.in_lane({"rev-parse", "refs/ralph/work/RQ-0001"});
+    SUBCASE("an origin that is missing for a while") {
+        fixture.git(fixture.root(), {"remote", "rename", "origin", "elsewhere"});
+        CHECK(run_integrate_step(fixture.context("RQ-0002")) != 0);
+        fixture.git(fixture.root(), {"remote", "rename", "elsewhere", "origin"});
+        REQUIRE(run_integrate_step(fixture.context("RQ-0002")) == 0);
+        REQUIRE(fixture.kept_refs().size() == 1);
+        CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":RQ-0001.txt"}) ==
+              "work of RQ-0001");
+    }
+    SUBCASE("a lane that is not plain is set aside, not removed") {
+        GitFixture::write(lane + "/commondir", fixture.remote() + "\n");
+        REQUIRE(run_integrate_step(fixture.context("RQ-0002")) == 0);
+        fs::remove(lane + ".broken/commondir");
+        CHECK(fixture.git(lane + ".broken", {"rev-parse", "refs/ralph/work/RQ-0001"}) == work);
+    }
+    CHECK(landed(fixture, "RQ-0002") == "work of RQ-0002\n");
+}
+
 TEST_CASE("a gate finds a repository with the candidate and the target, and cannot push from it") {
     const GitFixture fixture;
     fixture.work("RQ-0001");

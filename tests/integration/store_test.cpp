@@ -189,6 +189,14 @@ TEST_CASE("removing a tree stays on its file system") {
     CHECK(WEXITSTATUS(status) == 0);
 }
 
+TEST_CASE("a lock whose folder became a file is held by nobody") {
+    const TemporaryDirectory folder;
+    std::ofstream(folder / "cache") << "a file";
+    const auto locked = is_locked(folder / "cache/run/lock");
+    REQUIRE(locked.has_value());
+    CHECK_FALSE(*locked);
+}
+
 TEST_CASE("a file lock is held once and freed with its owner") {
     const TemporaryDirectory folder;
     {

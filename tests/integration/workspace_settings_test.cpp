@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "daemon/steps/filter_programs.h"
+#include "daemon/steps/program.h"
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace_settings.h"
 #include "tests/support/git_fixture.h"
@@ -129,6 +130,14 @@ TEST_CASE("a large file of a worker goes on only if it is what it is called") {
     }
     GitFixture::write(made + "ab/ce/" + good.substr(6), "large\n");  // where no filter looks for it
     GitFixture::write(made + "ab/cd/abcd", "large\n");
+    {
+        const auto path = daemon::our_variable("PATH");
+        GitFixture::write_script(fixture.folder() + "/bin/sha256sum", "kill -9 $$");
+        ::setenv("PATH", (fixture.folder() + "/bin:" + path).c_str(), 1);
+        CHECK(run_integrate_step(fixture.context()) == 69);  // nobody's failure
+        ::setenv("PATH", path.c_str(), 1);
+    }
+    GitFixture::write(lane + good + ".unproven", "forged\n");  // as a kill leaves it
     REQUIRE(run_integrate_step(fixture.context()) == 0);
     CHECK(GitFixture::read(lane + good) == "large\n");
     std::size_t files = 0;
