@@ -283,6 +283,15 @@ TEST_CASE("a step for which there is no process is reported, and nothing ran") {
     CHECK(run(refuse_forks) == 0);      // for itself
 }
 
+TEST_CASE("a worker whose record is torn has begun all the same") {
+    Bench bench;
+    static_cast<void>(bench.run(bench.shell("exit 7")));
+    std::ofstream(bench.view().directory + "/worker.json") << "{";
+    const auto history = read_history(bench.paths(), "RQ-0001", "/nowhere", LeftOver::leave);
+    REQUIRE(history.has_value());
+    CHECK(history->work_attempts == 1);
+}
+
 TEST_CASE("the log is rotated at its limit and keeps the end") {
     Bench bench;
     const auto record = exit_of(bench.run(

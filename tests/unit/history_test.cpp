@@ -105,6 +105,12 @@ TEST_CASE("history: an integration that was lost is no attempt, for whoever coun
     CHECK(settled(found).settled_step == StepKind::integrate);
 }
 
+TEST_CASE("history: numbers go on from what was settled, though its runs are gone") {
+    CHECK(fold({}, 5).last_number == 5);
+    CHECK(fold({run_of(StepKind::prepare, 3, exited(0))}, 5).last_number == 5);
+    CHECK(fold({run_of(StepKind::prepare, 6, exited(0))}, 5).last_number == 6);
+}
+
 TEST_CASE("history: restarts are the lost runs of one step in a row") {
     const RunFacts lost = run_of(StepKind::integrate, 3, {});
     RunFacts unstarted = run_of(StepKind::integrate, 4, {});
