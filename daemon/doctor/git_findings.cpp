@@ -36,10 +36,14 @@ core::Instant boot_time() {
     return core::Instant{std::chrono::seconds{seconds}};
 }
 
-core::Instant started_at(pid_t pid) {
+// A process that is gone by now holds nothing.
+bool was_there(pid_t pid, core::Instant then) {
     const auto ticks = start_ticks(pid);
+    if (!ticks) {
+        return path_exists("/proc/" + std::to_string(pid));
+    }
     const auto per_second = static_cast<std::uint64_t>(std::max(1L, ::sysconf(_SC_CLK_TCK)));
-    return ticks ? boot_time() + std::chrono::seconds{*ticks / per_second} : core::Instant{};
+    return boot_time() + std::chrono::seconds{*ticks / per_second} <= then + clocks_differ;
 }
 
 bool has_open(const fs::path& process, const std::string& path) {
@@ -65,7 +69,7 @@ bool may_be_held(const std::string& path, core::Instant made) {
         const auto command = read_file("/proc/" + name + "/comm", 4096);
         const bool is_git =
             command && *command && (**command == "git\n" || (*command)->rfind("git-", 0) == 0);
-        if ((is_git && started_at(pid) <= made + clocks_differ) || has_open(entry.path(), path)) {
+        if ((is_git && was_there(pid, made)) || has_open(entry.path(), path)) {
             return true;
         }
     }
