@@ -31,8 +31,9 @@ bool seems_expired(const Supervisor& supervisor, const WorkerRecord& record, Ins
     }
     const Task* const task = supervisor.queue->queue.find(record.task_id);
     const bool open = task != nullptr && !is_terminal(task->status) && !is_reused(supervisor, record.task_id);
-    return !open && std::none_of(supervisor.discards.begin(), supervisor.discards.end(),
-                                 [&](const ActiveTask& each) { return each.task_id == record.task_id; });
+    return !open && supervisor.retries.count(record.task_id) == 0 &&
+           std::none_of(supervisor.discards.begin(), supervisor.discards.end(),
+                        [&](const ActiveTask& each) { return each.task_id == record.task_id; });
 }
 
 // Brings the notes up to date, and returns what is certain.

@@ -202,6 +202,7 @@ Ids excluded_tasks(const Supervisor& supervisor, const Ids& reused) {
         excluded.erase(id);
     }
     excluded.insert(supervisor.forgetting.begin(), supervisor.forgetting.end());
+    excluded.insert(supervisor.retries.begin(), supervisor.retries.end());
     for (const ActiveTask& discard : supervisor.discards) {
         excluded.insert(discard.task_id);
     }
@@ -308,7 +309,7 @@ bool idle(const Supervisor& supervisor) {
         return std::none_of(supervisor.active.begin(), supervisor.active.end(), goes_on) &&
                std::none_of(supervisor.discards.begin(), supervisor.discards.end(), goes_on);
     }
-    if (supervisor.mode == Mode::running && !supervisor.forgetting.empty()) {
+    if (supervisor.mode == Mode::running && !(supervisor.forgetting.empty() && supervisor.retries.empty())) {
         return false;
     }
     const auto is_over = [&](const ActiveTask& task) {

@@ -387,31 +387,59 @@ void Handler::operator()(const event::RunEnded& event) {
     }
 }
 
+// Says why a retry cannot be, if so, and takes the request away.
+bool Handler::refuses_retry(const std::string& task_id) {
+    const WorkerRecord* const record = supervisor_.state.find(task_id);
+    const bool discarding = find(supervisor_.discards, task_id) != supervisor_.discards.end();
+    const bool possible =
+        record != nullptr && !discarding && transition(record->lifecycle, TaskEvent::retry_requested);
+    if (possible && !is_reused(supervisor_, task_id)) {
+        return false;
+    }
+    actions_.emplace_back(action::ForgetRetryRequest{task_id});
+    note(true, task_id,
+         possible ? "the queue holds another task under this id, created at another time: the earlier one "
+                    "cannot be "
+                    "retried"
+         : record == nullptr ? "there is no record to retry"
+         : discarding        ? "its work was kept long enough and is being removed: it cannot be retried"
+                      : fmt::format("a task that is {} cannot be retried", to_string(record->lifecycle)));
+    return true;
+}
+
+void Handler::operator()(const event::RetryFound& event) {
+    const WorkerRecord* const record = supervisor_.state.find(event.task_id);
+    if (event.at_start && record != nullptr && !record->is_terminal()) {
+        // It was answered, by a predecessor that was killed before it could take the request away.
+        actions_.emplace_back(action::ForgetRetryRequest{event.task_id});
+        return;
+    }
+    if (supervisor_.retries.count(event.task_id) != 0) {
+        return;
+    }
+    if (supervisor_.mode == Mode::running && refuses_retry(event.task_id)) {
+        return;
+    }
+    supervisor_.retries.insert(event.task_id);
+    if (supervisor_.mode == Mode::running) {
+        actions_.emplace_back(action::ReadRetryHistory{event.task_id});
+    } else {
+        note(false, event.task_id, "no new task starts now; the retry waits for the next start");
+    }
+}
+
 void Handler::operator()(const event::RetryRequested& event) {
     if (supervisor_.mode != Mode::running) {
         note(false, event.task_id, "no new task starts now; the retry waits for the next start");
         return;
     }
+    supervisor_.retries.erase(event.task_id);
+    if (refuses_retry(event.task_id)) {
+        return;
+    }
     WorkerRecord* const record = supervisor_.state.find(event.task_id);
-    const bool discarding = find(supervisor_.discards, event.task_id) != supervisor_.discards.end();
-    const auto next = record == nullptr || discarding
-                          ? std::nullopt
-                          : transition(record->lifecycle, TaskEvent::retry_requested);
     actions_.emplace_back(action::ForgetRetryRequest{event.task_id});
-    if (next && is_reused(supervisor_, event.task_id)) {
-        note(true, event.task_id,
-             "the queue holds another task under this id, created at another time: the earlier one cannot be "
-             "retried");
-        return;
-    }
-    if (!next) {
-        note(true, event.task_id,
-             record == nullptr ? "there is no record to retry"
-             : discarding      ? "its work was kept long enough and is being removed: it cannot be retried"
-                          : fmt::format("a task that is {} cannot be retried", to_string(record->lifecycle)));
-        return;
-    }
-    actions_.emplace_back(action::Announce{event.task_id, record->lifecycle, *next,
+    actions_.emplace_back(action::Announce{event.task_id, record->lifecycle, Lifecycle::running,
                                            event.history.work_attempts, "retry requested"});
     record->mark_running();
     ActiveTask task;

@@ -25,6 +25,7 @@ class Handler {
     void operator()(const event::QueueInvalid& event);
     void operator()(const event::RunStarted& event);
     void operator()(const event::RunEnded& event);
+    void operator()(const event::RetryFound& event);
     void operator()(const event::RetryRequested& event);
     void operator()(const event::RunsForgotten& event);
     void operator()(const event::DrainRequested& event);
@@ -77,6 +78,7 @@ class Handler {
     void resume(ActiveTask& task, const RunHistory& history);
     void ask_to_end(ActiveTask& task);
     void forget_kept(std::string_view task_id);
+    [[nodiscard]] bool refuses_retry(const std::string& task_id);
 
     Supervisor& supervisor_;
     Instant now_;   // for pauses

@@ -118,6 +118,7 @@ struct Supervisor {
     // When the task of each record was created, as its kept text says; not known of every one.
     std::map<std::string, std::string, std::less<>> created;
     ExpiryNotes seemed_expired;                     // terminal records, by task and end
+    std::set<std::string, std::less<>> retries;     // asked for and not begun: nothing else begins with them
     std::set<std::string, std::less<>> forgetting;  // ids whose earlier task's runs are being removed
     std::uint32_t started = 0;
     std::shared_ptr<const QueueSnapshot> queue;  // the newest valid one; null until there is one
@@ -163,6 +164,12 @@ struct RunEnded {
     std::optional<BlockMarker> marker;
     Outcome outcome;
 };
+// Somebody has asked for it (a file that stays until ForgetRetryRequest).
+struct RetryFound {
+    std::string task_id;
+    bool at_start = false;
+};
+// The answer to ReadRetryHistory.
 struct RetryRequested {
     std::string task_id;
     RunHistory history;
@@ -187,10 +194,11 @@ struct SettingsChanged {
 struct TimePassed {};
 }  // namespace event
 
-using Event = std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft,
-                           event::QueueLoaded, event::QueueInvalid, event::RunStarted, event::RunEnded,
-                           event::RetryRequested, event::RunsForgotten, event::DrainRequested,
-                           event::StopRequested, event::SettingsChanged, event::TimePassed>;
+using Event =
+    std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft, event::QueueLoaded,
+                 event::QueueInvalid, event::RunStarted, event::RunEnded, event::RetryFound,
+                 event::RetryRequested, event::RunsForgotten, event::DrainRequested, event::StopRequested,
+                 event::SettingsChanged, event::TimePassed>;
 
 namespace action {
 struct StartRun {
@@ -227,6 +235,11 @@ struct NoteExpired {
 struct ForgetRuns {
     std::string task_id;
 };
+// The task has a terminal record: note what has ended as dealt with, lest a crash takes the old end for that
+// of the new run, and answer with RetryRequested once that can be read. While it cannot, try again.
+struct ReadRetryHistory {
+    std::string task_id;
+};
 struct ForgetRetryRequest {
     std::string task_id;
 };
@@ -257,10 +270,10 @@ struct Finish {
 };
 }  // namespace action
 
-using Action =
-    std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun, action::SettleRuns,
-                 action::NoteExpired, action::ForgetRuns, action::ForgetRetryRequest, action::LoadQueue,
-                 action::WakeAt, action::Announce, action::Note, action::Finish>;
+using Action = std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun,
+                            action::SettleRuns, action::NoteExpired, action::ForgetRuns,
+                            action::ReadRetryHistory, action::ForgetRetryRequest, action::LoadQueue,
+                            action::WakeAt, action::Announce, action::Note, action::Finish>;
 
 // Exit codes of `ralph run`.
 inline constexpr int exit_all_landed = 0;

@@ -1,7 +1,6 @@
 // run parallel status, run parallel retry.
 #include <fmt/format.h>
 
-#include "core/state_codec.h"
 #include "core/transition.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/status_document.h"
@@ -31,6 +30,12 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
     if (rewritten && *rewritten) {
         facts.drift.push_back(
             fmt::format("{} (run `ralph doctor --fix` once you have seen it)", core::trimmed(**rewritten)));
+    }
+    const auto asked = list_directory(settings.paths.retry_requests());
+    for (const std::string& task_id : asked ? *asked : std::vector<std::string>{}) {
+        if (core::is_safe_task_id(task_id) && task_id.find(beginning_suffix) == std::string::npos) {
+            facts.retries.push_back(task_id);
+        }
     }
     facts.state = std::move(state);
     if (!facts.state) {
@@ -75,28 +80,6 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
     return facts;
 }
 
-// Without a living supervisor the record is changed here; the caller holds the supervisor's lock.
-Result<void> retry_now(const Settings& settings, const std::string& task_id) {
-    auto loaded = read_state_file(settings.paths.state());
-    if (!loaded) {
-        return loaded.error();
-    }
-    core::WorkerRecord* const record = *loaded ? (*loaded)->find(task_id) : nullptr;
-    if (record == nullptr) {
-        return Error{fmt::format("there is no record of {}", task_id), "see `ralph run parallel status`"};
-    }
-    const auto history = read_history(settings.paths, task_id, settings.workspace(task_id), LeftOver::end);
-    if (!history) {
-        return history.error();
-    }
-    // Before the record says running: what was dealt with must not be taken for the end of the new run.
-    if (auto settled = settle_runs(settings.paths, task_id, history->last_number); !settled) {
-        return settled;
-    }
-    record->mark_running();
-    return save_state(settings.paths, core::state_text(**loaded));
-}
-
 Result<void> check_retryable(const Settings& settings, const std::string& task_id) {
     const auto state = read_state_file(settings.paths.state());
     if (!state) {
@@ -137,17 +120,7 @@ int retry_task(const CommonArguments& common, const std::string& task_id) {
     if (auto retryable = check_retryable(*settings, task_id); !retryable) {
         return report_error(retryable.error());
     }
-    auto lock = FileLock::acquire(settings->paths.supervisor_lock(), FileLock::Wait::no);
-    if (!lock) {
-        return report_error(lock.error());
-    }
-    if (*lock) {
-        if (auto retried = retry_now(*settings, task_id); !retried) {
-            return report_error(retried.error());
-        }
-        return print(fmt::format("{} will run again with the next `ralph run --parallel`\n", task_id));
-    }
-    // The living supervisor owns the state; it sees the request and answers in its log.
+    // The supervisor owns the state; it sees the request, now or at its next start, and answers in its log.
     auto requested = make_directories(settings->paths.retry_requests());
     if (requested) {
         requested = write_file_durably(settings->paths.retry_requests() + "/" + task_id, "");
@@ -155,7 +128,9 @@ int retry_task(const CommonArguments& common, const std::string& task_id) {
     if (!requested) {
         return report_error(requested.error());
     }
-    return print(fmt::format("the running supervisor was asked to run {} again\n", task_id));
+    return print(living_supervisor(settings->paths)
+                     ? fmt::format("the running supervisor was asked to run {} again\n", task_id)
+                     : fmt::format("{} will run again with the next `ralph run --parallel`\n", task_id));
 }
 
 }  // namespace ralph::daemon

@@ -79,6 +79,16 @@ Story tell(const StatusFacts& facts) {
         story.steps = facts.living_supervisor ? std::vector<Step>{look} : std::vector<Step>{go_on, look};
         return story;
     }
+    if (!facts.retries.empty()) {
+        story.headline = "Asked to run again";
+        story.detail =
+            fmt::format("{} {}.", fmt::join(facts.retries, ", "),
+                        facts.living_supervisor ? "will run again as soon as the supervisor sees it"
+                                                : "will run again with the next start") +
+            more;
+        story.steps = facts.living_supervisor ? std::vector<Step>{look} : std::vector<Step>{go_on, look};
+        return story;
+    }
     const auto retry = [](const std::string& task_id) {
         return Step{"Retry", "ralph run parallel retry --task " + task_id, "goes on from what was kept"};
     };

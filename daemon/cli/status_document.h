@@ -23,6 +23,7 @@ struct StatusFacts {
     std::optional<std::string> living_supervisor;  // "pid 123 since ..."
     std::vector<RetainedWorkspace> retained;       // of failed and blocked tasks
     std::vector<std::string> drift;                // what a next start will clean up
+    std::vector<std::string> retries;              // tasks that were asked to run again
     std::optional<LaneView> lane;                  // the integrate run that is under way
 };
 

@@ -95,10 +95,6 @@ void Runtime::decide() {
     while (!events_.empty()) {
         const core::Event event = std::move(events_.front());
         events_.pop_front();
-        if (const auto* const retry = std::get_if<core::event::RetryRequested>(&event);
-            retry != nullptr && is_too_early(*retry)) {
-            continue;
-        }
         for (core::Action& action : core::step(supervisor_, event, present_moment())) {
             // What only ends or tells something needs no record first, and must not wait for a disk that is
             // full.
@@ -220,7 +216,6 @@ void Runtime::stop_waiting() {
     wake_.cancel();
     save_again_.cancel();
     queue_settles_.cancel();
-    retry_requests_again_.cancel();
 }
 
 // --- actions
@@ -407,15 +402,38 @@ void Runtime::perform(const core::action::ForgetRuns& action) {
     });
 }
 
+// The record is durably terminal, so that what has ended was dealt with.
+void Runtime::perform(const core::action::ReadRetryHistory& action) {
+    loop_.post_to_helper([this, task_id = action.task_id] {
+        const std::string workspace = settings_.workspace(task_id);
+        auto history = read_history(settings_.paths, task_id, workspace, LeftOver::end);
+        if (history && history->newest && history->newest->end) {
+            const auto settled = settle_runs(settings_.paths, task_id, history->last_number);
+            history = settled ? read_history(settings_.paths, task_id, workspace, LeftOver::end)
+                              : Result<core::RunHistory>{settled.error()};
+        }
+        loop_.post([this, task_id, history = std::move(history)] {
+            if (history) {
+                unreadable_.erase(task_id);
+                post(core::event::RetryRequested{task_id, *history});
+                return;
+            }
+            if (unreadable_.insert(task_id).second) {
+                spdlog::warn("{} {}; trying again until it can be", task_id, history.error().line());
+            }
+            auto timer = std::make_shared<Timer>(loop_);
+            timer->arm(history_retry,
+                       [this, task_id, timer] { perform(core::action::ReadRetryHistory{task_id}); });
+        });
+    });
+}
+
 void Runtime::perform(const core::action::ForgetRetryRequest& action) {
     loop_.post_to_helper([this, task_id = action.task_id] {
         auto removed = remove_file(settings_.paths.retry_requests() + "/" + task_id);
-        loop_.post([this, task_id, removed = std::move(removed)] {
-            retries_.erase(task_id);
-            if (!removed) {
-                spdlog::warn("{}", removed.error().line());
-            }
-        });
+        if (!removed) {
+            loop_.post([error = removed.error()] { spdlog::warn("{}", error.line()); });
+        }
     });
 }
 

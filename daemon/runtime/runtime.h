@@ -62,6 +62,7 @@ class Runtime {
     void perform(const core::action::SettleRuns& action);
     void perform(const core::action::NoteExpired& action);
     void perform(const core::action::ForgetRuns& action);
+    void perform(const core::action::ReadRetryHistory& action);
     void perform(const core::action::ForgetRetryRequest& action);
     void perform(const core::action::LoadQueue& action);
     void perform(const core::action::WakeAt& action);
@@ -82,9 +83,6 @@ class Runtime {
     void load_queue_now(bool last_try);
     void look_for_stop_request();
     void look_for_retry_requests(bool at_start = false);
-    void read_retry_history(const std::string& task_id);
-    [[nodiscard]] bool is_dealt_with(const std::string& task_id) const;
-    [[nodiscard]] bool is_too_early(const core::event::RetryRequested& retry);
     void on_signal(int signal);
     void reload();
     [[nodiscard]] std::shared_ptr<StepRun> make_run(const std::string& task_id, const core::Run& run);
@@ -99,7 +97,6 @@ class Runtime {
     Timer wake_{loop_};
     Timer save_again_{loop_};
     Timer queue_settles_{loop_};
-    Timer retry_requests_again_{loop_};
     Watcher watcher_{loop_};
     ServiceDuty service_;
     std::function<core::SupervisorSettings(const Settings&)> take_settings_;
@@ -115,7 +112,6 @@ class Runtime {
     std::set<std::string> queue_files_;     // whose change is a change of the queue
     std::optional<core::Instant> wake_at_;  // of the monotonic clock
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
-    std::set<std::string> retries_;                   // requests that were posted and are not dealt with yet
     std::map<std::string, std::uint32_t> unsettled_;  // whose end is not noted yet, and up to which run
     std::set<std::string> unreadable_;  // tasks whose run directories could not be read: told once
     int signals_seen_ = 0;

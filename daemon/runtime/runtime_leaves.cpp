@@ -8,7 +8,6 @@
 #include <cstring>
 #include <utility>
 
-#include "core/state_codec.h"
 #include "daemon/runtime/runtime.h"
 #include "daemon/store/run_directory.h"
 
@@ -137,8 +136,6 @@ void Runtime::look_for_stop_request() {
     }
 }
 
-// `at_start`: what was asked for a task that is at work by its record has been answered, by a predecessor
-// that was killed before it could take the request away; or it came too early.
 void Runtime::look_for_retry_requests(bool at_start) {
     const auto names = list_directory(settings_.paths.retry_requests());
     if (!names) {
@@ -146,74 +143,10 @@ void Runtime::look_for_retry_requests(bool at_start) {
         return;
     }
     for (const std::string& task_id : *names) {
-        if (!core::is_safe_task_id(task_id) || task_id.find(beginning_suffix) != std::string::npos) {
-            continue;
-        }
-        const core::WorkerRecord* const record = supervisor_.state.find(task_id);
-        if (at_start && record != nullptr && !record->is_terminal()) {
-            perform(core::action::ForgetRetryRequest{task_id});
-            continue;
-        }
-        if (retries_.insert(task_id).second) {
-            read_retry_history(task_id);
+        if (core::is_safe_task_id(task_id) && task_id.find(beginning_suffix) == std::string::npos) {
+            post(core::event::RetryFound{task_id, at_start});
         }
     }
-}
-
-// The record is terminal, so what has ended was dealt with. A discard of ours that has just been started
-// looks as if it had ended.
-bool Runtime::is_dealt_with(const std::string& task_id) const {
-    const core::WorkerRecord* const record = supervisor_.state.find(task_id);
-    const auto is_it = [&](const core::ActiveTask& discard) { return discard.task_id == task_id; };
-    return record != nullptr && record->is_terminal() &&
-           std::none_of(supervisor_.discards.begin(), supervisor_.discards.end(), is_it);
-}
-
-// What was decided on in this very turn is not durable yet, and may be the end of the run that the retry
-// comes after: it is looked at again, when that is noted.
-bool Runtime::is_too_early(const core::event::RetryRequested& retry) {
-    if (core::state_text(supervisor_.state) == durable_text_) {
-        return false;
-    }
-    retries_.erase(retry.task_id);
-    retry_requests_again_.arm(history_retry, [this] { look_for_retry_requests(); });
-    return true;
-}
-
-// What ended before the retry is noted as dealt with before the record says running again, lest a crash takes
-// the old end for that of the new run.
-void Runtime::read_retry_history(const std::string& task_id) {
-    if (core::state_text(supervisor_.state) != durable_text_) {  // nothing is noted ahead of the state
-        retries_.erase(task_id);
-        retry_requests_again_.arm(history_retry, [this] { look_for_retry_requests(); });
-        return;
-    }
-    const bool dealt_with = is_dealt_with(task_id);
-    loop_.post_to_helper([this, task_id, dealt_with] {
-        const std::string workspace = settings_.workspace(task_id);
-        auto history = read_history(settings_.paths, task_id, workspace, LeftOver::end);
-        if (history && dealt_with && history->newest && history->newest->end) {
-            const auto settled = settle_runs(settings_.paths, task_id, history->last_number);
-            history = settled ? read_history(settings_.paths, task_id, workspace, LeftOver::end)
-                              : Result<core::RunHistory>{settled.error()};
-        }
-        loop_.post([this, task_id, dealt_with, history = std::move(history)] {
-            if (history && is_dealt_with(task_id) != dealt_with) {  // it ended meanwhile
-                read_retry_history(task_id);
-                return;
-            }
-            if (history) {
-                unreadable_.erase(task_id);
-                post(core::event::RetryRequested{task_id, *history});
-                return;
-            }
-            if (unreadable_.insert(task_id).second) {
-                spdlog::warn("{} {}; trying again until it can be", task_id, history.error().line());
-            }
-            retries_.erase(task_id);
-            retry_requests_again_.arm(history_retry, [this] { look_for_retry_requests(); });
-        });
-    });
 }
 
 void Runtime::on_signal(int signal) {

@@ -55,6 +55,9 @@ struct ActionLine {
     std::string operator()(const core::action::ForgetRuns& forget) const {
         return "forget the runs of " + forget.task_id;
     }
+    std::string operator()(const core::action::ReadRetryHistory& read) const {
+        return "read for a retry of " + read.task_id;
+    }
     std::string operator()(const core::action::ForgetRetryRequest& forget) const {
         return "forget " + forget.task_id;
     }

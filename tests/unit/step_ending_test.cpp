@@ -209,9 +209,30 @@ TEST_CASE("step ending: what cannot be retried") {
         {"T4", "there is no record to retry"},
     };
     for (const auto& [id, why] : rows) {
-        CHECK(driver.take(event::RetryRequested{id, {}}) ==
-              lines({"forget " + id, "warn " + id + ": " + why}));
+        const std::string refusal = lines({"forget " + id, "warn " + id + ": " + why});
+        CHECK(driver.take(event::RetryFound{id}) == refusal);
+        CHECK(driver.take(event::RetryRequested{id, {}}) == refusal);
     }
+}
+
+TEST_CASE(
+    "step ending: between a request and its answer nothing else begins with the task, and nothing ends") {
+    StepDriver driver = with_record(Lifecycle::failed, "2026-02-01T00:00:00Z");  // kept for long enough
+    driver.supervisor.attempted.clear();
+    CHECK(driver.take(event::RetryFound{"T1", true}) == lines({"read for a retry of T1"}));
+    CHECK(driver.take(event::RetryFound{"T1"}).empty());
+    CHECK(driver.queue({"T1"}) == lines({"expired: "}));  // neither selected nor removed, nor is that the end
+    CHECK_FALSE(driver.supervisor.finished);
+    CHECK(driver.take(event::RetryRequested{"T1", settled(StepKind::work, 2, true)}) ==
+          lines({"forget T1", "announce T1 failed -> running attempt=1: retry requested",
+                 "start T1 3-prepare attempt=2 slot=0"}));
+    CHECK(driver.take(event::RetryFound{"T1"}) ==
+          lines({"forget T1", "warn T1: a task that is running cannot be retried"}));
+}
+
+TEST_CASE("step ending: a request that was answered before a crash is taken away at the start") {
+    StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::running)});
+    CHECK(driver.take(event::RetryFound{"T1", true}) == lines({"forget T1"}));
 }
 
 TEST_CASE("step ending: a retry that comes while draining or ending is left for the next start") {
@@ -222,8 +243,16 @@ TEST_CASE("step ending: a retry that comes while draining or ending is left for 
                           {ended_record("T1", Lifecycle::failed, "2026-02-20T00:00:00Z"),
                            record("T2", Lifecycle::running)});
         driver.take(ends ? Event{event::StopRequested{15}} : Event{event::DrainRequested{15, "x"}});
-        CHECK(driver.take(event::RetryRequested{"T1", {}}) == waits);
+        CHECK(driver.take(event::RetryFound{"T1"}) == waits);
+        CHECK(driver.take(event::RetryFound{"T1"}).empty());  // told once
         CHECK(driver.lifecycle("T1") == "failed");
+        StepDriver asked(StepDriver::defaults(),
+                         {ended_record("T1", Lifecycle::failed, "2026-02-20T00:00:00Z"),
+                          record("T2", Lifecycle::running)});
+        CHECK(asked.take(event::RetryFound{"T1"}) == lines({"read for a retry of T1"}));
+        asked.take(ends ? Event{event::StopRequested{15}} : Event{event::DrainRequested{15, "x"}});
+        CHECK(asked.take(event::RetryRequested{"T1", {}}) == waits);
+        CHECK(asked.lifecycle("T1") == "failed");
     }
 }
 
