@@ -40,6 +40,19 @@ std::optional<std::string> as_optional(std::string text) {
     return text.empty() ? std::nullopt : std::optional(std::move(text));
 }
 
+// The shell's word for a program of git's that somebody has killed, such as the other side of a fetch.
+bool says_killed(std::string_view all_words) {
+    while (!all_words.empty()) {
+        const std::size_t end = all_words.find('\n');
+        const std::string_view line = core::trimmed(all_words.substr(0, end));
+        if (line == "Killed" || line == "remote: Killed") {
+            return true;
+        }
+        all_words = end == std::string_view::npos ? std::string_view{} : all_words.substr(end + 1);
+    }
+    return false;
+}
+
 }  // namespace
 
 std::vector<std::string> environment_without_git() {
@@ -93,7 +106,7 @@ core::Fault fault_in(std::string_view all_words) {
     const bool passes = std::any_of(signs.begin(), signs.end(), [all_words](std::string_view sign) {
         return all_words.find(sign) != std::string_view::npos;
     });
-    return passes ? core::Fault::passing : core::Fault::permanent;
+    return passes || says_killed(all_words) ? core::Fault::passing : core::Fault::permanent;
 }
 
 bool is_local_path(std::string_view address) {

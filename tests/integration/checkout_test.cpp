@@ -371,6 +371,11 @@ TEST_CASE("a git that is killed or has no room is no broken workspace and no blo
     SUBCASE("integrate: looking") {
         attempt("*status*", "kill -9 $$", daemon::run_integrate_step);
     }
+    SUBCASE("integrate: taking over, the other side killed") {
+        attempt("*refs/ralph/incoming*",
+                "printf 'Killed\\nfatal: unable to write request to remote: Broken pipe\\n' >&2; exit 128",
+                daemon::run_integrate_step);
+    }
     SUBCASE("integrate: bookkeeping") {
         attempt("*ls-tree*", "kill -9 $$", daemon::run_integrate_step);
     }
