@@ -50,7 +50,11 @@ Result<ExpiryNotes> read_expiry_notes(const JsonDocument& document, Moment now, 
     std::map<std::string, Timestamp> seen;
     constexpr std::string_view expected = "a time as in RFC 3339";
     ObjectReader root(document.root(), "", fault);
-    root.ignore("version");
+    std::uint32_t version = notes_version;
+    root.read("version", version);
+    if (root.ok() && version != notes_version) {
+        root.fail("version", "is not known");
+    }
     root.require("boot", noted_boot);
     root.read_as("written", written, parse_rfc3339, expected);
     root.read("monotonic_ns", monotonic);

@@ -68,12 +68,14 @@ RunHistory fold(const std::vector<RunFacts>& runs, std::uint32_t settled) {
         if (run.step != std::exchange(step_before, run.step) || is_verdict) {
             counts.restarts = 0;
         }
-        RunCounts with_it = counts;
-        with_it.add_end(run);
-        with_it.restarts += run.is_lost() ? 1 : 0;
-        const bool is_newest = &run == &runs.back();
-        counts.worked = with_it.worked;
-        counts = is_newest ? counts : with_it;
+        if (&run == &runs.back()) {
+            RunCounts of_newest;
+            of_newest.add_end(run);
+            counts.worked = counts.worked || of_newest.worked;
+        } else {
+            counts.add_end(run);
+            counts.restarts += run.is_lost() ? 1 : 0;
+        }
     }
     return history;
 }

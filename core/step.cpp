@@ -399,15 +399,14 @@ bool Handler::refuses_retry(const std::string& task_id) {
     actions_.emplace_back(action::ForgetRetryRequest{task_id});
     note(true, task_id,
          possible ? "the queue holds another task under this id, created at another time: the earlier one "
-                    "cannot be "
-                    "retried"
+                    "cannot be retried"
          : record == nullptr ? "there is no record to retry"
          : discarding        ? "its work was kept long enough and is being removed: it cannot be retried"
                       : fmt::format("a task that is {} cannot be retried", to_string(record->lifecycle)));
     return true;
 }
 
-void Handler::operator()(const event::RetryFound& event) {
+void Handler::operator()(const event::RetryRequested& event) {
     const WorkerRecord* const record = supervisor_.state.find(event.task_id);
     if (event.at_start && record != nullptr && !record->is_terminal()) {
         // It was answered, by a predecessor that was killed before it could take the request away.
@@ -428,7 +427,7 @@ void Handler::operator()(const event::RetryFound& event) {
     }
 }
 
-void Handler::operator()(const event::RetryRequested& event) {
+void Handler::operator()(const event::RetryHistoryRead& event) {
     if (supervisor_.mode != Mode::running) {
         note(false, event.task_id, "no new task starts now; the retry waits for the next start");
         return;

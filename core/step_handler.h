@@ -25,8 +25,8 @@ class Handler {
     void operator()(const event::QueueInvalid& event);
     void operator()(const event::RunStarted& event);
     void operator()(const event::RunEnded& event);
-    void operator()(const event::RetryFound& event);
     void operator()(const event::RetryRequested& event);
+    void operator()(const event::RetryHistoryRead& event);
     void operator()(const event::RunsForgotten& event);
     void operator()(const event::DrainRequested& event);
     void operator()(const event::StopRequested& event);

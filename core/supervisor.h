@@ -117,8 +117,9 @@ struct Supervisor {
     std::set<std::string, std::less<>> attempted;  // in this session, which outlives a crash
     // When the task of each record was created, as its kept text says; not known of every one.
     std::map<std::string, std::string, std::less<>> created;
-    ExpiryNotes seemed_expired;                     // terminal records, by task and end
-    std::set<std::string, std::less<>> retries;     // asked for and not begun: nothing else begins with them
+    ExpiryNotes seemed_expired;  // terminal records, by task and end
+    // Tasks that were asked to run again and have not begun: they are neither selected nor removed.
+    std::set<std::string, std::less<>> retries;
     std::set<std::string, std::less<>> forgetting;  // ids whose earlier task's runs are being removed
     std::uint32_t started = 0;
     std::shared_ptr<const QueueSnapshot> queue;  // the newest valid one; null until there is one
@@ -165,12 +166,12 @@ struct RunEnded {
     Outcome outcome;
 };
 // Somebody has asked for it (a file that stays until ForgetRetryRequest).
-struct RetryFound {
+struct RetryRequested {
     std::string task_id;
     bool at_start = false;
 };
 // The answer to ReadRetryHistory.
-struct RetryRequested {
+struct RetryHistoryRead {
     std::string task_id;
     RunHistory history;
 };
@@ -196,8 +197,8 @@ struct TimePassed {};
 
 using Event =
     std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft, event::QueueLoaded,
-                 event::QueueInvalid, event::RunStarted, event::RunEnded, event::RetryFound,
-                 event::RetryRequested, event::RunsForgotten, event::DrainRequested, event::StopRequested,
+                 event::QueueInvalid, event::RunStarted, event::RunEnded, event::RetryRequested,
+                 event::RetryHistoryRead, event::RunsForgotten, event::DrainRequested, event::StopRequested,
                  event::SettingsChanged, event::TimePassed>;
 
 namespace action {
@@ -236,7 +237,7 @@ struct ForgetRuns {
     std::string task_id;
 };
 // The task has a terminal record: note what has ended as dealt with, lest a crash takes the old end for that
-// of the new run, and answer with RetryRequested once that can be read. While it cannot, try again.
+// of the new run, and answer with RetryHistoryRead once that can be read. While it cannot, try again.
 struct ReadRetryHistory {
     std::string task_id;
 };

@@ -89,9 +89,8 @@ Result<void> check_own_places(const std::string& root) {
 
 std::string take_off_elsewhere(const std::string& place) {
     return fmt::format(
-        "in another clone, run `git rm -r --cached {}`, commit and push; do not pull here before that, since "
-        "git "
-        "would write over what is here",
+        "in another clone, run `git rm -r --cached {}`, commit and push; do not pull here before "
+        "that, since git would write over what is here",
         place);
 }
 

@@ -37,7 +37,7 @@ struct Paths {
     [[nodiscard]] std::string integrate_lock() const { return parallel() + "/integrate.lock"; }
     [[nodiscard]] std::string events() const { return parallel() + "/events.jsonl"; }
     [[nodiscard]] std::string retry_requests() const { return parallel() + "/retry-requests"; }
-    // The tasks, one a line, of whose records the retention seemed to have ended.
+    // Since when what is kept of one kind has seemed to be kept for long enough.
     [[nodiscard]] std::string expired(std::string_view kind) const {
         return parallel() + "/expired-" + std::string(kind) + ".json";
     }

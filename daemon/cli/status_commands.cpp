@@ -5,7 +5,7 @@
 #include "daemon/cli/common.h"
 #include "daemon/cli/status_document.h"
 #include "daemon/store/block_marker.h"
-#include "daemon/store/run_directory.h"
+#include "daemon/store/retry_requests.h"
 #include "daemon/store/state_store.h"
 #include "daemon/store/supervisor_lock.h"
 
@@ -31,11 +31,8 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
         facts.drift.push_back(
             fmt::format("{} (run `ralph doctor --fix` once you have seen it)", core::trimmed(**rewritten)));
     }
-    const auto asked = list_directory(settings.paths.retry_requests());
-    for (const std::string& task_id : asked ? *asked : std::vector<std::string>{}) {
-        if (core::is_safe_task_id(task_id) && task_id.find(beginning_suffix) == std::string::npos) {
-            facts.retries.push_back(task_id);
-        }
+    if (auto retries = requested_retries(settings.paths)) {
+        facts.retries = std::move(*retries);
     }
     facts.state = std::move(state);
     if (!facts.state) {
@@ -121,11 +118,7 @@ int retry_task(const CommonArguments& common, const std::string& task_id) {
         return report_error(retryable.error());
     }
     // The supervisor owns the state; it sees the request, now or at its next start, and answers in its log.
-    auto requested = make_directories(settings->paths.retry_requests());
-    if (requested) {
-        requested = write_file_durably(settings->paths.retry_requests() + "/" + task_id, "");
-    }
-    if (!requested) {
+    if (auto requested = request_retry(settings->paths, task_id); !requested) {
         return report_error(requested.error());
     }
     return print(living_supervisor(settings->paths)

@@ -12,6 +12,7 @@
 #include "core/state_codec.h"
 #include "daemon/clock.h"
 #include "daemon/store/expiry_notes.h"
+#include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"
 
@@ -415,7 +416,7 @@ void Runtime::perform(const core::action::ReadRetryHistory& action) {
         loop_.post([this, task_id, history = std::move(history)] {
             if (history) {
                 unreadable_.erase(task_id);
-                post(core::event::RetryRequested{task_id, *history});
+                post(core::event::RetryHistoryRead{task_id, *history});
                 return;
             }
             if (unreadable_.insert(task_id).second) {
@@ -430,8 +431,7 @@ void Runtime::perform(const core::action::ReadRetryHistory& action) {
 
 void Runtime::perform(const core::action::ForgetRetryRequest& action) {
     loop_.post_to_helper([this, task_id = action.task_id] {
-        auto removed = remove_file(settings_.paths.retry_requests() + "/" + task_id);
-        if (!removed) {
+        if (const auto removed = forget_retry_request(settings_.paths, task_id); !removed) {
             loop_.post([error = removed.error()] { spdlog::warn("{}", error.line()); });
         }
     });

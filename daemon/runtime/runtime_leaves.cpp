@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "daemon/runtime/runtime.h"
+#include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
@@ -137,15 +138,13 @@ void Runtime::look_for_stop_request() {
 }
 
 void Runtime::look_for_retry_requests(bool at_start) {
-    const auto names = list_directory(settings_.paths.retry_requests());
-    if (!names) {
-        spdlog::warn("{}", names.error().line());
+    const auto requested = requested_retries(settings_.paths);
+    if (!requested) {
+        spdlog::warn("{}", requested.error().line());
         return;
     }
-    for (const std::string& task_id : *names) {
-        if (core::is_safe_task_id(task_id) && task_id.find(beginning_suffix) == std::string::npos) {
-            post(core::event::RetryFound{task_id, at_start});
-        }
+    for (const std::string& task_id : *requested) {
+        post(core::event::RetryRequested{task_id, at_start});
     }
 }
 

@@ -54,7 +54,10 @@ class Carrier {
     }
 
     // What does not have the content that its name says goes.
-    [[nodiscard]] core::Result<void> prove() const {
+    [[nodiscard]] Result<void> prove() const {
+        if (bad_minute_) {
+            return *bad_minute_;
+        }
         for (std::size_t at = 0; at < unproven_.size(); at += files_at_once) {
             const std::vector<std::string> names(
                 unproven_.begin() + static_cast<std::ptrdiff_t>(at),
@@ -70,8 +73,11 @@ class Carrier {
                     continue;
                 }
                 const std::string unproven = name + std::string(unproven_suffix);
-                static_cast<void>(proven->count(name) != 0 ? (*folder)->rename(unproven, name)
-                                                           : (*folder)->remove(unproven));
+                if (auto done = proven->count(name) != 0 ? (*folder)->rename(unproven, name)
+                                                         : (*folder)->remove(unproven);
+                    !done) {
+                    return done;
+                }
             }
         }
         return {};
@@ -86,9 +92,15 @@ class Carrier {
         }
         const auto there = to.kind_of(name);
         const std::string unproven = name + std::string(unproven_suffix);
-        if (folder_of(name) == relative && there && !*there && to.remove(unproven) &&
-            to.copy_whole_from(from, name, unproven)) {
+        if (folder_of(name) != relative || (there && *there)) {
+            return;
+        }
+        auto copied = there ? to.remove(unproven) : Result<void>{there.error()};
+        copied = copied ? to.copy_whole_from(from, name, unproven) : copied;
+        if (copied) {
             unproven_.push_back(name);
+        } else if (copied.error().is_passing()) {
+            bad_minute_ = copied.error();
         }
     }
 
@@ -125,6 +137,7 @@ class Carrier {
     const Folder& to_;
     LargeFilesOf whose_;
     std::vector<std::string> unproven_;
+    std::optional<Error> bad_minute_;  // in which a worker's file could not be copied
 };
 
 }  // namespace

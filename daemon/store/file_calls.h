@@ -50,7 +50,6 @@ struct Status {
 [[nodiscard]] int rename_in(int directory, const std::string& from, const std::string& to);
 [[nodiscard]] int rename_without_replacing(const std::string& from, const std::string& to);
 [[nodiscard]] int link(const std::string& from, const std::string& to);
-// A link itself gets a second name, not what it leads to.
 [[nodiscard]] int unlink(const std::string& path);
 [[nodiscard]] int unlink_in(int directory, const std::string& name);
 [[nodiscard]] int remove_directory(const std::string& path);

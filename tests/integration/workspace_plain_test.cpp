@@ -2,6 +2,7 @@
 // is taken for the worker's.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -330,7 +331,7 @@ TEST_CASE("without openat2 folders are held and trees removed as safely") {
         refusal = EPERM;
     }
     const int status = tests::status_in_child([&] {
-        tests::refuse_openat2(refusal);
+        tests::refuse_call(SYS_openat2, refusal);
         const auto held = Folder::open(fixture.folder() + "/held");
         const bool follows =
             (*held)->below("real/link").has_value() || (*held)->below("../elsewhere").has_value();

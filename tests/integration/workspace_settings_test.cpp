@@ -1,13 +1,17 @@
 // The repository's own settings hold in its workspaces, and nothing that a worker has set.
 #include <doctest/doctest.h>
+#include <sys/syscall.h>
 
+#include <cerrno>
 #include <filesystem>
 
 #include "daemon/steps/filter_programs.h"
+#include "daemon/steps/large_files.h"
 #include "daemon/steps/program.h"
 #include "daemon/steps/steps.h"
 #include "daemon/steps/workspace_settings.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/refused_calls.h"
 #include "tests/support/text.h"
 
 using namespace ralph;
@@ -151,6 +155,20 @@ TEST_CASE("a large file of a worker goes on only if it is what it is called") {
     GitFixture::write(fixture.workspace("RQ-0002") + "/.git/lfs/objects/" + good, "large\n");
     REQUIRE(run_integrate_step(fixture.context("RQ-0002")) == 0);
     CHECK(GitFixture::read(lane + good) == "as it was\n");
+}
+
+TEST_CASE("a large file of a worker that cannot be copied now is not left out") {
+    const GitFixture fixture;
+    fixture.work("RQ-0001");
+    GitFixture::write(fixture.workspace() + "/.git/lfs/objects/ab/cd/abcd" + std::string(60, '0'), "large\n");
+    const daemon::Git workspace(fixture.workspace(), fixture.workspace() + "/.git");
+    const daemon::Git lane = fixture.lane();
+    const int status = tests::status_in_child([&] {
+        tests::refuse_call(SYS_fchmod, ENOSPC);
+        const auto brought = daemon::bring_large_files(workspace, daemon::LargeFilesOf::worker, lane);
+        return !brought && brought.error().is_passing() ? 0 : 1;
+    });
+    CHECK(status == 0);
 }
 
 TEST_CASE("an address is rewritten once") {

@@ -61,8 +61,8 @@ void refuse_clones_without(std::uint32_t flags) {
 
 }  // namespace
 
-void refuse_openat2(int error) {
-    install({load(offsetof(seccomp_data, nr)), only_if(SYS_openat2), refuse(error), allow()});
+void refuse_call(long number, int error) {
+    install({load(offsetof(seccomp_data, nr)), only_if(number), refuse(error), allow()});
 }
 
 void refuse_processes() {

@@ -7,7 +7,7 @@
 namespace ralph::tests {
 
 // Called in the child: from then on the kernel refuses these.
-void refuse_openat2(int error);
+void refuse_call(long number, int error);
 // Every new process, as where a user may have no more of them. Threads are none.
 void refuse_processes();
 // Those that begin as a copy of their parent: posix_spawn() still works.

@@ -128,6 +128,8 @@ TEST_CASE("expiry: notes that cannot be read, or come from the ends of time, con
           R"({"boot": "one", "written": "0001-01-01T00:00:00Z", "seen": {"one": "9999-01-01T00:00:00Z"}})",
           R"({"boot": "one", "written": "2026-02-20T00:00:00Z", "monotonic_ns": 9223372036854775808,
               "seen": {"one": "2026-02-19T23:00:00Z"}})",
+          R"({"version": 2, "boot": "one", "written": "2026-02-20T00:00:00Z",
+              "seen": {"one": "2026-02-10T00:00:00Z"}})",
           R"({"boot": "two", "seen": {"one": "9999-01-01T00:00:00Z"}})",
           R"({"boot": "one", "written": "2026-02-20T00:00:00Z", "monotonic_ns": 18446744073709551615,
               "seen": {"one": "2026-02-20T00:00:00Z"}})"}) {

@@ -197,12 +197,12 @@ TEST_CASE("batch: a task that a batch blocked goes on with landing when it is re
     settled.work_attempts = 1;
     settled.workspace_exists = true;
     settled.settled_step = StepKind::integrate;  // as the store says of work that was finished
-    driver.take(event::RetryRequested{"T2", settled});
+    driver.take(event::RetryHistoryRead{"T2", settled});
     CHECK(driver.lifecycle("T2") == "integrating");
     // What has ended and is not settled yet is understood in the same way.
     StepDriver again = batch_of_three();
     again.ended("T1", 3, exited(0), {}, batch_of({{"T2", 65, "conflict", "", ""}, {"T3", 0, "", "", ""}}));
-    again.take(event::RetryRequested{"T2", history({StepKind::work, 2, 1}, 1, exited(0))});
+    again.take(event::RetryHistoryRead{"T2", history({StepKind::work, 2, 1}, 1, exited(0))});
     CHECK(again.lifecycle("T2") == "integrating");
 }
 

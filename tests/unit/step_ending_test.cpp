@@ -166,12 +166,12 @@ TEST_CASE("step ending: a discard that was stopped has not removed the workspace
 
 TEST_CASE("step ending: retry of a failed task begins anew, retry of a landing lands what is there") {
     StepDriver failed = with_record(Lifecycle::failed);
-    CHECK(failed.take(event::RetryRequested{"T1", settled(StepKind::work, 2, true)}) ==
+    CHECK(failed.take(event::RetryHistoryRead{"T1", settled(StepKind::work, 2, true)}) ==
           lines({"forget T1", "announce T1 failed -> running attempt=1: retry requested",
                  "start T1 3-prepare attempt=2 slot=0"}));
     CHECK(failed.error("T1") == "no error");
     StepDriver blocked = with_record(Lifecycle::blocked_push);
-    CHECK(blocked.take(event::RetryRequested{"T1", settled(StepKind::integrate, 3, true)}) ==
+    CHECK(blocked.take(event::RetryHistoryRead{"T1", settled(StepKind::integrate, 3, true)}) ==
           lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
                  "start T1 4-integrate attempt=1 integration=1"}));
     CHECK(blocked.lifecycle("T1") == "integrating");
@@ -179,7 +179,7 @@ TEST_CASE("step ending: retry of a failed task begins anew, retry of a landing l
     blocked.ended("T1", 4, 75);
     CHECK(blocked.supervisor.state.find("T1")->push_attempts == 2);
     StepDriver removed = with_record(Lifecycle::blocked_push);
-    CHECK(removed.take(event::RetryRequested{"T1", settled(StepKind::integrate, 3, false)}) ==
+    CHECK(removed.take(event::RetryHistoryRead{"T1", settled(StepKind::integrate, 3, false)}) ==
           lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
                  "start T1 4-prepare attempt=2 slot=0"}));
 }
@@ -191,7 +191,7 @@ TEST_CASE("step ending: a retry does not meet the end it was asked for") {
     RunHistory found = history({StepKind::integrate, 4, 1}, 0, exited(65));
     found.counts.integrations = 1;
     found.settled_integrations = 2;
-    CHECK(driver.take(event::RetryRequested{"T1", found}) ==
+    CHECK(driver.take(event::RetryHistoryRead{"T1", found}) ==
           lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
                  "start T1 5-integrate attempt=1 integration=1"}));
     driver.ended("T1", 5, 75);
@@ -210,8 +210,8 @@ TEST_CASE("step ending: what cannot be retried") {
     };
     for (const auto& [id, why] : rows) {
         const std::string refusal = lines({"forget " + id, "warn " + id + ": " + why});
-        CHECK(driver.take(event::RetryFound{id}) == refusal);
-        CHECK(driver.take(event::RetryRequested{id, {}}) == refusal);
+        CHECK(driver.take(event::RetryRequested{id}) == refusal);
+        CHECK(driver.take(event::RetryHistoryRead{id, {}}) == refusal);
     }
 }
 
@@ -219,20 +219,20 @@ TEST_CASE(
     "step ending: between a request and its answer nothing else begins with the task, and nothing ends") {
     StepDriver driver = with_record(Lifecycle::failed, "2026-02-01T00:00:00Z");  // kept for long enough
     driver.supervisor.attempted.clear();
-    CHECK(driver.take(event::RetryFound{"T1", true}) == lines({"read for a retry of T1"}));
-    CHECK(driver.take(event::RetryFound{"T1"}).empty());
+    CHECK(driver.take(event::RetryRequested{"T1", true}) == lines({"read for a retry of T1"}));
+    CHECK(driver.take(event::RetryRequested{"T1"}).empty());
     CHECK(driver.queue({"T1"}) == lines({"expired: "}));  // neither selected nor removed, nor is that the end
     CHECK_FALSE(driver.supervisor.finished);
-    CHECK(driver.take(event::RetryRequested{"T1", settled(StepKind::work, 2, true)}) ==
+    CHECK(driver.take(event::RetryHistoryRead{"T1", settled(StepKind::work, 2, true)}) ==
           lines({"forget T1", "announce T1 failed -> running attempt=1: retry requested",
                  "start T1 3-prepare attempt=2 slot=0"}));
-    CHECK(driver.take(event::RetryFound{"T1"}) ==
+    CHECK(driver.take(event::RetryRequested{"T1"}) ==
           lines({"forget T1", "warn T1: a task that is running cannot be retried"}));
 }
 
 TEST_CASE("step ending: a request that was answered before a crash is taken away at the start") {
     StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::running)});
-    CHECK(driver.take(event::RetryFound{"T1", true}) == lines({"forget T1"}));
+    CHECK(driver.take(event::RetryRequested{"T1", true}) == lines({"forget T1"}));
 }
 
 TEST_CASE("step ending: a retry that comes while draining or ending is left for the next start") {
@@ -243,15 +243,15 @@ TEST_CASE("step ending: a retry that comes while draining or ending is left for 
                           {ended_record("T1", Lifecycle::failed, "2026-02-20T00:00:00Z"),
                            record("T2", Lifecycle::running)});
         driver.take(ends ? Event{event::StopRequested{15}} : Event{event::DrainRequested{15, "x"}});
-        CHECK(driver.take(event::RetryFound{"T1"}) == waits);
-        CHECK(driver.take(event::RetryFound{"T1"}).empty());  // told once
+        CHECK(driver.take(event::RetryRequested{"T1"}) == waits);
+        CHECK(driver.take(event::RetryRequested{"T1"}).empty());  // told once
         CHECK(driver.lifecycle("T1") == "failed");
         StepDriver asked(StepDriver::defaults(),
                          {ended_record("T1", Lifecycle::failed, "2026-02-20T00:00:00Z"),
                           record("T2", Lifecycle::running)});
-        CHECK(asked.take(event::RetryFound{"T1"}) == lines({"read for a retry of T1"}));
+        CHECK(asked.take(event::RetryRequested{"T1"}) == lines({"read for a retry of T1"}));
         asked.take(ends ? Event{event::StopRequested{15}} : Event{event::DrainRequested{15, "x"}});
-        CHECK(asked.take(event::RetryRequested{"T1", {}}) == waits);
+        CHECK(asked.take(event::RetryHistoryRead{"T1", {}}) == waits);
         CHECK(asked.lifecycle("T1") == "failed");
     }
 }
@@ -334,7 +334,7 @@ TEST_CASE("step ending: the record of kept work goes after the work") {
           lines({"start T1 4-discard attempt=1"}));
     // While its workspace is being removed a task is neither selected nor retried.
     CHECK(driver.queue({"T1"}) == lines({"expired: "}));
-    CHECK(driver.take(event::RetryRequested{"T1", {}}) ==
+    CHECK(driver.take(event::RetryHistoryRead{"T1", {}}) ==
           lines({"forget T1",
                  "warn T1: its work was kept long enough and is being removed: it cannot be retried"}));
     CHECK(driver.lifecycle("T1") == "failed");

@@ -100,7 +100,7 @@ TEST_CASE("remediate: a retry of what could not be mended goes on with landing")
     StepDriver driver = in_conflict(1);
     driver.started("T1", 4);
     driver.ended("T1", 4, 7);
-    driver.take(event::RetryRequested{"T1", history({StepKind::remediate, 4, 1}, 0, exited(7))});
+    driver.take(event::RetryHistoryRead{"T1", history({StepKind::remediate, 4, 1}, 0, exited(7))});
     CHECK(driver.lifecycle("T1") == "integrating");
     CHECK(driver.supervisor.active.at(0).run == Run{StepKind::integrate, 5, 1});
     // Found by the simulation, seed 264: when its end was lost, the work was thrown away.
@@ -111,7 +111,7 @@ TEST_CASE("remediate: a retry of what could not be mended goes on with landing")
         lost.ended("T1", number, LostRun{"power"});
     }
     CHECK(lost.lifecycle("T1") == "failed");
-    lost.take(event::RetryRequested{"T1", history({StepKind::remediate, 6, 1}, 0, LostRun{"power"})});
+    lost.take(event::RetryHistoryRead{"T1", history({StepKind::remediate, 6, 1}, 0, LostRun{"power"})});
     CHECK(lost.supervisor.active.at(0).run == Run{StepKind::integrate, 7, 1});
 }
 

@@ -89,7 +89,7 @@ TEST_CASE("reused ids: the earlier task cannot be retried") {
     StepDriver driver = with_record_of_earlier_task(Lifecycle::blocked_push, {"T1"});
     driver.supervisor.settings.continuous = true;
     driver.take(event::QueueLoaded{with_draft_of_the_same_id(), true});
-    CHECK(driver.take(event::RetryRequested{"T1", {}}) ==
+    CHECK(driver.take(event::RetryHistoryRead{"T1", {}}) ==
           lines({"forget T1",
                  "warn T1: the queue holds another task under this id, created at another time: "
                  "the earlier one cannot be retried"}));

@@ -48,7 +48,7 @@ TEST_CASE("waiting: a worker that left nothing to land is blocked, and no attemp
 
 TEST_CASE("waiting: nothing to land after a retry means that the worker runs again, and then is blocked") {
     StepDriver driver(StepDriver::defaults(), {ended_record("T1", Lifecycle::blocked_push, "")});
-    CHECK(driver.take(event::RetryRequested{"T1", settled_landing()}) ==
+    CHECK(driver.take(event::RetryHistoryRead{"T1", settled_landing()}) ==
           lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
                  "start T1 4-integrate attempt=1 integration=1"}));
     CHECK(driver.ended("T1", 4, exited(67), {}, saying("nothing there")) ==
@@ -85,7 +85,7 @@ TEST_CASE("waiting: nothing to land for a member of a batch, that has worked and
     }
     driver.ended("T1", 2, 0);  // takes the lane alone
     driver.ended("T2", 2, 0);
-    driver.take(event::RetryRequested{"T3", settled_landing()});
+    driver.take(event::RetryHistoryRead{"T3", settled_landing()});
     CHECK(driver.ended("T1", 3, 75).find("start T2 3-integrate attempt=1 integration=1 with T3") !=
           std::string::npos);
     Outcome outcome;
