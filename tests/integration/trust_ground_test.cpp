@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "daemon/own_places.h"
 #include "daemon/settings.h"
 #include "daemon/steps/gate_log.h"
 #include "daemon/store/ralph_folder.h"
@@ -237,6 +238,23 @@ TEST_CASE("a link that comes in while a supervisor runs lets nothing start throu
     project.start(run);
     CHECK(Project::eventually([&] { return says(project.log(), "is a symbolic link"); }) == true);
     CHECK(fs::is_empty(project.outside("out")));
+}
+
+TEST_CASE("a path is in a supervisor's own place, or in the way of one, or neither") {
+    for (const std::string place : {".ralph/cache/parallel", ".ralph/cache/stop_requested", ".ralph/lock",
+                                    ".ralph/logs/parallel", ".ralph/trust.jsonc"}) {
+        CHECK(daemon::own_place_of(place) == place);
+        CHECK(daemon::own_place_of(place + "/a b; c") == place);
+        CHECK_FALSE(daemon::own_place_of(place + "s").has_value());
+    }
+    for (const std::string in_the_way : {".ralph", ".ralph/cache", ".ralph/logs"}) {
+        CHECK(daemon::own_place_of(in_the_way) == in_the_way);
+    }
+    for (const char* const path : {".ralph/queue.jsonc", ".ralph/cache/plans/RQ-0001.md", ".ralph/logs/x",
+                                   "cache", ".ralphs", "src/.ralph/cache", ""}) {
+        CAPTURE(path);
+        CHECK_FALSE(daemon::own_place_of(path).has_value());
+    }
 }
 
 TEST_CASE("what git carries of a supervisor's own places is refused, and is no memory of ours") {
