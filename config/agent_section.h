@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json_reader.h"
+#include "core/base/json_reader.h"
 
 namespace ralph::config {
 

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "config/layering.h"
-#include "core/task.h"
+#include "core/queue/task.h"
 
 namespace ralph::config {
 

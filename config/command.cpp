@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "config/layering.h"
-#include "core/check.h"
-#include "core/task.h"
+#include "core/base/check.h"
+#include "core/queue/task.h"
 
 namespace ralph::config {
 

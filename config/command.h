@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/json_reader.h"
+#include "core/base/json_reader.h"
 
 namespace ralph::config {
 

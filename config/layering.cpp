@@ -12,8 +12,8 @@
 #include <limits>
 #include <utility>
 
-#include "core/shown_text.h"
-#include "core/task.h"
+#include "core/base/shown_text.h"
+#include "core/queue/task.h"
 
 namespace ralph::config {
 

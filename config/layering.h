@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "config/layer.h"
-#include "core/error.h"
-#include "core/json_reader.h"
-#include "core/jsonc.h"
-#include "core/time.h"
+#include "core/base/error.h"
+#include "core/base/json_reader.h"
+#include "core/base/jsonc.h"
+#include "core/base/time.h"
 
 namespace ralph::config {
 

@@ -10,7 +10,7 @@
 
 #include "config/allowlist.h"
 #include "config/layering.h"
-#include "core/task.h"
+#include "core/queue/task.h"
 
 namespace ralph::config {
 
@@ -21,7 +21,8 @@ using core::ObjectReader;
 namespace {
 
 constexpr std::uint64_t any_u32 = std::numeric_limits<std::uint32_t>::max();
-// As for every duration (core/time.h): a hundred years, so that adding one to an instant cannot overflow.
+// As for every duration (core/base/time.h): a hundred years, so that adding one to an instant cannot
+// overflow.
 constexpr std::uint64_t longest_wait = std::uint64_t{36'500} * 86'400'000;
 
 void read_queue(ObjectReader& queue, QueueConfig& out) {

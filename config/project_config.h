@@ -9,8 +9,8 @@
 
 #include "config/agent_section.h"
 #include "config/layer.h"
-#include "core/error.h"
-#include "core/time.h"
+#include "core/base/error.h"
+#include "core/base/time.h"
 
 namespace ralph::config {
 

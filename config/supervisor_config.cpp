@@ -9,7 +9,7 @@
 
 #include "config/allowlist.h"
 #include "config/layering.h"
-#include "core/queue_validation.h"
+#include "core/queue/queue_validation.h"
 
 namespace ralph::config {
 

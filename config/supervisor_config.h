@@ -10,8 +10,8 @@
 
 #include "config/command.h"
 #include "config/layer.h"
-#include "core/error.h"
-#include "core/time.h"
+#include "core/base/error.h"
+#include "core/base/time.h"
 
 namespace ralph::config {
 

@@ -3,8 +3,8 @@
 #include <boost/json/object.hpp>
 #include <optional>
 
-#include "core/json_reader.h"
-#include "core/jsonc.h"
+#include "core/base/json_reader.h"
+#include "core/base/jsonc.h"
 
 namespace ralph::config {
 

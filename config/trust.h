@@ -5,8 +5,8 @@
 #include <string>
 
 #include "config/layer.h"
-#include "core/error.h"
-#include "core/time.h"
+#include "core/base/error.h"
+#include "core/base/time.h"
 
 namespace ralph::config {
 

@@ -7,11 +7,12 @@
 #include <sstream>
 #include <string>
 
-#include "core/shown_text.h"
+#include "core/base/shown_text.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/owner.h"
-#include "daemon/process/cgroup_layout.h"
+#include "daemon/demo/demo.h"
+#include "daemon/supervisor/cgroup_layout.h"
 #include "daemon/version.h"
 
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace ralph::daemon {
 
@@ -69,7 +69,6 @@ int service_uninstall(const CommonArguments& common, const ServiceArguments& arg
 int service_status(const CommonArguments& common, const ServiceArguments& arguments);
 int service_logs(const CommonArguments& common, const ServiceArguments& arguments);
 int service_describe(const CommonArguments& common);  // run by install as the service's user
-int demonstrate(const std::string& folder);
 int run_step(const std::string& step);
 
 // Prints "ralph: message; remedy" on standard error and returns 1.

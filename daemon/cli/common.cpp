@@ -7,10 +7,10 @@
 #include <cstdio>
 #include <cstring>
 
-#include "core/shown_text.h"
-#include "daemon/store/files.h"
-#include "daemon/tracked_files.h"
-#include "daemon/trust.h"
+#include "core/base/shown_text.h"
+#include "daemon/git/tracked_files.h"
+#include "daemon/git/trust.h"
+#include "daemon/os/files.h"
 
 namespace ralph::daemon {
 namespace {

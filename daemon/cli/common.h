@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/time.h"
+#include "core/base/time.h"
 #include "daemon/cli/commands.h"
-#include "daemon/settings.h"
+#include "daemon/store/settings.h"
 
 namespace ralph::daemon {
 

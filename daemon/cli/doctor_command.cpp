@@ -5,10 +5,10 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
-#include "core/shown_text.h"
+#include "core/base/shown_text.h"
 #include "daemon/cli/common.h"
-#include "daemon/clock.h"
 #include "daemon/doctor/examination.h"
+#include "daemon/os/clock.h"
 #include "daemon/store/ralph_folder.h"
 
 namespace ralph::daemon {

@@ -9,10 +9,10 @@
 #include <cstring>
 
 #include "daemon/cli/common.h"
-#include "daemon/steps/gate.h"
-#include "daemon/steps/git.h"
-#include "daemon/steps/program.h"
-#include "daemon/store/files.h"
+#include "daemon/git/git.h"
+#include "daemon/landing/gate.h"
+#include "daemon/os/files.h"
+#include "daemon/os/program.h"
 
 namespace ralph::daemon {
 namespace {

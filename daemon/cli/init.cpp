@@ -4,15 +4,15 @@
 #include <boost/json/object.hpp>
 
 #include "config/trust.h"
-#include "core/task_codec.h"
+#include "core/queue/task_codec.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/init.h"
-#include "daemon/clock.h"
-#include "daemon/steps/git.h"
-#include "daemon/store/files.h"
+#include "daemon/git/git.h"
+#include "daemon/git/tracked_files.h"
+#include "daemon/git/trust.h"
+#include "daemon/os/clock.h"
+#include "daemon/os/files.h"
 #include "daemon/store/ralph_folder.h"
-#include "daemon/tracked_files.h"
-#include "daemon/trust.h"
 
 namespace ralph::daemon {
 namespace {

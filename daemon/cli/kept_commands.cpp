@@ -6,11 +6,11 @@
 #include <boost/json/object.hpp>
 #include <utility>
 
-#include "core/queue_validation.h"
+#include "core/queue/queue_validation.h"
 #include "daemon/cli/common.h"
-#include "daemon/clock.h"
-#include "daemon/steps/kept_refs.h"
-#include "daemon/steps/set_aside.h"
+#include "daemon/os/clock.h"
+#include "daemon/workspace/kept_refs.h"
+#include "daemon/workspace/set_aside.h"
 
 namespace ralph::daemon {
 namespace {

@@ -12,9 +12,9 @@
 #include <optional>
 #include <vector>
 
-#include "daemon/settings.h"
-#include "daemon/steps/program.h"
-#include "daemon/store/files.h"
+#include "daemon/os/files.h"
+#include "daemon/os/program.h"
+#include "daemon/store/settings.h"
 
 namespace ralph::daemon {
 namespace {

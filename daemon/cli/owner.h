@@ -2,7 +2,7 @@
 // that user could not read it any more; and what git is told by that repository would run as root.
 #pragma once
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "daemon/cli/commands.h"
 
 namespace ralph::daemon {

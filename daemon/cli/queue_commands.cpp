@@ -4,16 +4,16 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
-#include "core/queue_edit.h"
-#include "core/shown_text.h"
-#include "core/task_codec.h"
+#include "core/base/shown_text.h"
+#include "core/queue/queue_edit.h"
+#include "core/queue/task_codec.h"
 #include "daemon/cli/common.h"
-#include "daemon/clock.h"
-#include "daemon/steps/checkout.h"
-#include "daemon/steps/known_ids.h"
-#include "daemon/store/files.h"
+#include "daemon/git/checkout.h"
+#include "daemon/os/clock.h"
+#include "daemon/os/files.h"
 #include "daemon/store/queue_lock.h"
 #include "daemon/store/supervisor_lock.h"
+#include "daemon/workspace/known_ids.h"
 
 namespace ralph::daemon {
 namespace {

@@ -6,18 +6,18 @@
 #include <optional>
 
 #include "daemon/cli/common.h"
+#include "daemon/git/checkout.h"
+#include "daemon/git/filter_programs.h"
+#include "daemon/git/git.h"
+#include "daemon/git/own_places.h"
+#include "daemon/git/trust.h"
 #include "daemon/log/log.h"
-#include "daemon/own_places.h"
-#include "daemon/process/cgroup_layout.h"
-#include "daemon/process/descriptor_limit.h"
-#include "daemon/runtime/supervise.h"
-#include "daemon/steps/checkout.h"
-#include "daemon/steps/filter_programs.h"
-#include "daemon/steps/git.h"
-#include "daemon/steps/neighbours.h"
-#include "daemon/steps/workspace_owner.h"
+#include "daemon/os/descriptor_limit.h"
 #include "daemon/store/state_store.h"
-#include "daemon/trust.h"
+#include "daemon/supervisor/cgroup_layout.h"
+#include "daemon/supervisor/supervise.h"
+#include "daemon/workspace/neighbours.h"
+#include "daemon/workspace/workspace_owner.h"
 
 namespace ralph::daemon {
 namespace {

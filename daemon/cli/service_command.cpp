@@ -9,8 +9,8 @@
 
 #include "daemon/cli/common.h"
 #include "daemon/cli/service_facts.h"
-#include "daemon/steps/git.h"
-#include "daemon/store/files.h"
+#include "daemon/git/git.h"
+#include "daemon/os/files.h"
 
 namespace ralph::daemon {
 namespace {

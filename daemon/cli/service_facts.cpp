@@ -12,11 +12,11 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "core/json_reader.h"
-#include "daemon/settings.h"
-#include "daemon/steps/git.h"
-#include "daemon/store/files.h"
-#include "daemon/tracked_files.h"
+#include "core/base/json_reader.h"
+#include "daemon/git/git.h"
+#include "daemon/git/tracked_files.h"
+#include "daemon/os/files.h"
+#include "daemon/store/settings.h"
 
 namespace ralph::daemon {
 namespace {

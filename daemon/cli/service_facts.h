@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/error.h"
-#include "core/systemd_unit.h"
+#include "core/base/error.h"
+#include "daemon/service/systemd_unit.h"
 
 namespace ralph::daemon {
 

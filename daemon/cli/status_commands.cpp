@@ -1,7 +1,7 @@
 // run parallel status, run parallel retry.
 #include <fmt/format.h>
 
-#include "core/transition.h"
+#include "core/supervisor/transition.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/status_document.h"
 #include "daemon/store/block_marker.h"

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 
-#include "core/error.h"
-#include "core/lifecycle.h"
-#include "core/shown_text.h"
+#include "core/base/error.h"
+#include "core/base/shown_text.h"
+#include "core/supervisor/lifecycle.h"
 
 namespace ralph::daemon {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/state.h"
-#include "daemon/steps/lane_progress.h"
+#include "core/supervisor/state.h"
+#include "daemon/landing/lane_progress.h"
 
 namespace ralph::daemon {
 

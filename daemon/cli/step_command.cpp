@@ -3,12 +3,14 @@
 
 #include <cstdlib>
 
-#include "core/run_record.h"
-#include "core/transition.h"
+#include "core/supervisor/run_record.h"
+#include "core/supervisor/transition.h"
 #include "daemon/cli/common.h"
-#include "daemon/steps/speculation.h"
-#include "daemon/steps/step_context.h"
-#include "daemon/steps/steps.h"
+#include "daemon/landing/integrate.h"
+#include "daemon/landing/speculation.h"
+#include "daemon/steps/discard.h"
+#include "daemon/steps/prepare.h"
+#include "daemon/workspace/step_context.h"
 
 namespace ralph::daemon {
 namespace {

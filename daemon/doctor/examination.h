@@ -11,12 +11,12 @@
 #include <string>
 #include <vector>
 
-#include "core/error.h"
-#include "core/state.h"
-#include "core/time.h"
-#include "daemon/settings.h"
-#include "daemon/store/files.h"
+#include "core/base/error.h"
+#include "core/base/time.h"
+#include "core/supervisor/state.h"
+#include "daemon/os/files.h"
 #include "daemon/store/queue_lock.h"
+#include "daemon/store/settings.h"
 
 namespace ralph::daemon {
 

@@ -8,13 +8,13 @@
 #include <chrono>
 #include <filesystem>
 
-#include "core/queue_validation.h"
+#include "core/queue/queue_validation.h"
 #include "daemon/doctor/examination.h"
-#include "daemon/own_places.h"
-#include "daemon/process/identity.h"
-#include "daemon/steps/checkout.h"
-#include "daemon/steps/filter_programs.h"
-#include "daemon/steps/git.h"
+#include "daemon/git/checkout.h"
+#include "daemon/git/filter_programs.h"
+#include "daemon/git/git.h"
+#include "daemon/git/own_places.h"
+#include "daemon/os/identity.h"
 
 namespace ralph::daemon {
 namespace {

@@ -9,7 +9,7 @@
 #include <csignal>
 
 #include "daemon/doctor/examination.h"
-#include "daemon/process/identity.h"
+#include "daemon/os/identity.h"
 
 namespace ralph::daemon {
 namespace {

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "daemon/doctor/examination.h"
-#include "daemon/runtime/launch_builder.h"
+#include "daemon/supervisor/launch_builder.h"
 
 namespace ralph::daemon {
 namespace {

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <map>
 
-#include "core/transition.h"
+#include "core/supervisor/transition.h"
 #include "daemon/doctor/examination.h"
 #include "daemon/store/block_marker.h"
 #include "daemon/store/run_directory.h"

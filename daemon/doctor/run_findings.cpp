@@ -1,7 +1,7 @@
 // Run directories: documents that cannot be read, tasks that no record speaks of, beginnings of files.
 #include <fmt/format.h>
 
-#include "core/task_codec.h"
+#include "core/queue/task_codec.h"
 #include "daemon/doctor/examination.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"

@@ -5,8 +5,8 @@
 #include <cstdlib>
 
 #include "daemon/doctor/examination.h"
-#include "daemon/tracked_files.h"
-#include "daemon/trust.h"
+#include "daemon/git/tracked_files.h"
+#include "daemon/git/trust.h"
 
 namespace ralph::daemon {
 namespace {

@@ -3,10 +3,10 @@
 
 #include <set>
 
-#include "core/queue_validation.h"
-#include "core/state_codec.h"
+#include "core/queue/queue_validation.h"
+#include "core/supervisor/state_codec.h"
 #include "daemon/doctor/examination.h"
-#include "daemon/steps/git.h"
+#include "daemon/git/git.h"
 #include "daemon/store/state_store.h"
 
 namespace ralph::daemon {

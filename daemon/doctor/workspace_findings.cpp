@@ -1,12 +1,12 @@
 // Workspaces and records that do not go together, what was set aside, and what is kept for too long.
 #include <fmt/format.h>
 
-#include "core/queue_validation.h"
-#include "daemon/clock.h"
+#include "core/queue/queue_validation.h"
 #include "daemon/doctor/examination.h"
-#include "daemon/steps/kept_refs.h"
-#include "daemon/steps/set_aside.h"
-#include "daemon/steps/workspace_owner.h"
+#include "daemon/os/clock.h"
+#include "daemon/workspace/kept_refs.h"
+#include "daemon/workspace/set_aside.h"
+#include "daemon/workspace/workspace_owner.h"
 
 namespace ralph::daemon {
 namespace {

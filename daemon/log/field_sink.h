@@ -8,7 +8,7 @@
 #include <string>
 
 #include "daemon/log/log.h"
-#include "daemon/process/file_descriptor.h"
+#include "daemon/os/file_descriptor.h"
 
 namespace ralph::daemon {
 

@@ -3,10 +3,10 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "core/shown_text.h"
-#include "core/time.h"
-#include "daemon/clock.h"
+#include "core/base/shown_text.h"
+#include "core/base/time.h"
 #include "daemon/log/field_sink.h"
+#include "daemon/os/clock.h"
 
 namespace ralph::daemon {
 

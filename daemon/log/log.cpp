@@ -8,7 +8,7 @@
 
 #include <utility>
 
-#include "core/shown_text.h"
+#include "core/base/shown_text.h"
 #include "daemon/log/field_sink.h"
 
 namespace ralph::daemon {

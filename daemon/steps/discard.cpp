@@ -1,14 +1,14 @@
 #include <fmt/format.h>
 
-#include "core/transition.h"
-#include "daemon/clock.h"
-#include "daemon/steps/bookkeeping.h"
-#include "daemon/steps/kept_work.h"
-#include "daemon/steps/set_aside.h"
-#include "daemon/steps/steps.h"
-#include "daemon/steps/workspace.h"
-#include "daemon/steps/workspace_owner.h"
-#include "daemon/store/files.h"
+#include "core/supervisor/transition.h"
+#include "daemon/os/clock.h"
+#include "daemon/os/files.h"
+#include "daemon/steps/discard.h"
+#include "daemon/workspace/bookkeeping.h"
+#include "daemon/workspace/kept_work.h"
+#include "daemon/workspace/set_aside.h"
+#include "daemon/workspace/workspace.h"
+#include "daemon/workspace/workspace_owner.h"
 
 namespace ralph::daemon {
 namespace {

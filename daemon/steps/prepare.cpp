@@ -4,23 +4,24 @@
 #include <utility>
 #include <vector>
 
-#include "core/transition.h"
-#include "daemon/steps/bookkeeping.h"
-#include "daemon/steps/checkout.h"
-#include "daemon/steps/git.h"
-#include "daemon/steps/kept_work.h"
-#include "daemon/steps/landing.h"
-#include "daemon/steps/large_files.h"
-#include "daemon/steps/plain_git.h"
-#include "daemon/steps/revival.h"
-#include "daemon/steps/seeding.h"
-#include "daemon/steps/steps.h"
-#include "daemon/steps/workspace.h"
-#include "daemon/steps/workspace_owner.h"
+#include "core/supervisor/transition.h"
+#include "daemon/git/checkout.h"
+#include "daemon/git/git.h"
+#include "daemon/git/large_files.h"
+#include "daemon/git/plain_git.h"
+#include "daemon/landing/landing_commits.h"
+#include "daemon/os/files.h"
+#include "daemon/steps/prepare.h"
 #include "daemon/store/block_marker.h"
-#include "daemon/store/files.h"
 #include "daemon/store/repository_folder.h"
 #include "daemon/store/run_directory.h"
+#include "daemon/workspace/bookkeeping.h"
+#include "daemon/workspace/kept_work.h"
+#include "daemon/workspace/revival.h"
+#include "daemon/workspace/seeding.h"
+#include "daemon/workspace/unfinished_operation.h"
+#include "daemon/workspace/workspace.h"
+#include "daemon/workspace/workspace_owner.h"
 
 namespace ralph::daemon {
 namespace {
@@ -357,7 +358,7 @@ class Preparation {
             add_note(outcome_, fmt::format("not copied, since .gitignore would let it be published: {}",
                                            core::printable(fmt::format("{}", fmt::join(*left_out, ", ")))));
         }
-        if (auto synced = sync_workspace(workspace.directory()); !synced) {
+        if (auto synced = sync_file_system(workspace.directory()); !synced) {
             return synced.error();
         }
         // Only now do the files tell again what the work is.

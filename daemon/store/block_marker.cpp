@@ -4,9 +4,9 @@
 
 #include <cstddef>
 
-#include "core/jsonc.h"
-#include "daemon/paths.h"
-#include "daemon/store/folder.h"
+#include "core/base/jsonc.h"
+#include "daemon/os/folder.h"
+#include "daemon/store/paths.h"
 
 namespace ralph::daemon {
 namespace {

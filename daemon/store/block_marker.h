@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "core/run_record.h"
-#include "daemon/store/files.h"
+#include "core/supervisor/run_record.h"
+#include "daemon/os/files.h"
 
 namespace ralph::daemon {
 

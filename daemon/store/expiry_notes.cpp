@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "core/jsonc.h"
-#include "daemon/process/identity.h"
-#include "daemon/store/files.h"
+#include "core/base/jsonc.h"
+#include "daemon/os/files.h"
+#include "daemon/os/identity.h"
 
 namespace ralph::daemon {
 namespace {

@@ -1,14 +1,14 @@
-// The notes of core/expiry.h on disk, a file for each kind of what is kept:
+// The notes of core/base/expiry.h on disk, a file for each kind of what is kept:
 // .ralph/cache/parallel/expired-KIND.json
 #pragma once
 
 #include <string>
 #include <string_view>
 
-#include "core/error.h"
-#include "core/expiry.h"
-#include "core/time.h"
-#include "daemon/paths.h"
+#include "core/base/error.h"
+#include "core/base/expiry.h"
+#include "core/base/time.h"
+#include "daemon/store/paths.h"
 
 namespace ralph::daemon {
 

@@ -7,10 +7,10 @@
 #include <boost/json/object.hpp>
 #include <charconv>
 
-#include "core/check.h"
-#include "core/jsonc.h"
-#include "core/queue_validation.h"
-#include "daemon/store/folder.h"
+#include "core/base/check.h"
+#include "core/base/jsonc.h"
+#include "core/queue/queue_validation.h"
+#include "daemon/os/folder.h"
 
 namespace ralph::daemon {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/store/files.h"
+#include "daemon/os/files.h"
 
 namespace ralph::daemon {
 

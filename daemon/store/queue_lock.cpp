@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "core/task.h"
-#include "daemon/process/identity.h"
+#include "core/queue/task.h"
+#include "daemon/os/identity.h"
 
 namespace ralph::daemon {
 namespace {

@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
-#include "core/run_record.h"
-#include "daemon/paths.h"
-#include "daemon/store/files.h"
+#include "core/supervisor/run_record.h"
+#include "daemon/os/files.h"
+#include "daemon/store/paths.h"
 
 namespace ralph::daemon {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "daemon/store/file_calls.h"
-#include "daemon/store/files.h"
+#include "daemon/os/file_calls.h"
+#include "daemon/os/files.h"
 
 namespace ralph::daemon {
 namespace {

@@ -2,8 +2,8 @@
 // remove there, must stay in the repository, so that nothing on the way to it may be a symbolic link.
 #pragma once
 
-#include "core/error.h"
-#include "daemon/paths.h"
+#include "core/base/error.h"
+#include "daemon/store/paths.h"
 
 namespace ralph::daemon {
 

@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <string_view>
 
-#include "core/task.h"
-#include "daemon/store/file_calls.h"
-#include "daemon/store/files.h"
+#include "core/queue/task.h"
+#include "daemon/os/file_calls.h"
+#include "daemon/os/files.h"
 
 namespace ralph::daemon {
 namespace {

@@ -1,6 +1,6 @@
 #include "daemon/store/retry_requests.h"
 
-#include "core/queue_validation.h"
+#include "core/queue/queue_validation.h"
 
 namespace ralph::daemon {
 namespace {

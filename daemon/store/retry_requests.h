@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "daemon/paths.h"
-#include "daemon/store/files.h"
+#include "daemon/os/files.h"
+#include "daemon/store/paths.h"
 
 namespace ralph::daemon {
 

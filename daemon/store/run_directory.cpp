@@ -7,12 +7,12 @@
 #include <charconv>
 #include <utility>
 
-#include "core/check.h"
-#include "core/queue_validation.h"
-#include "core/task_codec.h"
-#include "core/transition.h"
-#include "daemon/process/cgroup.h"
-#include "daemon/process/identity.h"
+#include "core/base/check.h"
+#include "core/queue/queue_validation.h"
+#include "core/queue/task_codec.h"
+#include "core/supervisor/transition.h"
+#include "daemon/os/cgroup.h"
+#include "daemon/os/identity.h"
 #include "daemon/store/block_marker.h"
 #include "daemon/store/ralph_folder.h"
 

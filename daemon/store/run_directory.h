@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "core/supervisor.h"
-#include "core/task.h"
-#include "daemon/paths.h"
-#include "daemon/store/files.h"
+#include "core/queue/task.h"
+#include "core/supervisor/supervisor.h"
+#include "daemon/os/files.h"
+#include "daemon/store/paths.h"
 
 namespace ralph::daemon {
 

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "core/state_codec.h"
+#include "core/supervisor/state_codec.h"
 
 namespace ralph::daemon {
 namespace {

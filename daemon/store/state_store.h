@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
-#include "core/state.h"
-#include "daemon/paths.h"
-#include "daemon/store/files.h"
+#include "core/supervisor/state.h"
+#include "daemon/os/files.h"
+#include "daemon/store/paths.h"
 
 namespace ralph::daemon {
 

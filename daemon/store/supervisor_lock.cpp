@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include "core/task.h"
-#include "core/time.h"
-#include "daemon/clock.h"
-#include "daemon/process/identity.h"
+#include "core/base/time.h"
+#include "core/queue/task.h"
+#include "daemon/os/clock.h"
+#include "daemon/os/identity.h"
 #include "daemon/store/repository_folder.h"
 
 namespace ralph::daemon {

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "daemon/paths.h"
-#include "daemon/store/files.h"
+#include "daemon/os/files.h"
+#include "daemon/store/paths.h"
 #include "daemon/store/queue_lock.h"
 
 namespace ralph::daemon {

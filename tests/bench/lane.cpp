@@ -23,7 +23,7 @@
 #include <thread>
 #include <vector>
 
-#include "daemon/process/spawn.h"
+#include "daemon/os/spawn.h"
 #include "tests/support/project.h"
 
 namespace {

@@ -10,8 +10,8 @@
 #include <csignal>
 #include <stdexcept>
 
-#include "core/jsonc.h"
-#include "daemon/process/identity.h"
+#include "core/base/jsonc.h"
+#include "daemon/os/identity.h"
 
 namespace ralph::chaos {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/process/file_descriptor.h"
+#include "daemon/os/file_descriptor.h"
 
 namespace ralph::chaos {
 

@@ -14,7 +14,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "daemon/process/identity.h"
+#include "daemon/os/identity.h"
 
 namespace ralph::chaos {
 namespace {

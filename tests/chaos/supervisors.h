@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/process/file_descriptor.h"
+#include "daemon/os/file_descriptor.h"
 #include "tests/chaos/clock.h"
 #include "tests/support/project.h"
 

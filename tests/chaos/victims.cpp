@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "daemon/process/identity.h"
+#include "daemon/os/identity.h"
 #include "daemon/store/run_directory.h"
 
 namespace ralph::chaos {

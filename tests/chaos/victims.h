@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/run_record.h"
-#include "daemon/process/file_descriptor.h"
+#include "core/supervisor/run_record.h"
+#include "daemon/os/file_descriptor.h"
 #include "tests/chaos/workload.h"
 
 namespace ralph::chaos {

@@ -17,7 +17,7 @@
 #include <iterator>
 #include <string>
 
-#include "daemon/process/identity.h"
+#include "daemon/os/identity.h"
 #include "tests/chaos/clock.h"
 
 namespace ralph::chaos {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 
-#include "core/queue_edit.h"
-#include "core/task_codec.h"
+#include "core/queue/queue_edit.h"
+#include "core/queue/task_codec.h"
 
 namespace ralph::chaos {
 namespace {

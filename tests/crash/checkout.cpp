@@ -4,11 +4,11 @@
 
 #include <filesystem>
 
-#include "core/queue_edit.h"
-#include "core/task_codec.h"
-#include "daemon/clock.h"
-#include "daemon/settings.h"
-#include "daemon/store/files.h"
+#include "core/queue/queue_edit.h"
+#include "core/queue/task_codec.h"
+#include "daemon/os/clock.h"
+#include "daemon/os/files.h"
+#include "daemon/store/settings.h"
 #include "tests/support/project.h"
 
 namespace ralph::tests {

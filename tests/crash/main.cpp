@@ -22,7 +22,7 @@
 #include <iterator>
 #include <map>
 
-#include "core/jsonc.h"
+#include "core/base/jsonc.h"
 #include "tests/crash/checkout.h"
 #include "tests/crash/tracer.h"
 #include "tests/support/project.h"

@@ -68,7 +68,7 @@ class Disk {
     // After a rename, with the new path.
     std::function<void(const std::string& path)> renamed;
 
-    // The calls, errno included, as in daemon/store/file_calls.h.
+    // The calls, errno included, as in daemon/os/file_calls.h.
     int open(const std::string& path, int flags);
     int open_below(int parent, const std::string& name);
     void close(int descriptor);

@@ -1,11 +1,11 @@
-// daemon/store/file_calls.h on the fake disk. The dead reach nothing.
+// daemon/os/file_calls.h on the fake disk. The dead reach nothing.
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
 
-#include "daemon/process/file_descriptor.h"
-#include "daemon/store/file_calls.h"
+#include "daemon/os/file_calls.h"
+#include "daemon/os/file_descriptor.h"
 #include "tests/fake_world/fake_world.h"
 
 namespace ralph::daemon {

@@ -1,8 +1,9 @@
-// daemon/loop.h and daemon/runtime/watcher.h in the fake world: whoever simulates decides what comes next.
+// daemon/supervisor/loop.h and daemon/supervisor/watcher.h in the fake world: whoever simulates decides what
+// comes next.
 #include <utility>
 
-#include "daemon/loop.h"
-#include "daemon/runtime/watcher.h"
+#include "daemon/supervisor/loop.h"
+#include "daemon/supervisor/watcher.h"
 #include "tests/fake_world/fake_world.h"
 
 namespace ralph::daemon {

@@ -4,10 +4,10 @@
 #include <cerrno>
 #include <utility>
 
-#include "core/check.h"
-#include "daemon/clock.h"
-#include "daemon/process/cgroup.h"
-#include "daemon/process/identity.h"
+#include "core/base/check.h"
+#include "daemon/os/cgroup.h"
+#include "daemon/os/clock.h"
+#include "daemon/os/identity.h"
 
 namespace ralph::fake {
 namespace {

@@ -1,4 +1,4 @@
-// The world that a simulated supervisor lives in: what daemon/clock.h, loop.h, process/identity.h,
+// The world that a simulated supervisor lives in: what daemon/os/clock.h, loop.h, process/identity.h,
 // process/shim_process.h, runtime/watcher.h and store/file_calls.h reach is here. Whoever simulates fills in
 // what a turn of the loop is and what shims do.
 //
@@ -16,9 +16,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/run_record.h"
-#include "core/time.h"
-#include "daemon/process/shim_process.h"
+#include "core/base/time.h"
+#include "core/supervisor/run_record.h"
+#include "daemon/supervisor/shim_process.h"
 #include "tests/fake_world/disk.h"
 
 namespace ralph::fake {

@@ -14,13 +14,13 @@
 #include <utility>
 #include <vector>
 
-#include "core/jsonc.h"
-#include "core/queue_edit.h"
-#include "core/run_record.h"
-#include "core/state_codec.h"
-#include "core/task_codec.h"
-#include "daemon/runtime/supervise.h"
+#include "core/base/jsonc.h"
+#include "core/queue/queue_edit.h"
+#include "core/queue/task_codec.h"
+#include "core/supervisor/run_record.h"
+#include "core/supervisor/state_codec.h"
 #include "daemon/store/run_directory.h"
+#include "daemon/supervisor/supervise.h"
 #include "tests/fake_world/fake_world.h"
 
 using namespace ralph;

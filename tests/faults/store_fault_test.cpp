@@ -9,11 +9,11 @@
 #include <optional>
 #include <vector>
 
-#include "core/state_codec.h"
-#include "core/task_codec.h"
-#include "daemon/paths.h"
+#include "core/queue/task_codec.h"
+#include "core/supervisor/state_codec.h"
+#include "daemon/os/files.h"
 #include "daemon/store/block_marker.h"
-#include "daemon/store/files.h"
+#include "daemon/store/paths.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"
 #include "daemon/store/supervisor_lock.h"
@@ -250,7 +250,7 @@ TEST_CASE("a read that fails is no corruption: nothing is set aside, and nothing
     }
 }
 
-TEST_CASE("the locks: a supervisor that dies at any operation is in nobody's way") {
+TEST_CASE("the locks: a supervisor that dies at any operation is in nobody's way" * doctest::test_suite("as-built")) {
     const auto hold_and_let_go = [](Machine& machine) {
         const auto lock = SupervisorLock::acquire(machine.paths, now);
         if (lock) {

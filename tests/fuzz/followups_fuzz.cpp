@@ -1,9 +1,9 @@
 // A worker's proposal of follow-up tasks: what is accepted leaves a valid queue, what is not leaves it as it
 // was.
-#include "core/followups.h"
-#include "core/queue_edit.h"
-#include "core/queue_validation.h"
-#include "core/task_codec.h"
+#include "core/queue/followups.h"
+#include "core/queue/queue_edit.h"
+#include "core/queue/queue_validation.h"
+#include "core/queue/task_codec.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace ralph;

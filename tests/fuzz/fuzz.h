@@ -11,9 +11,9 @@
 #include <string_view>
 #include <utility>
 
-#include "core/check.h"
-#include "core/error.h"
-#include "core/jsonc.h"
+#include "core/base/check.h"
+#include "core/base/error.h"
+#include "core/base/jsonc.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

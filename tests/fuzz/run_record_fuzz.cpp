@@ -1,5 +1,5 @@
 // The documents of a run directory, and the worker's block marker: each is read as every kind of record.
-#include "core/run_record.h"
+#include "core/supervisor/run_record.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace ralph;

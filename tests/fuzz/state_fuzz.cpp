@@ -1,5 +1,5 @@
 // state.json: what was read, written and read again is equal.
-#include "core/state_codec.h"
+#include "core/supervisor/state_codec.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace ralph;

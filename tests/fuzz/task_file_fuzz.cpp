@@ -1,9 +1,9 @@
 // queue.jsonc and done.jsonc, both in one input: read, validated, written, read again; and a task that is
 // finished leaves a valid queue valid.
-#include "core/queue_edit.h"
-#include "core/queue_validation.h"
-#include "core/selection.h"
-#include "core/task_codec.h"
+#include "core/queue/queue_edit.h"
+#include "core/queue/queue_validation.h"
+#include "core/queue/selection.h"
+#include "core/queue/task_codec.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace ralph;

@@ -1,6 +1,6 @@
 // The target branch of the simulated world, and an integrate run that lands a batch on it as the real one
-// does: try by try, with core/merge_queue.h deciding, so that it can be killed between any two, and others
-// may push.
+// does: try by try, with core/landing/merge_queue.h deciding, so that it can be killed between any two, and
+// others may push.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/merge_queue.h"
+#include "core/landing/merge_queue.h"
 #include "tests/sim/model.h"
 #include "tests/sim/random.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/run_record.h"
+#include "core/supervisor/run_record.h"
 
 namespace ralph::sim {
 

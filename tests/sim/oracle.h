@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "core/supervisor.h"
+#include "core/supervisor/supervisor.h"
 #include "tests/sim/model.h"
 
 namespace ralph::sim {

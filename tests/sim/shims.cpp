@@ -6,8 +6,8 @@
 #include <csignal>
 #include <utility>
 
-#include "core/check.h"
-#include "core/jsonc.h"
+#include "core/base/check.h"
+#include "core/base/jsonc.h"
 
 namespace ralph::sim {
 

@@ -6,9 +6,9 @@
 #include <csignal>
 #include <utility>
 
-#include "core/queue_edit.h"
-#include "core/state_codec.h"
-#include "core/task_codec.h"
+#include "core/queue/queue_edit.h"
+#include "core/queue/task_codec.h"
+#include "core/supervisor/state_codec.h"
 #include "tests/sim/fake_service_manager.h"
 
 namespace ralph::sim {

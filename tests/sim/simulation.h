@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/runtime/supervise.h"
+#include "daemon/supervisor/supervise.h"
 #include "tests/fake_world/fake_world.h"
 #include "tests/sim/model.h"
 #include "tests/sim/oracle.h"

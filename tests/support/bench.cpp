@@ -11,8 +11,8 @@
 #include <thread>
 #include <utility>
 
-#include "daemon/process/identity.h"
-#include "daemon/store/files.h"
+#include "daemon/os/files.h"
+#include "daemon/os/identity.h"
 
 namespace ralph::tests {
 namespace {

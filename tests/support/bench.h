@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "daemon/loop_world.h"
-#include "daemon/paths.h"
-#include "daemon/process/step_run.h"
+#include "daemon/store/paths.h"
 #include "daemon/store/run_directory.h"
+#include "daemon/supervisor/loop_impl.h"
+#include "daemon/supervisor/step_run.h"
 #include "tests/support/temporary_directory.h"
 
 namespace ralph::tests {

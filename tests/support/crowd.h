@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/lifecycle.h"
+#include "core/supervisor/lifecycle.h"
 #include "tests/support/project.h"
 #include "tests/support/text.h"
 

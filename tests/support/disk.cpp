@@ -11,7 +11,7 @@
 #include <cstring>
 #include <vector>
 
-#include "daemon/process/file_descriptor.h"
+#include "daemon/os/file_descriptor.h"
 
 namespace ralph::tests {
 

@@ -7,11 +7,11 @@
 #include <sstream>
 #include <system_error>
 
-#include "core/queue_edit.h"
-#include "core/task_codec.h"
-#include "daemon/steps/integration_workspace.h"
-#include "daemon/steps/steps.h"
-#include "daemon/steps/workspace.h"
+#include "core/queue/queue_edit.h"
+#include "core/queue/task_codec.h"
+#include "daemon/landing/integration_workspace.h"
+#include "daemon/steps/prepare.h"
+#include "daemon/workspace/workspace.h"
 
 namespace ralph::tests {
 
@@ -87,7 +87,7 @@ std::string GitFixture::integration() const {
 
 daemon::Git GitFixture::lane() const {
     const auto run = context();
-    daemon::Git git = daemon::IntegrationWorkspace::git_of(run.settings);
+    daemon::Git git = daemon::integration_git(run.settings);
     if (!exists(git.folder())) {
         const auto made = daemon::IntegrationWorkspace::open(run);
         REQUIRE(made.has_value());

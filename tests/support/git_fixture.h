@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/task.h"
-#include "daemon/steps/git.h"
-#include "daemon/steps/step_context.h"
+#include "core/queue/task.h"
+#include "daemon/git/git.h"
+#include "daemon/workspace/step_context.h"
 
 namespace ralph::tests {
 

@@ -15,9 +15,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "daemon/process/cgroup.h"
-#include "daemon/process/file_descriptor.h"
-#include "daemon/process/identity.h"
+#include "daemon/os/cgroup.h"
+#include "daemon/os/file_descriptor.h"
+#include "daemon/os/identity.h"
 
 namespace ralph::tests {
 namespace {

@@ -1,4 +1,4 @@
-// Notes of what was seen expired (core/expiry.h), as if they had been made long ago, in another boot.
+// Notes of what was seen expired (core/base/expiry.h), as if they had been made long ago, in another boot.
 #pragma once
 
 #include <fstream>
@@ -6,7 +6,7 @@
 #include <regex>
 #include <string>
 
-#include "daemon/paths.h"
+#include "daemon/store/paths.h"
 
 namespace ralph::tests {
 

@@ -12,8 +12,8 @@
 #include <stdexcept>
 #include <thread>
 
-#include "daemon/process/identity.h"
-#include "daemon/settings.h"
+#include "daemon/os/identity.h"
+#include "daemon/store/settings.h"
 #include "daemon/store/state_store.h"
 
 namespace ralph::tests {

@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "core/state.h"
-#include "core/task.h"
-#include "daemon/paths.h"
-#include "daemon/process/spawn.h"
-#include "daemon/steps/program.h"
+#include "core/queue/task.h"
+#include "core/supervisor/state.h"
+#include "daemon/os/program.h"
+#include "daemon/os/spawn.h"
+#include "daemon/store/paths.h"
 #include "tests/support/temporary_directory.h"
 
 namespace ralph::tests {

@@ -23,8 +23,8 @@
 #include <stdexcept>
 #include <thread>
 
-#include "daemon/process/identity.h"
-#include "daemon/process/spawn.h"
+#include "daemon/os/identity.h"
+#include "daemon/os/spawn.h"
 #include "tests/support/kernel.h"
 
 namespace ralph::tests {

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/steps/program.h"
+#include "daemon/os/program.h"
 #include "tests/systemd/private_ground.h"
 
 namespace ralph::tests {

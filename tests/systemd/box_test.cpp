@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "daemon/process/identity.h"
+#include "daemon/os/identity.h"
 #include "tests/support/project.h"
 #include "tests/systemd/box.h"
 

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "daemon/steps/program.h"
+#include "daemon/os/program.h"
 #include "tests/systemd/service.h"
 
 using namespace ralph::tests;

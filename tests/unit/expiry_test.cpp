@@ -1,5 +1,5 @@
 // Nothing that is kept is removed because a clock was wrong for once.
-#include "core/expiry.h"
+#include "core/base/expiry.h"
 
 #include <doctest/doctest.h>
 

@@ -1,11 +1,11 @@
-#include "core/followups.h"
+#include "core/queue/followups.h"
 
 #include <doctest/doctest.h>
 
 #include <string>
 #include <vector>
 
-#include "core/queue_edit.h"
+#include "core/queue/queue_edit.h"
 
 using namespace ralph::core;
 using namespace std::chrono_literals;

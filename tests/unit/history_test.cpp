@@ -1,5 +1,5 @@
 // What a task's runs mean is the same for whoever saw them end and for whoever finds them.
-#include "core/history.h"
+#include "core/supervisor/history.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "core/jsonc.h"
+#include "core/base/jsonc.h"
 
 #include <doctest/doctest.h>
 

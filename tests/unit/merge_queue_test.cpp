@@ -1,4 +1,4 @@
-#include "core/merge_queue.h"
+#include "core/landing/merge_queue.h"
 
 #include <doctest/doctest.h>
 

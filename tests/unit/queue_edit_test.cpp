@@ -1,4 +1,4 @@
-#include "core/queue_edit.h"
+#include "core/queue/queue_edit.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "core/queue_validation.h"
+#include "core/queue/queue_validation.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>

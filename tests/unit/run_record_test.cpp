@@ -1,4 +1,4 @@
-#include "core/run_record.h"
+#include "core/supervisor/run_record.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-#include "core/selection.h"
+#include "core/queue/selection.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>

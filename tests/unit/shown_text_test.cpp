@@ -1,12 +1,12 @@
 // What others wrote, as it is shown.
-#include "core/shown_text.h"
+#include "core/base/shown_text.h"
 
 #include <doctest/doctest.h>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 using namespace ralph::core;
 

@@ -1,4 +1,4 @@
-#include "core/state_codec.h"
+#include "core/supervisor/state_codec.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/supervisor.h"
+#include "core/supervisor/supervisor.h"
 
 namespace ralph::test {
 

@@ -1,7 +1,7 @@
 // Stopped, restarted and reloaded as a service.
 #include <doctest/doctest.h>
 
-#include "core/summary.h"
+#include "core/supervisor/summary.h"
 #include "tests/unit/step_driver.h"
 
 using namespace ralph;

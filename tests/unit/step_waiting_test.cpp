@@ -2,7 +2,7 @@
 // fails. And what is no success: a worker that left nothing to land.
 #include <doctest/doctest.h>
 
-#include "core/summary.h"
+#include "core/supervisor/summary.h"
 #include "tests/unit/step_driver.h"
 
 using namespace ralph::core;

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "core/jsonc.h"
+#include "core/base/jsonc.h"
 
 using namespace ralph;
 using config::Layer;

@@ -1,4 +1,4 @@
-#include "core/task_codec.h"
+#include "core/queue/task_codec.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "core/time.h"
+#include "core/base/time.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "core/transition.h"
+#include "core/supervisor/transition.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "core/undo.h"
+#include "core/queue/undo.h"
 
 using namespace ralph::core;
 

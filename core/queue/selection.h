@@ -1,0 +1,45 @@
+// Which task to start next (contract section 2).
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+
+#include "core/base/time.h"
+#include "core/queue/task.h"
+
+namespace ralph::core {
+
+// The files must have been validated. `excluded` and `landed` hold trimmed ids.
+struct SelectionInput {
+    const TaskFile& queue;
+    const TaskFile& done;
+    const std::set<std::string, std::less<>>& excluded;
+    // Tasks whose work is on the target branch though the files may not say so yet: they count as done, and
+    // are never started again.
+    const std::set<std::string, std::less<>>& landed;
+    bool include_draft;
+    Instant now;
+};
+
+// There are tasks to start, but none can be started now. A task that waits for both is counted under its
+// dependencies, for the time alone does not free it. Those that an open task names in `blocks` are counted
+// there, too.
+struct Blocked {
+    std::size_t by_dependencies = 0;
+    std::size_t by_schedule = 0;
+    std::optional<Instant> earliest_start;  // of the tasks that wait for their time only
+};
+
+struct NoCandidates {};
+
+using Selection = std::variant<const Task*, NoCandidates, Blocked>;
+
+// The first doing task that nobody blocks, else the first todo task that can run, else, if wanted, the first
+// such draft. The pointer is into `queue`. Linear in the number of tasks and dependencies.
+[[nodiscard]] Selection select_task(const SelectionInput& input);
+
+}  // namespace ralph::core

@@ -1,0 +1,162 @@
+// What waits: ends of runs that say that the time has not come, and that count for nothing.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "core/base/backoff.h"
+#include "core/supervisor/event_handler.h"
+#include "core/supervisor/schedule.h"
+
+namespace ralph::core {
+namespace {
+
+constexpr Milliseconds first_look_pause{1'000};
+constexpr Milliseconds longest_look_pause{60'000};
+constexpr Milliseconds shortest_workspace_pause{1'000};
+
+}  // namespace
+
+// Whether the end of a run means that the task waits, and what for.
+bool Handler::waits(ActiveTask& task, const ExitRecord& record, const Outcome& outcome, bool resumed) {
+    const StepKind step = task.run.step;
+    const std::string why =
+        outcome.summary.empty() ? fmt::format("{} {}", to_string(step), describe(record)) : outcome.summary;
+    const bool is_decided = record.stopped || classify(step, record, {}) != TaskEvent::step_waits;
+    if (!is_decided && record.exited_with(exit_unavailable)) {
+        wait_for_host(task, why, resumed);
+        return true;
+    }
+    if (task.waits_for == WaitsFor::host || task.waits_for == WaitsFor::workspace) {
+        supervisor_.state.find(task.task_id)->last_error.reset();
+    }
+    if (!is_decided) {
+        wait_for_workspace(task, why);
+        // It was found out without the host's help, so it says nothing of that where somebody else can.
+        if (std::none_of(supervisor_.active.begin(), supervisor_.active.end(),
+                         [](const ActiveTask& each) { return each.waits_for == WaitsFor::host; })) {
+            end_outage_by(step);
+        }
+        return true;
+    }
+    end_outage_by(step);
+    if (step == StepKind::prepare && record.exited_with(exit_try_again)) {
+        return not_yet(task, outcome);
+    }
+    if (step == StepKind::integrate && outcome.target_is_red && record.exited_with(exit_try_again) &&
+        !record.stopped) {
+        wait_for_target(task, outcome, resumed);
+        return true;
+    }
+    return false;
+}
+
+// Nothing was executed, so trying again costs nothing and is never counted against the task.
+void Handler::end_unstarted(ActiveTask& task, const UnstartedRun& unstarted) {
+    ++task.start_failures;
+    task.phase = Phase::ready;
+    if (task.waits_for != WaitsFor::host && task.waits_for != WaitsFor::workspace) {
+        task.waits_for = WaitsFor::start;
+    }
+    const std::uint32_t doublings = std::min(task.start_failures - 1, 10U);
+    task.not_before = now_ + std::min(longest_start_pause, Milliseconds{250LL << doublings});
+    if (task.start_failures == 1) {
+        note(true, task.task_id,
+             fmt::format("{} could not be started: {}; trying again until it can", to_string(task.run.step),
+                         unstarted.reason));
+    }
+}
+
+// Prepare says that the task is not on the target branch yet. A supervisor that waits for new tasks sees them
+// when they are added, which is before they are pushed; it tries again as often as it would try to land.
+bool Handler::not_yet(ActiveTask& task, const Outcome& outcome) {
+    if (!supervisor_.settings.continuous || supervisor_.mode == Mode::ending ||
+        ++task.start_failures >= supervisor_.settings.max_push_attempts) {
+        return false;
+    }
+    if (task.start_failures == 1) {
+        note(false, task.task_id, fmt::format("waits: {}", outcome.summary));
+    }
+    task.phase = Phase::ready;
+    task.waits_for = WaitsFor::branch;
+    task.counts.restarts = 0;
+    task.not_before = now_ + backoff_after(task.start_failures, supervisor_.settings.push_backoff);
+    return true;
+}
+
+// In the record, for whoever asks for the status; for as long as that is so.
+void Handler::note_waiting(const ActiveTask& task, const std::string& why) {
+    supervisor_.state.find(task.task_id)->last_error = "waits: " + why;
+}
+
+// A bad minute is nobody's failure. It is told when it begins, and when it is over; a new start looks at
+// once.
+void Handler::wait_for_host(ActiveTask& task, const std::string& why, bool resumed) {
+    note_waiting(task, why);
+    task.phase = Phase::ready;
+    task.waits_for = WaitsFor::host;
+    task.not_before = now_;
+    task.counts.restarts = 0;
+    if (resumed) {
+        return;
+    }
+    if (!supervisor_.outage) {
+        note(true, task.task_id, fmt::format("nothing new starts until this is over: {}", why));
+        supervisor_.outage = Outage{why, first_look_pause, now_ + first_look_pause};
+    } else if (supervisor_.outage->next_look <= now_) {  // else it began before anybody knew
+        const Milliseconds pause = std::min(2 * supervisor_.outage->pause, longest_look_pause);
+        supervisor_.outage = Outage{why, pause, now_ + pause};
+    }
+}
+
+void Handler::operator()(const event::HistoryUnreadable& event) {
+    for (Tasks* const tasks : {&supervisor_.active, &supervisor_.discards}) {
+        const auto task = find(*tasks, event.task_id);
+        if (task != tasks->end() && task->phase == Phase::recovering) {
+            task->waits_for = WaitsFor::start;
+            ++task->start_failures;
+        }
+    }
+}
+
+// Whatever else a step that needs the host comes to, it could do what it does.
+void Handler::end_outage_by(StepKind step) {
+    if ((step == StepKind::prepare || step == StepKind::integrate) &&
+        std::exchange(supervisor_.outage, std::nullopt)) {
+        note(false, "", "what held back new starts is over");
+    }
+}
+
+// Of another tool, maybe. It holds nobody else back, and no slot meanwhile.
+void Handler::wait_for_workspace(ActiveTask& task, const std::string& why) {
+    note_waiting(task, why);
+    if (task.waits_for != WaitsFor::workspace) {
+        note(true, task.task_id, fmt::format("waits: {}", why));
+        task.start_failures = 0;
+    }
+    ++task.start_failures;
+    task.phase = Phase::ready;
+    task.waits_for = WaitsFor::workspace;
+    task.counts.restarts = 0;
+    task.slot.reset();
+    task.not_before = now_ + std::max(shortest_workspace_pause,
+                                      backoff_after(task.start_failures, supervisor_.settings.push_backoff));
+}
+
+// Nobody's fault, so that it counts as no attempt of anybody's. A new start looks at once.
+void Handler::wait_for_target(ActiveTask& task, const Outcome& outcome, bool resumed) {
+    task.phase = Phase::ready;
+    task.not_before = now_;
+    task.counts.restarts = 0;
+    if (resumed) {
+        return;
+    }
+    supervisor_.lane_opens = now_ + red_target_pause;
+    note(true, task.task_id,
+         fmt::format("nothing is landed for {} s: {}",
+                     std::chrono::duration_cast<std::chrono::seconds>(red_target_pause).count(),
+                     outcome.summary));
+}
+
+}  // namespace ralph::core

@@ -1,0 +1,74 @@
+// Where everything of a repository lies.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/supervisor/run_record.h"
+
+namespace ralph::daemon {
+
+inline constexpr std::string_view stop_now = "now";
+
+struct Paths {
+    std::string root;  // absolute, without a slash at the end
+
+    [[nodiscard]] std::string ralph() const { return root + "/.ralph"; }
+    [[nodiscard]] std::string config() const { return ralph() + "/config.jsonc"; }
+    [[nodiscard]] std::string supervisor_config() const { return ralph() + "/supervisor.jsonc"; }
+    [[nodiscard]] std::string trust() const { return ralph() + "/trust.jsonc"; }
+    [[nodiscard]] std::string queue_lock() const { return ralph() + "/lock"; }
+    [[nodiscard]] std::string cache() const { return ralph() + "/cache"; }
+    // What asks to drain; to end at once if it begins with the word below.
+    [[nodiscard]] std::string stop_file() const { return cache() + "/stop_requested"; }
+    [[nodiscard]] std::string parallel() const { return cache() + "/parallel"; }
+    [[nodiscard]] std::string state() const { return parallel() + "/state.json"; }
+    [[nodiscard]] std::string previous_state() const { return parallel() + "/state.prev.json"; }
+    [[nodiscard]] std::string supervisor_lock() const { return parallel() + "/supervisor.lock"; }
+    // The repository itself, or the file that leads to it.
+    [[nodiscard]] std::string git() const { return root + "/.git"; }
+    // Held for the moments in which the repository's own checkout, queue or done file is changed.
+    [[nodiscard]] std::string repository_lock() const { return parallel() + "/repository.lock"; }
+    // There while the checkout is on its way from one commit to another.
+    [[nodiscard]] std::string checkout_move() const { return parallel() + "/checkout.json"; }
+    // What is to be told of commits that were taken off the target by force, until somebody has seen it.
+    [[nodiscard]] std::string rewritten_target() const { return parallel() + "/target-rewritten"; }
+    // Held by a running integrate step.
+    [[nodiscard]] std::string integrate_lock() const { return parallel() + "/integrate.lock"; }
+    [[nodiscard]] std::string events() const { return parallel() + "/events.jsonl"; }
+    [[nodiscard]] std::string retry_requests() const { return parallel() + "/retry-requests"; }
+    // Since when what is kept of one kind has seemed to be kept for long enough.
+    [[nodiscard]] std::string expired(std::string_view kind) const {
+        return parallel() + "/expired-" + std::string(kind) + ".json";
+    }
+    [[nodiscard]] std::string runs() const { return parallel() + "/runs"; }
+    [[nodiscard]] std::string runs_of(std::string_view task_id) const {
+        return runs() + "/" + std::string(task_id);
+    }
+    [[nodiscard]] std::string task_file(std::string_view task_id) const {
+        return runs_of(task_id) + "/task.json";
+    }
+    [[nodiscard]] std::string settled(std::string_view task_id) const {
+        return runs_of(task_id) + "/settled";
+    }
+    [[nodiscard]] std::string run(std::string_view task_id, const core::Run& run) const {
+        return runs_of(task_id) + "/" + core::run_directory_name(run);
+    }
+    [[nodiscard]] std::string logs() const { return ralph() + "/logs/parallel"; }
+    [[nodiscard]] std::string gate_logs() const { return logs() + "/gates"; }
+    // Which candidates have passed their gates lately.
+    [[nodiscard]] std::string green_gates() const { return parallel() + "/green_gates"; }
+    [[nodiscard]] std::string log(std::string_view task_id) const {
+        return logs() + "/" + std::string(task_id) + ".log";
+    }
+};
+
+// Inside a workspace (contract section 8.4).
+[[nodiscard]] inline std::string block_marker_path(std::string_view workspace) {
+    return std::string(workspace) + "/.ralph/cache/parallel/blocked_push.json";
+}
+[[nodiscard]] inline std::string followups_path(std::string_view workspace, std::string_view task_id) {
+    return std::string(workspace) + "/.ralph/cache/followups/" + std::string(task_id) + ".json";
+}
+
+}  // namespace ralph::daemon

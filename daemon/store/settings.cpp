@@ -1,0 +1,257 @@
+#include "daemon/store/settings.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "config/trust.h"
+#include "core/queue/task_codec.h"
+#include "daemon/os/files.h"
+#include "daemon/store/ralph_folder.h"
+#include "daemon/store/repository_folder.h"
+
+namespace ralph::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+using core::Error;
+using core::Result;
+
+constexpr std::size_t settings_limit = 1ULL << 20;
+constexpr std::size_t queue_limit = 64ULL << 20;
+
+Result<std::optional<config::Layer>> read_layer(const std::string& path) {
+    auto text = read_file(path, settings_limit);
+    if (!text) {
+        return text.error();
+    }
+    if (!*text) {
+        return std::optional<config::Layer>{};
+    }
+    return std::optional(config::Layer{path, std::move(**text)});
+}
+
+std::string environment(const char* name) {
+    const char* const value =
+        std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets the environment
+    return value == nullptr ? std::string{} : value;
+}
+
+std::string global_folder() {
+    if (const std::string folder = environment("XDG_CONFIG_HOME"); !folder.empty()) {
+        return folder + "/ralph";
+    }
+    const std::string home = environment("HOME");
+    return home.empty() ? std::string{} : home + "/.config/ralph";
+}
+
+std::string absolute(const std::string& path, const std::string& root) {
+    const std::string home = environment("HOME");
+    std::string expanded = path;
+    if (!home.empty() && (path == "~" || path.rfind("~/", 0) == 0)) {
+        expanded = home + path.substr(1);
+    }
+    const fs::path full = expanded.front() == '/' ? fs::path(expanded) : fs::path(root) / expanded;
+    std::string text = full.lexically_normal().string();
+    while (text.size() > 1 && text.back() == '/') {
+        text.pop_back();
+    }
+    return text;
+}
+
+// Parallel mode needs the file inside the repository, so that it has a place in the workspaces.
+Result<std::string> relative_to_root(const std::string& path, const std::string& root, std::string_view key) {
+    const std::string prefix = root + "/";
+    if (path.rfind(prefix, 0) != 0) {
+        return Error{fmt::format("{} is {}, outside the repository {}", key, path, root),
+                     "set it to a path inside the repository in .ralph/config.jsonc"};
+    }
+    return path.substr(prefix.size());
+}
+
+// Of a root that is set for all repositories, each has a folder of its own: the same for all working trees of
+// a repository, and never that of another one of the same name.
+std::string shared_workspace_root(const std::string& shared, const std::string& root) {
+    const std::string repository = common_git_folder(root);
+    std::uint32_t hash = 2166136261U;  // FNV-1a, which is the same everywhere and for ever
+    for (const char c : repository) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+    }
+    return fmt::format("{}/{}-{:08x}", shared, repository_name(repository), hash);
+}
+
+// Whether the repository itself says where its workspaces are; its file has been understood before.
+bool has_own_workspace_root(const std::optional<config::Layer>& project) {
+    const auto document = project ? core::JsonDocument::parse(project->text, project->file)
+                                  : core::Result<core::JsonDocument>{Error{}};
+    const auto* const root = document ? document->root().if_object() : nullptr;
+    const auto* const section = root == nullptr ? nullptr : root->if_contains("parallel");
+    const auto* const parallel = section == nullptr ? nullptr : section->if_object();
+    const auto* const value = parallel == nullptr ? nullptr : parallel->if_contains("workspace_root");
+    return value != nullptr && !value->is_null();
+}
+
+std::string default_workspace_root(const std::string& root) {
+    const fs::path path(root);
+    return (path.parent_path() / ".workspaces" / path.filename() / "parallel").string();
+}
+
+Error missing_queue(const std::string& path) {
+    return Error{fmt::format("{}: there is no such file", path), "make one with `ralph init`"};
+}
+
+Result<core::TaskFile> understand_task_file(std::string text, const std::string& path) {
+    auto document = core::JsonDocument::parse(std::move(text), path);
+    return document ? core::read_task_file(*document) : Result<core::TaskFile>{document.error()};
+}
+
+}  // namespace
+
+Result<std::string> find_repository(const std::string& start) {
+    std::error_code problem;
+    const fs::path begin = fs::canonical(start, problem);
+    if (problem) {
+        return Error{fmt::format("{}: {}", start, problem.message()), "name an existing folder with --repo"};
+    }
+    for (fs::path folder = begin;; folder = folder.parent_path()) {
+        const fs::path ralph = folder / ".ralph";
+        for (const char* name : {"queue.jsonc", "config.jsonc", "done.jsonc"}) {
+            if (fs::is_regular_file(ralph / name, problem)) {
+                return folder.string();
+            }
+        }
+        if (fs::exists(folder / ".git", problem)) {
+            return folder.string();
+        }
+        if (folder == folder.root_path()) {
+            return Error{fmt::format("{} is not inside a git repository", begin.string()),
+                         "run `git init` there, or name a repository with --repo"};
+        }
+    }
+}
+
+Result<bool> trust_file_allows(const Paths& paths) {
+    auto trust = read_layer(paths.trust());
+    if (!trust) {
+        return trust.error();
+    }
+    return *trust ? config::read_trust(**trust) : Result<bool>{false};
+}
+
+Result<Settings> read_settings(const Paths& paths, bool trusted) {
+    Settings settings;
+    settings.paths = paths;
+    settings.trusted = trusted;
+    const std::string& root = paths.root;
+    const std::string folder = global_folder();
+    bool own_root = false;
+    for (const bool shared : {true, false}) {
+        const char* const name = shared ? "/config.jsonc" : "/supervisor.jsonc";
+        auto global = folder.empty() ? Result<std::optional<config::Layer>>{std::optional<config::Layer>{}}
+                                     : read_layer(folder + name);
+        auto project = read_layer(settings.paths.ralph() + name);
+        if (!global || !project) {
+            return global ? project.error() : global.error();
+        }
+        if (shared) {
+            auto loaded = config::load_project_config(*global, *project, settings.trusted);
+            if (!loaded) {
+                return loaded.error();
+            }
+            settings.project = std::move(*loaded);
+            own_root = has_own_workspace_root(*project);
+        } else {
+            auto loaded = config::load_supervisor_config(*global, *project, settings.trusted);
+            if (!loaded) {
+                return loaded.error();
+            }
+            settings.supervisor = std::move(*loaded);
+        }
+    }
+    settings.queue_file = absolute(settings.project.queue.file, root);
+    settings.done_file = absolute(settings.project.queue.done_file, root);
+    auto queue_relative = relative_to_root(settings.queue_file, root, "queue.file");
+    auto done_relative = relative_to_root(settings.done_file, root, "queue.done_file");
+    if (!queue_relative || !done_relative) {
+        return queue_relative ? done_relative.error() : queue_relative.error();
+    }
+    settings.queue_relative = std::move(*queue_relative);
+    settings.done_relative = std::move(*done_relative);
+    const auto& configured = settings.project.parallel.workspace_root;
+    settings.workspace_root = !configured ? default_workspace_root(root)
+                              : own_root  ? absolute(*configured, root)
+                                          : shared_workspace_root(absolute(*configured, root), root);
+    return settings;
+}
+
+Result<Settings> reload_settings(const Settings& before) {
+    if (auto checked = check_ralph_folder(before.paths); !checked) {
+        return checked.error();
+    }
+    const auto allows = trust_file_allows(before.paths);
+    if (!allows) {
+        return allows.error();
+    }
+    auto settings = read_settings(before.paths, before.trusted && *allows);
+    if (!settings && *allows && !before.trusted && read_settings(before.paths, true)) {
+        // Nothing else is wrong with them.
+        return Error{settings.error().message + "; a permission counts from the next start on",
+                     "let the run end, then start it again"};
+    }
+    return settings;
+}
+
+Result<core::TaskFile> load_task_file(const std::string& path, bool missing_is_empty) {
+    auto text = read_file(path, queue_limit);
+    if (!text) {
+        return text.error();
+    }
+    if (!*text) {
+        return missing_is_empty ? Result<core::TaskFile>{core::TaskFile{}}
+                                : Result<core::TaskFile>{missing_queue(path)};
+    }
+    return understand_task_file(std::move(**text), path);
+}
+
+Result<QueueTexts> read_queue(const Settings& settings) {
+    auto queue = read_file(settings.queue_file, queue_limit);
+    if (!queue) {
+        return queue.error();
+    }
+    if (!*queue) {
+        return missing_queue(settings.queue_file);
+    }
+    auto done = read_file(settings.done_file, queue_limit);
+    if (!done) {
+        return done.error();
+    }
+    return QueueTexts{std::move(**queue), std::move(*done)};
+}
+
+Result<LoadedQueue> understand_queue(const Settings& settings, QueueTexts texts) {
+    auto queue = understand_task_file(std::move(texts.queue), settings.queue_file);
+    if (!queue) {
+        return queue.error();
+    }
+    auto done = texts.done ? understand_task_file(std::move(*texts.done), settings.done_file)
+                           : Result<core::TaskFile>{core::TaskFile{}};
+    if (!done) {
+        return done.error();
+    }
+    auto warnings = core::validate_queue(*queue, *done, settings.queue_rules());
+    if (!warnings) {
+        return warnings.error();
+    }
+    return LoadedQueue{core::QueueSnapshot{std::move(*queue), std::move(*done)}, std::move(*warnings)};
+}
+
+Result<LoadedQueue> load_queue(const Settings& settings) {
+    auto texts = read_queue(settings);
+    return texts ? understand_queue(settings, std::move(*texts)) : Result<LoadedQueue>{texts.error()};
+}
+
+}  // namespace ralph::daemon

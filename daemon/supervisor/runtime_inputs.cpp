@@ -1,0 +1,194 @@
+// What reaches the supervisor at work from outside: files that change, requests that are left as files,
+// signals.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "daemon/store/retry_requests.h"
+#include "daemon/store/run_directory.h"
+#include "daemon/supervisor/runtime.h"
+
+namespace ralph::daemon {
+namespace {
+
+// Writers save done.jsonc first and queue.jsonc right after it; in between the pair does not validate.
+constexpr std::chrono::milliseconds queue_settling{50};
+constexpr std::chrono::milliseconds queue_settling_at_most{500};
+constexpr std::chrono::milliseconds unreadable_queue_retry{5000};
+
+std::string folder_of(const std::string& path) {
+    return path.substr(0, path.rfind('/'));
+}
+
+}  // namespace
+
+void Runtime::start_watching() {
+    queue_files_.insert(settings_.queue_file);
+    std::vector<std::string> folders{folder_of(settings_.queue_file), settings_.paths.cache(),
+                                     settings_.paths.retry_requests()};
+    // A link's target is what changes; and the link may be replaced.
+    for (const std::string& path :
+         {settings_.done_file, real_path(settings_.queue_file), real_path(settings_.done_file)}) {
+        queue_files_.insert(path);
+        if (std::find(folders.begin(), folders.end(), folder_of(path)) == folders.end()) {
+            folders.push_back(folder_of(path));
+        }
+    }
+    watcher_.start(std::move(folders),
+                   [this](const std::string& folder, std::string_view name) { on_changed(folder, name); });
+}
+
+void Runtime::on_changed(const std::string& folder, std::string_view name) {
+    if (lock_.memory_is_gone()) {
+        give_up();
+        return;
+    }
+    const std::string path = folder + "/" + std::string(name);
+    const bool everything = name.empty();
+    if (everything || queue_files_.count(path) != 0) {
+        load_queue_soon();
+    }
+    if (everything || path == settings_.paths.stop_file()) {
+        look_for_stop_request();
+    }
+    if (everything || folder == settings_.paths.retry_requests()) {
+        look_for_retry_requests();
+    }
+}
+
+void Runtime::recover_tasks() {
+    for (const core::ActiveTask& task : supervisor_.active) {
+        read_task_history(task.task_id, nullptr);
+    }
+    std::vector<std::string> completed;
+    for (const core::WorkerRecord* record : supervisor_.state.by_lifecycle(core::Lifecycle::completed)) {
+        completed.push_back(record->task_id);
+    }
+    loop_.post_to_helper([this, completed = std::move(completed)] {
+        loop_.post([this, left = find_workspaces_left(completed)] {
+            for (const core::event::WorkspaceLeft& event : left) {
+                post(event);
+            }
+            begin();
+        });
+    });
+}
+
+// Of completed tasks.
+std::vector<core::event::WorkspaceLeft> Runtime::find_workspaces_left(
+    const std::vector<std::string>& completed) const {
+    std::vector<core::event::WorkspaceLeft> left;
+    for (const std::string& task_id : completed) {
+        const std::string half_removed = settings_.workspace_root + "/." + task_id + ".discarded";
+        if (!is_directory(settings_.workspace(task_id)) && !is_directory(half_removed)) {
+            continue;
+        }
+        auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id), LeftOver::end);
+        if (history) {
+            history->workspace_exists = true;  // if only half of it
+            left.push_back({task_id, *history});
+        } else {
+            spdlog::warn("{} {}", task_id, history.error().line());
+        }
+    }
+    return left;
+}
+
+void Runtime::load_queue_soon() {
+    queue_settles_.arm(queue_settling, [this] { load_queue_now(false); });
+}
+
+void Runtime::load_queue_now(bool last_try) {
+    auto texts = read_queue(settings_);
+    const bool unreadable = !texts;
+    auto loaded = texts ? understand_queue(settings_, std::move(*texts)) : Result<LoadedQueue>{texts.error()};
+    if (loaded) {
+        for (const std::string& warning : loaded->warnings) {
+            spdlog::debug("{}", warning);
+        }
+        post(
+            core::event::QueueLoaded{std::make_shared<const core::QueueSnapshot>(std::move(loaded->snapshot)),
+                                     std::exchange(queue_answer_owed_, false)});
+        return;
+    }
+    if (!last_try) {
+        queue_settles_.arm(queue_settling_at_most, [this] { load_queue_now(true); });
+        return;
+    }
+    if (unreadable) {  // what cannot be read now tells of no change when it can be
+        queue_settles_.arm(unreadable_queue_retry, [this] { load_queue_now(true); });
+    }
+    post(core::event::QueueInvalid{loaded.error().line(), std::exchange(queue_answer_owed_, false)});
+}
+
+void Runtime::look_for_stop_request() {
+    const auto request = read_file(settings_.paths.stop_file(), 4096);
+    if (!request || !*request) {
+        return;
+    }
+    if ((*request)->rfind(stop_now, 0) == 0) {
+        post(core::event::StopRequested{0, false});
+    } else {
+        post(core::event::DrainRequested{0, "a stop was requested (`ralph queue stop`)"});
+    }
+}
+
+void Runtime::look_for_retry_requests(bool at_start) {
+    const auto requested = requested_retries(settings_.paths);
+    if (!requested) {
+        spdlog::warn("{}", requested.error().line());
+        return;
+    }
+    for (const std::string& task_id : *requested) {
+        post(core::event::RetryRequested{task_id, at_start});
+    }
+}
+
+void Runtime::on_signal(int signal) {
+    if (service_.is_service() && signal == SIGHUP) {
+        service_.reload([this] { reload(); });
+        return;
+    }
+    ++signals_seen_;
+    if (service_.is_service()) {
+        if (signals_seen_ == 1) {
+            service_.on_end_signal(signal, supervisor_.settings.stop_timeout,
+                                   settings_.supervisor.worker.kill_grace);
+        } else {
+            post(core::event::StopRequested{signal, true});
+        }
+        return;
+    }
+    if (signals_seen_ == 1) {
+        post(core::event::DrainRequested{signal, fmt::format("received {}", ::strsignal(signal))});
+    } else {
+        post(core::event::StopRequested{signal});
+    }
+}
+
+// Runs that are under way keep what they were started with; so does all that is bound to places on the disk.
+void Runtime::reload() {
+    auto settings = reload_settings(settings_);
+    if (!settings) {
+        spdlog::warn("the settings stay as they were: {}", settings.error().line());
+        return;
+    }
+    if (settings->queue_file != settings_.queue_file || settings->done_file != settings_.done_file ||
+        settings->workspace_root != settings_.workspace_root) {
+        spdlog::warn(
+            "queue.file, queue.done_file and parallel.workspace_root are taken at the next start only");
+    }
+    // Field by field: the others are read on the helper thread.
+    settings_.trusted = settings->trusted;
+    settings_.project = std::move(settings->project);
+    settings_.supervisor = std::move(settings->supervisor);
+    core::SupervisorSettings limits = take_settings_(settings_);
+    limits.workspace_root = settings_.workspace_root;
+    post(core::event::SettingsChanged{std::move(limits)});
+}
+
+}  // namespace ralph::daemon
