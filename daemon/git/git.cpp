@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <deque>
 #include <filesystem>
 #include <initializer_list>
 
@@ -15,9 +13,6 @@ namespace {
 
 using core::Error;
 using core::Result;
-
-constexpr std::size_t words_lines = 6;
-constexpr std::size_t words_length = 700;
 
 bool starts_with_any(std::string_view text, std::initializer_list<std::string_view> prefixes) {
     return std::any_of(prefixes.begin(), prefixes.end(),
@@ -40,19 +35,6 @@ std::optional<std::string> as_optional(std::string text) {
     return text.empty() ? std::nullopt : std::optional(std::move(text));
 }
 
-// The shell's word for a program of git's that somebody has killed, such as the other side of a fetch.
-bool says_killed(std::string_view all_words) {
-    while (!all_words.empty()) {
-        const std::size_t end = all_words.find('\n');
-        const std::string_view line = core::trimmed(all_words.substr(0, end));
-        if (line == "Killed" || line == "remote: Killed") {
-            return true;
-        }
-        all_words = end == std::string_view::npos ? std::string_view{} : all_words.substr(end + 1);
-    }
-    return false;
-}
-
 }  // namespace
 
 std::vector<std::string> environment_without_git() {
@@ -68,45 +50,6 @@ std::vector<std::string> environment_without_git() {
         }
     }
     return kept;
-}
-
-std::string last_words(std::string_view text) {
-    std::deque<std::string_view> lines;
-    while (!text.empty()) {
-        const std::size_t end = text.find_first_of("\r\n");
-        const std::string_view line = core::trimmed(text.substr(0, end));
-        text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
-        if (line.empty() || line == "remote:" ||
-            starts_with_any(line, {"hint:", "To ", "remote: hint:", "error: failed to push some refs"})) {
-            continue;
-        }
-        lines.push_back(line);
-        if (lines.size() > words_lines) {
-            lines.pop_front();
-        }
-    }
-    std::string words = fmt::format("{}", fmt::join(lines, " | "));
-    if (words.size() > words_length) {
-        const auto begins_character = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; };
-        const auto cut = words.end() - static_cast<std::ptrdiff_t>(words_length);
-        words = "..." + std::string(std::find_if(cut, words.end(), begins_character), words.end());
-    }
-    std::replace(words.begin(), words.end(), '\t', ' ');
-    return core::printable(words);
-}
-
-core::Fault fault_in(std::string_view all_words) {
-    // LC_ALL is C for every git of ours, and a local remote's.
-    constexpr std::array<std::string_view, 13> signs{
-        "No space left on device", "annot fork",         "unable to fork",
-        "Disk quota exceeded",     "Input/output error", "Too many open files",
-        "Cannot allocate memory",  "out of memory",      "Resource temporarily unavailable",
-        "Read-only file system",   "died of signal",     "Text file busy",
-        "Stale file handle"};
-    const bool passes = std::any_of(signs.begin(), signs.end(), [all_words](std::string_view sign) {
-        return all_words.find(sign) != std::string_view::npos;
-    });
-    return passes || says_killed(all_words) ? core::Fault::passing : core::Fault::permanent;
 }
 
 bool is_local_path(std::string_view address) {

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/time.h"
+#include "daemon/git/git_words.h"
 #include "daemon/os/files.h"
 #include "daemon/os/program.h"
 
@@ -17,13 +18,6 @@ namespace ralph::daemon {
 // Our environment without the GIT_* variables, except those that say how to reach a remote, who commits, and
 // where git's own configuration is.
 [[nodiscard]] std::vector<std::string> environment_without_git();
-
-// What a program said at its end, fit for one line: the last lines that are no hints.
-[[nodiscard]] std::string last_words(std::string_view text);
-
-// What can be expected of trying again after a git that said this. All that it said, not its last words: a
-// banner of the remote may come after what counts.
-[[nodiscard]] core::Fault fault_in(std::string_view all_words);
 
 // Whether git takes an address for a path of this machine: no colon before the first slash.
 [[nodiscard]] bool is_local_path(std::string_view address);

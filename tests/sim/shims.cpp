@@ -257,15 +257,15 @@ void Shims::execute(int pid, Shim& shim) {
     }
     shim.stage = Stage::working;
     shim.due = world_.now_ms + random_.below(longest_step_ms);
-    if (has_lane && run.run.step == StepKind::integrate && run.exit.value != 69) {
-        begin_lane(shim, run);
+    if (lands_batches && run.run.step == StepKind::integrate && run.exit.value != 69) {
+        begin_landing(shim, run);
     }
     if (shim.told_to_end) {
         ask_to_end(shim);
     }
 }
 
-void Shims::begin_lane(Shim& shim, FakeRun& run) {
+void Shims::begin_landing(Shim& shim, FakeRun& run) {
     std::vector<std::string> tasks{shim.task_id};
     for (auto& [task_id, code] : run.batch) {
         tasks.push_back(task_id);
@@ -275,28 +275,29 @@ void Shims::begin_lane(Shim& shim, FakeRun& run) {
     run.exit.value = 75;
     run.will_land = false;
     run.target_is_red = false;
-    if (lane_hazards.foreign_pushes == 0) {  // nothing goes wrong any more: what was broken has been mended
+    if (landing_hazards.foreign_pushes ==
+        0) {  // nothing goes wrong any more: what was broken has been repaired
         target.is_red = false;
     }
-    shim.lane.emplace(target, model_, random_, lane_hazards, landed, tasks);
-    shim.lane->land_elsewhere = landed_elsewhere;
+    shim.landing.emplace(target, model_, random_, landing_hazards, landed, tasks);
+    shim.landing->land_elsewhere = landed_elsewhere;
 }
 
 bool Shims::go_on_landing(Shim& shim, FakeRun& run) {
-    if (!shim.lane || run.exit.stopped || (run.will_be_lost && random_.chance(30))) {
+    if (!shim.landing || run.exit.stopped || (run.will_be_lost && random_.chance(30))) {
         return false;
     }
     bool goes_on = false;
     try {
-        goes_on = shim.lane->advance();
+        goes_on = shim.landing->advance();
     } catch (const Violation& violation) {
         violated(violation);
     }
     // What has been decided on so far; it is told at the end.
-    run.exit.value = shim.lane->code(shim.task_id).value_or(75);
-    run.target_is_red = shim.lane->target_is_red();
+    run.exit.value = shim.landing->code(shim.task_id).value_or(75);
+    run.target_is_red = shim.landing->target_is_red();
     for (auto& [task_id, code] : run.batch) {
-        code = shim.lane->code(task_id);
+        code = shim.landing->code(task_id);
     }
     if (goes_on) {
         shim.due = world_.now_ms + random_.below(longest_step_ms / 4);
@@ -409,7 +410,7 @@ void Shims::ask_to_end(Shim& shim) {
         return;
     }
     shim.due = std::min(*shim.due, world_.now_ms + random_.below(2'000));
-    if (shim.lane) {  // it dies as any program does, and says nothing
+    if (shim.landing) {  // it dies as any program does, and says nothing
         run.exit = core::ExitRecord{};
         run.exit.stopped = true;
         run.exit.kind = Kind::signalled;
@@ -437,13 +438,13 @@ void Shims::end_step(int pid, Shim& shim) {
     take_effect(model_.task(shim.task_id), run);
     const FakeTask& task = model_.task(shim.task_id);
     run.says_landed_elsewhere = task.landed_elsewhere && (run.exited_with(0) || run.exited_with(10));
-    if (run.batch.empty() && !shim.lane && run.says_landed_elsewhere) {
+    if (run.batch.empty() && !shim.landing && run.says_landed_elsewhere) {
         world_.disk.put(shim.directory + "/outcome.json", outcome_of(run));
     }
-    if (!run.batch.empty() || shim.lane) {
+    if (!run.batch.empty() || shim.landing) {
         land_batch(run);
         // Of a step that was stopped, some have landed and nobody is told.
-        if (!run.exit.stopped || (!shim.lane && random_.chance(50))) {
+        if (!run.exit.stopped || (!shim.landing && random_.chance(50))) {
             tell_batch(run);
             ++batches_told;
             world_.disk.put(shim.directory + "/outcome.json", outcome_of(run));
@@ -495,7 +496,7 @@ void Shims::take_effect(FakeTask& task, FakeRun& run) {
         case StepKind::integrate:
             return;
         case StepKind::remediate:
-            if (success && has_lane && random_.chance(70)) {
+            if (success && lands_batches && random_.chance(70)) {
                 task.bad = false;
                 task.conflicts.clear();
                 task.undoes.clear();

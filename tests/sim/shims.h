@@ -9,7 +9,7 @@
 #include <string>
 
 #include "tests/fake_world/fake_world.h"
-#include "tests/sim/lane.h"
+#include "tests/sim/landing.h"
 #include "tests/sim/model.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/random.h"
@@ -47,9 +47,9 @@ class Shims : public fake::ShimHost {
     std::function<void(const std::string& line)> trace;
     Hazards hazards;
     // Batches are landed try by try, on this target, instead of at the end of a run as the dice fall.
-    bool has_lane = false;
+    bool lands_batches = false;
     Target target;
-    LaneHazards lane_hazards;
+    LandingHazards landing_hazards;
     std::uint32_t batches_told = 0;
 
     // The next time at which something happens by itself.
@@ -84,12 +84,12 @@ class Shims : public fake::ShimHost {
         fake::NodePointer lock;
         bool socket_open = true;
         bool told_to_end = false;
-        std::optional<LaneRun> lane;  // of an integrate run under way
+        std::optional<SimulatedLanding> landing;  // of an integrate run under way
     };
 
     void get_ready(int pid, Shim& shim);
     void execute(int pid, Shim& shim);
-    void begin_lane(Shim& shim, FakeRun& run);
+    void begin_landing(Shim& shim, FakeRun& run);
     // Whether the run goes on.
     bool go_on_landing(Shim& shim, FakeRun& run);
     void end_step(int pid, Shim& shim);

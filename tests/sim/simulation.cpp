@@ -53,11 +53,11 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
         limits_.batch.min = service_random_.below(3);
         limits_.batch.wait = core::Milliseconds{service_random_.below(3) * 10'000LL};
         limits_.batch.gates = 1 + service_random_.below(3);
-        shims_.has_lane = service_random_.chance(50);
+        shims_.lands_batches = service_random_.chance(50);
         shims_.hazards.unavailable = service_random_.chance(50) ? 3 + service_random_.below(60) : 0;
         shims_.hazards.in_use = service_random_.chance(30) ? 30 : 0;
         shims_.hazards.nothing = 5;
-        shims_.lane_hazards.landings = service_random_.below(4);
+        shims_.landing_hazards.landings = service_random_.below(4);
     }
     limits_.workspace_root = "/workspaces";
     limits_.kept_work_retention = core::Milliseconds{random_.below(3) * 3'600'000LL};
@@ -157,7 +157,7 @@ void Simulation::settle_down() {
     disk_full_until_ms_ = 0;
     read_only_until_ms_ = 0;
     shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5, shims_.hazards.mendable};
-    shims_.lane_hazards = LaneHazards{0, 0, 0, 0, 0, 0};
+    shims_.landing_hazards = LandingHazards{0, 0, 0, 0, 0, 0, 0, 0};
     shims_.target.is_red = false;
     limits_.continuous = false;
     queue_is_valid_ = true;
@@ -464,7 +464,7 @@ void Simulation::add_task() {
         added.depends_on.push_back(model_.tasks()[random_.below(model_.tasks().size())].id);
         task.depends_on = added.depends_on;
     }
-    if (shims_.has_lane) {
+    if (shims_.lands_batches) {
         added.bad = service_random_.chance(20);
         if (!model_.tasks().empty() && service_random_.chance(20)) {
             added.conflicts.push_back(model_.tasks()[service_random_.below(model_.tasks().size())].id);
