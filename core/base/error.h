@@ -35,6 +35,25 @@ struct Error : ErrorText {
 template <class T>
 using Result = boost::system::result<T, Error>;
 
+// Hand an error on: TRY(call()) for what has no value, TRY_ASSIGN(auto value, call()) for what has one. Each
+// returns the error from the function that it stands in.
+#define TRY(...)                                  \
+    do {                                          \
+        if (auto tried = (__VA_ARGS__); !tried) { \
+            return tried.error();                 \
+        }                                         \
+    } while (false)
+#define TRY_ASSIGN(declaration, ...) \
+    TRY_ASSIGN_NAMED(RALPH_JOINED(tried_, __LINE__), declaration, __VA_ARGS__)
+#define TRY_ASSIGN_NAMED(name, declaration, ...) \
+    auto name = (__VA_ARGS__);                   \
+    if (!name) {                                 \
+        return name.error();                     \
+    }                                            \
+    declaration = std::move(*name)  // NOLINT(bugprone-macro-parentheses)
+#define RALPH_JOINED(left, right) RALPH_JOINED_NOW(left, right)
+#define RALPH_JOINED_NOW(left, right) left##right
+
 // Boost.System's hook for result::value() on an error: reaching it is our own mistake, so it aborts.
 [[noreturn]] void throw_exception_from_error(const Error& error, const boost::source_location& where);
 

@@ -84,28 +84,21 @@ Result<void> archive_finished_task(TaskFile& queue, TaskFile& done, std::string_
                         wanted),
             "put the task back into queue.jsonc, or give the work up"};
     }
-    if (auto set = set_status(queue, wanted, TaskStatus::done, now); !set) {
-        return set;
-    }
+    TRY(set_status(queue, wanted, TaskStatus::done, now));
     archive_terminal(queue, done, now);
     return {};
 }
 
 Result<std::string> next_task_id(const TaskFile& queue, const TaskFile& done, const QueueRules& rules,
                                  const std::vector<std::string>& taken) {
-    auto ids = next_task_ids(queue, done, rules, 1, taken);
-    if (!ids) {
-        return ids.error();
-    }
-    return {boost::system::in_place_value, std::move(ids->front())};
+    TRY_ASSIGN(auto ids, next_task_ids(queue, done, rules, 1, taken));
+    return {boost::system::in_place_value, std::move(ids.front())};
 }
 
 Result<std::vector<std::string>> next_task_ids(const TaskFile& queue, const TaskFile& done,
                                                const QueueRules& rules, std::size_t count,
                                                const std::vector<std::string>& taken) {
-    if (auto valid = validate_queue(queue, done, rules); !valid) {
-        return valid.error();
-    }
+    TRY(validate_queue(queue, done, rules));
     std::uint64_t largest = 0;
     for (const TaskFile* file : {&queue, &done}) {
         for (const Task& task : file->tasks) {

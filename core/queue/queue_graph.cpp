@@ -219,9 +219,7 @@ void warn_about_blocked_chains(const Tasks& tasks, const Edges& edges, const std
 Result<void> check_dependencies(const Tasks& tasks, std::uint32_t max_depth,
                                 std::vector<std::string>& warnings) {
     for (const Node& node : tasks.nodes()) {
-        if (auto checked = check_references(tasks, node, "depends_on", node.task->depends_on); !checked) {
-            return checked;
-        }
+        TRY(check_references(tasks, node, "depends_on", node.task->depends_on));
     }
     const Edges edges = tasks.edges([](const Task& task, const auto& add) {
         std::for_each(task.depends_on.begin(), task.depends_on.end(), add);
@@ -247,9 +245,7 @@ Result<void> check_dependencies(const Tasks& tasks, std::uint32_t max_depth,
 
 Result<void> check_blocks(const Tasks& tasks) {
     for (const Node& node : tasks.nodes()) {
-        if (auto checked = check_references(tasks, node, "blocks", node.task->blocks); !checked) {
-            return checked;
-        }
+        TRY(check_references(tasks, node, "blocks", node.task->blocks));
     }
     const Walk walked = walk(tasks.edges([](const Task& task, const auto& add) {
         std::for_each(task.blocks.begin(), task.blocks.end(), add);
@@ -261,13 +257,9 @@ Result<void> check_blocks(const Tasks& tasks) {
 }
 
 Result<void> check_relationships(const Tasks& tasks, std::vector<std::string>& warnings) {
-    if (auto checked = check_blocks(tasks); !checked) {
-        return checked;
-    }
+    TRY(check_blocks(tasks));
     for (const Node& node : tasks.nodes()) {
-        if (auto checked = check_references(tasks, node, "relates_to", node.task->relates_to); !checked) {
-            return checked;
-        }
+        TRY(check_references(tasks, node, "relates_to", node.task->relates_to));
     }
     for (const Node& node : tasks.nodes()) {
         if (!node.task->duplicates) {
@@ -323,15 +315,9 @@ Result<std::vector<std::string>> check_relations(const TaskFile& queue, const Ta
                                                  std::uint32_t max_dependency_depth) {
     const Tasks tasks(queue, done);
     std::vector<std::string> warnings;
-    if (auto checked = check_dependencies(tasks, max_dependency_depth, warnings); !checked) {
-        return checked.error();
-    }
-    if (auto checked = check_relationships(tasks, warnings); !checked) {
-        return checked.error();
-    }
-    if (auto checked = check_parents(tasks, warnings); !checked) {
-        return checked.error();
-    }
+    TRY(check_dependencies(tasks, max_dependency_depth, warnings));
+    TRY(check_relationships(tasks, warnings));
+    TRY(check_parents(tasks, warnings));
     return warnings;
 }
 

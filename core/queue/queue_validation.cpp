@@ -110,12 +110,8 @@ Result<void> check_time(const Task& task, std::string_view file, std::string_vie
 }
 
 Result<void> check_times(const Task& task, std::string_view file) {
-    if (auto checked = check_time(task, file, "created_at", task.created_at, true); !checked) {
-        return checked;
-    }
-    if (auto checked = check_time(task, file, "updated_at", task.updated_at, true); !checked) {
-        return checked;
-    }
+    TRY(check_time(task, file, "created_at", task.created_at, true));
+    TRY(check_time(task, file, "updated_at", task.updated_at, true));
     return check_time(task, file, "completed_at", task.completed_at, is_terminal(task.status));
 }
 
@@ -141,15 +137,9 @@ Result<void> check_agent(const Task& task, std::string_view file) {
 
 Result<void> check_task(const Task& task, std::size_t position, std::string_view file,
                         const QueueRules& rules) {
-    if (auto checked = check_id(task, position, file, rules); !checked) {
-        return checked;
-    }
-    if (auto checked = check_texts(task, file); !checked) {
-        return checked;
-    }
-    if (auto checked = check_times(task, file); !checked) {
-        return checked;
-    }
+    TRY(check_id(task, position, file, rules));
+    TRY(check_texts(task, file));
+    TRY(check_times(task, file));
     return check_agent(task, file);
 }
 
@@ -158,13 +148,9 @@ Result<void> check_file(const TaskFile& file, std::string_view name, const Queue
         return Error{fmt::format("{} has version {}", name, file.version),
                      "only version 1 is known; restore the file or update ralph"};
     }
-    if (auto checked = check_rules(rules); !checked) {
-        return checked;
-    }
+    TRY(check_rules(rules));
     for (std::size_t i = 0; i < file.tasks.size(); ++i) {
-        if (auto checked = check_task(file.tasks[i], i, name, rules); !checked) {
-            return checked;
-        }
+        TRY(check_task(file.tasks[i], i, name, rules));
     }
     std::unordered_set<std::string_view> ids;
     for (const Task& task : file.tasks) {
@@ -206,18 +192,10 @@ Result<void> check_across(const TaskFile& queue, const TaskFile& done) {
 
 Result<std::vector<std::string>> validate_queue(const TaskFile& queue, const TaskFile& done,
                                                 const QueueRules& rules) {
-    if (auto checked = check_file(queue, queue_name, rules); !checked) {
-        return checked.error();
-    }
-    if (auto checked = check_file(done, done_name, rules); !checked) {
-        return checked.error();
-    }
-    if (auto checked = check_archive(done); !checked) {
-        return checked.error();
-    }
-    if (auto checked = check_across(queue, done); !checked) {
-        return checked.error();
-    }
+    TRY(check_file(queue, queue_name, rules));
+    TRY(check_file(done, done_name, rules));
+    TRY(check_archive(done));
+    TRY(check_across(queue, done));
     return check_relations(queue, done, rules.max_dependency_depth);
 }
 

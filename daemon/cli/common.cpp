@@ -24,11 +24,8 @@ std::size_t width_of(const std::string& text) {
 }  // namespace
 
 core::Result<Settings> open_repository(const CommonArguments& common) {
-    auto root = find_repository(common.repository);
-    if (!root) {
-        return root.error();
-    }
-    auto settings = load_settings(*root);
+    TRY_ASSIGN(auto root, find_repository(common.repository));
+    auto settings = load_settings(root);
     if (settings && !settings->trust_refusal.empty()) {
         say(fmt::format("{}; {}", settings->trust_refusal, trust_remedy));
     }

@@ -100,19 +100,12 @@ Result<std::vector<Mended>> mend(const std::string& root) {
         return Error{fmt::format("nothing is mended while {}", who),
                      "ask it to finish with `ralph queue stop`, then run `ralph doctor --fix`"};
     };
-    if (auto checked = check_ralph_folder(paths); !checked) {
-        return checked.error();
-    }
-    if (auto made = make_directories(paths.parallel()); !made) {
-        return made.error();
-    }
+    TRY(check_ralph_folder(paths));
+    TRY(make_directories(paths.parallel()));
     // Not shown as a supervisor's: one that starts meanwhile waits for a moment.
-    const auto lock = FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no);
-    if (!lock) {
-        return lock.error();
-    }
+    TRY_ASSIGN(const auto lock, FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no));
     Examination examination = examine(root, wall_clock());
-    if (!*lock) {
+    if (!lock) {
         return examination.supervisor
                    ? refusal(fmt::format("the supervisor {} runs (since {})", examination.supervisor->pid,
                                          examination.supervisor->started_at))

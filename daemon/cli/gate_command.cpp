@@ -60,32 +60,24 @@ class Interruption {
 // A worker is told by RALPH_ROOT whose workspace it is in.
 Result<Place> find_place(const CommonArguments& common) {
     const std::string root = our_variable("RALPH_ROOT");
-    auto settings = root.empty() ? open_repository(common) : load_settings(root);
-    if (!settings) {
-        return settings.error();
-    }
-    auto top = find_repository(common.repository);
-    if (!top) {
-        return top.error();
-    }
-    const bool is_workspace = top->substr(0, top->rfind('/')) == real_path(settings->workspace_root);
-    if (!is_workspace && *top != real_path(settings->paths.root)) {
-        return Error{fmt::format("{} is neither in {} nor in a workspace of it", *top, settings->paths.root),
+    TRY_ASSIGN(auto settings, root.empty() ? open_repository(common) : load_settings(root));
+    TRY_ASSIGN(auto top, find_repository(common.repository));
+    const bool is_workspace = top.substr(0, top.rfind('/')) == real_path(settings.workspace_root);
+    if (!is_workspace && top != real_path(settings.paths.root)) {
+        return Error{fmt::format("{} is neither in {} nor in a workspace of it", top, settings.paths.root),
                      "go to one of them, or name it with --repo"};
     }
-    return Place{std::move(*settings), Git(*top)};
+    return Place{std::move(settings), Git(top)};
 }
 
 // It may do no harm to its ground here: it is the caller's own.
 Result<std::string> check_unchanged(const Git& git, const std::string& commit) {
     auto head = git.head();
-    auto dirty = head ? git.dirty_paths(Git::Untracked::yes) : Result<std::vector<std::string>>{head.error()};
-    if (!dirty) {
-        return dirty.error();
-    }
-    if (*head != commit || !dirty->empty()) {
+    TRY_ASSIGN(auto dirty,
+               head ? git.dirty_paths(Git::Untracked::yes) : Result<std::vector<std::string>>{head.error()});
+    if (*head != commit || !dirty.empty()) {
         return Error{fmt::format("{} was changed while the gate ran{}", git.directory(),
-                                 dirty->empty() ? "" : ": " + core::printable(dirty->front())),
+                                 dirty.empty() ? "" : ": " + core::printable(dirty.front())),
                      "its verdict does not count; let the gate leave files as they are, or git ignore them"};
     }
     return {boost::system::in_place_value, std::string{}};

@@ -66,11 +66,8 @@ Result<void> extend_gitignore(const std::string& path, std::vector<std::string>&
         return Error{fmt::format("{}: is no regular file", path),
                      "put a file there, then run `ralph init` again"};
     }
-    auto text = read_file(path);
-    if (!text) {
-        return text.error();
-    }
-    std::string content = text->value_or("");
+    TRY_ASSIGN(auto text, read_file(path));
+    std::string content = text.value_or("");
     const std::string before = content;
     for (const char* entry : ignored) {
         if (("\n" + content).find(std::string("\n") + entry + "\n") == std::string::npos) {
@@ -98,9 +95,7 @@ bool is_trusting(const std::string& path) {
 
 Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust) {
     Paths paths{root};
-    if (auto checked = check_ralph_folder(paths); !checked) {
-        return checked.error();
-    }
+    TRY(check_ralph_folder(paths));
     if (std::string foreign = trust && path_exists(paths.trust()) ? foreign_trust(paths) : std::string{};
         !foreign.empty()) {
         return Error{std::move(foreign), trust_remedy};

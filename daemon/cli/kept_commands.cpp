@@ -40,12 +40,9 @@ struct Described {
 };
 
 Result<Described> describe(const Settings& settings, const Git& repository, KeptRef ref) {
-    auto summary = summarize_kept(repository, ref);
-    if (!summary) {
-        return summary.error();
-    }
+    TRY_ASSIGN(auto summary, summarize_kept(repository, ref));
     const core::Instant until = kept_until(settings, ref);
-    return Described{std::move(ref), std::move(*summary), until};
+    return Described{std::move(ref), std::move(summary), until};
 }
 
 std::string commits_text(const KeptSummary& summary) {
@@ -103,11 +100,8 @@ std::string printable_lines(std::string_view text) {
 
 Result<std::string> show_text(const Settings& settings, const std::string& name, bool patch) {
     const Git repository(settings.paths.root);
-    auto ref = find_kept(repository, name);
-    if (!ref) {
-        return ref.error();
-    }
-    auto kept = describe(settings, repository, std::move(*ref));
+    TRY_ASSIGN(auto ref, find_kept(repository, name));
+    auto kept = describe(settings, repository, std::move(ref));
     if (!kept) {
         return kept.error();
     }
@@ -131,11 +125,9 @@ Result<std::string> show_text(const Settings& settings, const std::string& name,
                 : "";
     text += fmt::format("\nFiles: {}\n{}", kept->summary.files, printable_lines(*stat));
     if (patch) {
-        auto whole = repository.output({"diff", "--no-color", "--no-ext-diff", base, kept->ref.object});
-        if (!whole) {
-            return whole.error();
-        }
-        return text + "\n" + *whole;
+        TRY_ASSIGN(auto whole,
+                   repository.output({"diff", "--no-color", "--no-ext-diff", base, kept->ref.object}));
+        return text + "\n" + whole;
     }
     return text + fmt::format("\nGet it back as a branch with `ralph kept restore {}/{}`.\n",
                               kept->ref.task_id, kept->ref.number);
@@ -151,25 +143,19 @@ Result<std::string> restore(const Settings& settings, const std::string& name, s
         branch = fmt::format("kept/{}/{}", ref->task_id, ref->number);
     }
     const std::string full = "refs/heads/" + branch;
-    const auto well_formed = repository.run({"check-ref-format", "--branch", branch});
-    if (!well_formed) {
-        return well_formed.error();
-    }
-    if (well_formed->status != 0 || well_formed->output != branch + "\n") {
+    TRY_ASSIGN(const auto well_formed, repository.run({"check-ref-format", "--branch", branch}));
+    if (well_formed.status != 0 || well_formed.output != branch + "\n") {
         return Error{fmt::format("\"{}\" is no name for a branch", branch),
                      "choose another one with --branch"};
     }
-    const auto there = repository.ref_exists(full);
-    if (!there) {
-        return there.error();
-    }
+    TRY_ASSIGN(const auto there, repository.ref_exists(full));
     // Created only if it does not exist, also if somebody makes it at this moment.
     const std::string nothing(ref->object.size(), '0');
-    const auto made = *there ? Result<void>{Error{"it exists"}}
-                             : repository.expect({"update-ref", full, ref->object, nothing});
+    const auto made = there ? Result<void>{Error{"it exists"}}
+                            : repository.expect({"update-ref", full, ref->object, nothing});
     if (!made) {
-        return Error{*there ? fmt::format("branch {} exists already and is left alone", branch)
-                            : fmt::format("branch {} cannot be made: {}", branch, made.error().message),
+        return Error{there ? fmt::format("branch {} exists already and is left alone", branch)
+                           : fmt::format("branch {} cannot be made: {}", branch, made.error().message),
                      "choose another name with --branch"};
     }
     return fmt::format("branch {} holds {}; nothing else was changed\nnext: git switch {}\n", branch,
@@ -197,30 +183,27 @@ Result<std::string> prune_by_retention(const Settings& settings) {
     if (!kept) {
         return kept.error();
     }
-    const auto aside = prune_set_aside(settings, moment);
-    if (!aside) {
-        return aside.error();
-    }
+    TRY_ASSIGN(const auto aside, prune_set_aside(settings, moment));
     std::string text;
     for (const KeptRef& ref : kept->removed) {
         text += removal(ref, "removed", now);
     }
-    for (const std::string& path : aside->removed) {
+    for (const std::string& path : aside.removed) {
         text += fmt::format("removed {}\n", path);
     }
-    for (const std::string& name : aside->made) {
+    for (const std::string& name : aside.made) {
         text += fmt::format("kept what was in it as {}\n", name);
     }
-    for (const std::string& why : aside->stayed) {
+    for (const std::string& why : aside.stayed) {
         text += fmt::format("not removed: {}\n", core::printable(why));
     }
     for (const KeptRef& ref : kept->noted) {
         text += fmt::format("noted {}, kept {} ago\n", ref.name, rough_age(now - ref.kept_at()));
     }
-    for (const std::string& path : aside->noted) {
+    for (const std::string& path : aside.noted) {
         text += fmt::format("noted {}\n", path);
     }
-    if (!kept->noted.empty() || !aside->noted.empty()) {
+    if (!kept->noted.empty() || !aside.noted.empty()) {
         text +=
             "What is noted is removed if it is still too old a day from now, since a clock may be wrong; "
             "`ralph kept prune --older-than` and `--all` wait for nothing.\n";
@@ -242,14 +225,9 @@ Result<std::string> prune(const Settings& settings, const KeptPruneArguments& ar
         if (!core::is_safe_task_id(arguments.task_id)) {
             return Error{fmt::format("\"{}\" is no task id", arguments.task_id), "see `ralph kept list`"};
         }
-        if (auto known = find_kept(repository, arguments.task_id); !known) {
-            return known.error();
-        }
+        TRY(find_kept(repository, arguments.task_id));
     }
-    const auto refs = list_kept(repository, arguments.task_id);
-    if (!refs) {
-        return refs.error();
-    }
+    TRY_ASSIGN(const auto refs, list_kept(repository, arguments.task_id));
     const bool by_retention = !arguments.all && !older_than;
     if (by_retention && arguments.task_id.empty() && !arguments.dry_run) {
         return prune_by_retention(settings);
@@ -257,13 +235,11 @@ Result<std::string> prune(const Settings& settings, const KeptPruneArguments& ar
     const core::Instant now = wall_clock();
     const char* const did = arguments.dry_run ? "would remove" : "removed";
     std::string text;
-    for (const KeptRef& ref : *refs) {
+    for (const KeptRef& ref : refs) {
         if (!may_go(settings, ref, arguments, older_than, now)) {
             continue;
         }
-        if (auto deleted = arguments.dry_run ? Result<void>{} : delete_kept(repository, ref); !deleted) {
-            return deleted.error();
-        }
+        TRY(arguments.dry_run ? Result<void>{} : delete_kept(repository, ref));
         text += removal(ref, did, now);
     }
     return text.empty() ? std::string(nothing_old) : text;

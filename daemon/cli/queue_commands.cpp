@@ -36,20 +36,11 @@ struct Addition {
 
 // Reads, adds and validates; writes nothing.
 Result<Addition> with_new_task(const Settings& settings, const TaskAddArguments& arguments) {
-    auto loaded = open_queue(settings);
-    if (!loaded) {
-        return loaded.error();
-    }
-    core::TaskFile queue = std::move(loaded->snapshot.queue);
-    const auto taken = known_task_ids(settings);
-    if (!taken) {
-        return taken.error();
-    }
-    auto id = core::next_task_id(queue, loaded->snapshot.done, settings.queue_rules(), *taken);
-    if (!id) {
-        return id.error();
-    }
-    core::Task task = core::make_task(*id, arguments.title, wall_clock());
+    TRY_ASSIGN(auto loaded, open_queue(settings));
+    core::TaskFile queue = std::move(loaded.snapshot.queue);
+    TRY_ASSIGN(const auto taken, known_task_ids(settings));
+    TRY_ASSIGN(auto id, core::next_task_id(queue, loaded.snapshot.done, settings.queue_rules(), taken));
+    core::Task task = core::make_task(id, arguments.title, wall_clock());
     task.priority = core::parse_task_priority(arguments.priority).value_or(core::TaskPriority::medium);
     task.depends_on = arguments.depends_on;
     if (!arguments.description.empty()) {
@@ -59,33 +50,22 @@ Result<Addition> with_new_task(const Settings& settings, const TaskAddArguments&
         task.custom_fields.emplace_back("run", arguments.run);
     }
     queue.tasks.push_back(std::move(task));
-    if (auto valid = core::validate_queue(queue, loaded->snapshot.done, settings.queue_rules()); !valid) {
-        return valid.error();
-    }
-    return Addition{std::move(*id), std::move(queue)};
+    TRY(core::validate_queue(queue, loaded.snapshot.done, settings.queue_rules()));
+    return Addition{std::move(id), std::move(queue)};
 }
 
 // Those of ours who add at the same time wait for each other; the Rust tools' lock, which cannot be waited
 // for, comes second.
 Result<std::string> add_under_locks(const Settings& settings, const TaskAddArguments& arguments) {
-    const auto lock = FileLock::acquire(settings.paths.repository_lock(), FileLock::Wait::yes);
-    if (!lock) {
-        return lock.error();
-    }
-    const auto shared = QueueLock::acquire_shared(settings.paths, core::format_rfc3339(wall_clock()));
-    if (!shared) {
-        return shared.error();
-    }
-    auto addition = with_new_task(settings, arguments);
-    if (!addition) {
-        return addition.error();
-    }
-    if (auto saved = rewrite_file_durably(settings.queue_file, core::task_file_text(addition->queue),
+    TRY(FileLock::acquire(settings.paths.repository_lock(), FileLock::Wait::yes));
+    TRY(QueueLock::acquire_shared(settings.paths, core::format_rfc3339(wall_clock())));
+    TRY_ASSIGN(auto addition, with_new_task(settings, arguments));
+    if (auto saved = rewrite_file_durably(settings.queue_file, core::task_file_text(addition.queue),
                                           settings.paths.root);
         !saved) {
         return saved.error();
     }
-    return std::move(addition->id);
+    return std::move(addition.id);
 }
 
 }  // namespace

@@ -38,11 +38,8 @@ Result<std::string> target_branch(const Settings& settings) {
             fmt::format("{}: HEAD is detached, so there is no branch to land on", settings.paths.root),
             "check out a branch, for example `git checkout main`"};
     }
-    auto url = git.origin_url(Git::Direction::push);
+    TRY_ASSIGN(auto url, git.origin_url(Git::Direction::push));
     if (!url) {
-        return url.error();
-    }
-    if (!*url) {
         return Error{fmt::format("{} has no remote named origin to land on", settings.paths.root),
                      "add one with `git remote add origin URL`"};
     }
@@ -73,11 +70,8 @@ Result<void> check_workspace_root(const Settings& settings) {
 
 // Tracked files that differ from HEAD, but for those that ralph and its users change while it runs.
 Result<void> check_clean(const Settings& settings) {
-    const auto dirty = Git(settings.paths.root).dirty_paths(Git::Untracked::no);
-    if (!dirty) {
-        return dirty.error();
-    }
-    for (const std::string& path : *dirty) {
+    TRY_ASSIGN(const auto dirty, Git(settings.paths.root).dirty_paths(Git::Untracked::no));
+    for (const std::string& path : dirty) {
         const bool allowed = path == settings.queue_relative || path == settings.done_relative ||
                              path == ".ralph/config.jsonc" || path == ".ralph/supervisor.jsonc" ||
                              path.rfind(".ralph/cache/", 0) == 0;
@@ -91,14 +85,11 @@ Result<void> check_clean(const Settings& settings) {
 
 // In a workspace, too, every file would be passed on as it is.
 Result<void> check_filters(const Settings& settings) {
-    const auto missing = missing_filters(settings.paths.root);
-    if (!missing) {
-        return missing.error();
-    }
-    if (missing->empty()) {
+    TRY_ASSIGN(const auto missing, missing_filters(settings.paths.root));
+    if (missing.empty()) {
         return {};
     }
-    const MissingFilter& first = missing->front();
+    const MissingFilter& first = missing.front();
     return Error{fmt::format("files of {} go through the filter {}, but its program {} ({}) is not found",
                              settings.paths.root, core::printable(first.driver),
                              core::printable(first.program), core::printable(first.setting)),
@@ -107,11 +98,8 @@ Result<void> check_filters(const Settings& settings) {
 
 // Before anything is begun, every task must have a command that may be run.
 Result<void> check_queue(const Settings& settings, bool include_draft) {
-    const auto queue = open_queue(settings);
-    if (!queue) {
-        return queue.error();
-    }
-    for (const core::Task& task : queue->snapshot.queue.tasks) {
+    TRY_ASSIGN(const auto queue, open_queue(settings));
+    for (const core::Task& task : queue.snapshot.queue.tasks) {
         const bool candidate = task.status == core::TaskStatus::todo ||
                                task.status == core::TaskStatus::doing ||
                                (include_draft && task.status == core::TaskStatus::draft);
@@ -140,10 +128,7 @@ struct Preflight {
 // supervisor that has workers to look after, from before a crash, is not kept from it by a queue or checkout
 // that somebody spoiled meanwhile.
 Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
-    auto executables = find_executables();
-    if (!executables) {
-        return executables.error();
-    }
+    TRY_ASSIGN(auto executables, find_executables());
     // A landing that was cut off may have left queue and done at odds in the checkout. If a shim's step is at
     // it this very moment, that has the lock and mends it.
     const CheckoutEnd mended = mend_checkout(settings, FileLock::Wait::no);
@@ -159,27 +144,17 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
     if (!branch) {
         return branch.error();
     }
-    if (auto checked = check_workspace_root(settings); !checked) {
-        return checked.error();
-    }
-    if (auto checked = check_own_places(settings.paths.root); !checked) {
-        return checked.error();
-    }
+    TRY(check_workspace_root(settings));
+    TRY(check_own_places(settings.paths.root));
     if (!has_work_in_progress) {
-        if (auto checked = check_queue(settings, arguments.include_draft); !checked) {
-            return checked.error();
-        }
-        if (auto checked = check_filters(settings); !checked) {
-            return checked.error();
-        }
+        TRY(check_queue(settings, arguments.include_draft));
+        TRY(check_filters(settings));
         // What stands half-way has been told; it is no reason to let the work wait.
         const bool is_halfway = path_exists(settings.paths.checkout_move());
-        if (auto checked = arguments.force || is_halfway ? Result<void>{} : check_clean(settings); !checked) {
-            return checked.error();
-        }
+        TRY(arguments.force || is_halfway ? Result<void>{} : check_clean(settings));
     }
-    executables->descriptors = raise_descriptor_limit();
-    return Preflight{std::move(settings), std::move(*executables), std::move(*branch)};
+    executables.descriptors = raise_descriptor_limit();
+    return Preflight{std::move(settings), std::move(executables), std::move(*branch)};
 }
 
 Result<void> claim_place(const Settings& settings) {

@@ -47,19 +47,13 @@ Result<Service> find_service(const CommonArguments& common, const ServiceArgumen
     std::error_code problem;
     const fs::path given = fs::absolute(common.repository, problem).lexically_normal();
     if (repository == Repository::must_exist || fs::exists(given, problem)) {
-        auto root = find_repository(common.repository);
-        if (!root) {
-            return root.error();
-        }
-        service.root = std::move(*root);
+        TRY_ASSIGN(auto root, find_repository(common.repository));
+        service.root = std::move(root);
     } else {
         service.root = given.string();
     }
-    auto unit = core::service_unit_name(service.root);
-    if (!unit) {
-        return unit.error();
-    }
-    service.unit = std::move(*unit);
+    TRY_ASSIGN(auto unit, core::service_unit_name(service.root));
+    service.unit = std::move(unit);
     return service;
 }
 
@@ -85,13 +79,10 @@ Result<void> run_command(const std::vector<std::string>& command) {
     request.arguments.assign(command.begin() + 1, command.end());
     request.directory = "/";
     request.environment = our_environment();
-    const auto end = run_program(request);
-    if (!end) {
-        return end.error();
-    }
-    if (!end->succeeded()) {
+    TRY_ASSIGN(const auto end, run_program(request));
+    if (!end.succeeded()) {
         return Error{fmt::format("{}: {}", shell_line(command),
-                                 end->errors.empty() ? end->describe() : last_words(end->errors)),
+                                 end.errors.empty() ? end.describe() : last_words(end.errors)),
                      "`ralph service logs` and `ralph service status` tell more"};
     }
     return {};
@@ -121,9 +112,7 @@ class Plan {
             if (told != 0) {
                 return told;
             }
-            if (auto done = dry_run ? Result<void>{} : deed.act(); !done) {
-                return done.error();
-            }
+            TRY(dry_run ? Result<void>{} : deed.act());
         }
         return 0;
     }
@@ -156,9 +145,7 @@ class Plan {
 
     // Drop-ins of somebody else's stay.
     static Result<void> remove_drop_in(const std::string& path) {
-        if (auto removed = remove_file(path); !removed) {
-            return removed;
-        }
+        TRY(remove_file(path));
         std::error_code not_empty;
         fs::remove(fs::path(path).parent_path(), not_empty);
         return {};
@@ -171,12 +158,9 @@ Result<Account> account_for(const Service& service, const ServiceArguments& argu
     if (!arguments.run_as.empty()) {
         return account_of(arguments.run_as);
     }
-    const auto owner = owner_of(service.root);
-    if (!owner) {
-        return owner.error();
-    }
-    auto account = account_of(*owner);
-    if (account && service.scope == ServiceScope::user && *owner != ::geteuid()) {
+    TRY_ASSIGN(const auto owner, owner_of(service.root));
+    auto account = account_of(owner);
+    if (account && service.scope == ServiceScope::user && owner != ::geteuid()) {
         return Error{fmt::format("{} belongs to {}", service.root, account->names.user),
                      "install its service as that user, or without --user as root"};
     }
@@ -214,41 +198,26 @@ std::vector<std::string> writable_paths(const Account& account, const Repository
 }
 
 Result<Plan> installation(const Service& service, const ServiceArguments& arguments) {
-    const auto account = account_for(service, arguments);
-    if (!account) {
-        return account.error();
-    }
-    const auto facts = repository_facts_as(*account, service.root);
-    if (!facts) {
-        return facts.error();
-    }
+    TRY_ASSIGN(const auto account, account_for(service, arguments));
+    TRY_ASSIGN(const auto facts, repository_facts_as(account, service.root));
     Plan plan;
     core::ServiceDropIn drop_in;
     drop_in.workers = arguments.workers;
     if (service.scope == ServiceScope::system) {
-        drop_in.account = account->names;
-        drop_in.writable = writable_paths(*account, *facts);
-        auto commands = commands_to_make(facts->workspace_root, *account);
-        if (!commands) {
-            return commands.error();
-        }
-        for (auto& command : *commands) {
+        drop_in.account = account.names;
+        drop_in.writable = writable_paths(account, facts);
+        TRY_ASSIGN(auto commands, commands_to_make(facts.workspace_root, account));
+        for (auto& command : commands) {
             plan.run(std::move(command));
         }
     }
-    const auto drop_in_text = core::drop_in_text(drop_in);
-    if (!drop_in_text) {
-        return drop_in_text.error();
-    }
-    const std::string& text = *drop_in_text;
-    const auto before = read_file(service.drop_in());
-    if (!before) {
-        return before.error();
-    }
+    TRY_ASSIGN(const auto drop_in_text, core::drop_in_text(drop_in));
+    const std::string& text = drop_in_text;
+    TRY_ASSIGN(const auto before, read_file(service.drop_in()));
     plan.write(service.drop_in(), text);
     plan.run(service.systemctl({"daemon-reload"}));
     plan.run(service.systemctl({"enable", "--now", service.unit}));
-    if (*before && **before != text) {
+    if (before && *before != text) {
         plan.run(service.systemctl({"try-restart", service.unit}));  // the workers go on meanwhile
     }
     return plan;

@@ -90,17 +90,14 @@ std::string path_of_url(const std::string& url) {
 }
 
 Result<RepositoryFacts> facts_from(const std::string& text) {
-    auto document = core::JsonDocument::parse(text, "ralph service describe");
-    if (!document) {
-        return document.error();
-    }
+    TRY_ASSIGN(auto document, core::JsonDocument::parse(text, "ralph service describe"));
     RepositoryFacts facts;
     std::optional<core::JsonFault> fault;
-    core::ObjectReader reader(document->root(), "", fault);
+    core::ObjectReader reader(document.root(), "", fault);
     reader.read("workspace_root", facts.workspace_root);
     reader.read("remotes", facts.remotes);
     if (fault) {
-        return document->error_at(fault->path, fault->message);
+        return document.error_at(fault->path, fault->message);
     }
     return facts;
 }
@@ -196,30 +193,24 @@ std::optional<Error> missing_systemd(ServiceScope scope) {
 }
 
 Result<RepositoryFacts> repository_facts(const std::string& root) {
-    auto settings = load_settings(root);
-    if (!settings) {
-        return settings.error();
-    }
-    if (!path_exists(settings->queue_file)) {
-        if (auto absent = not_checked_out(root, {settings->queue_relative})) {
+    TRY_ASSIGN(auto settings, load_settings(root));
+    if (!path_exists(settings.queue_file)) {
+        if (auto absent = not_checked_out(root, {settings.queue_relative})) {
             return std::move(*absent);
         }
-        return Error{fmt::format("{}: there is no such file", settings->queue_file),
+        return Error{fmt::format("{}: there is no such file", settings.queue_file),
                      fmt::format("make one with `ralph init --repo {}`", root)};
     }
     RepositoryFacts facts;
-    facts.workspace_root = settings->workspace_root;
+    facts.workspace_root = settings.workspace_root;
     const Git git(root);
     for (const Git::Direction direction : {Git::Direction::fetch, Git::Direction::push}) {
-        const auto url = git.origin_url(direction);
+        TRY_ASSIGN(const auto url, git.origin_url(direction));
         if (!url) {
-            return url.error();
-        }
-        if (!*url) {
             return Error{fmt::format("{} has no remote named origin to land on", root),
                          "add one with `git remote add origin URL`"};
         }
-        const std::string path = real_path(path_of_url(**url));
+        const std::string path = real_path(path_of_url(*url));
         if (path.front() == '/' && is_directory(path)) {
             facts.remotes.push_back(path);
         }
@@ -245,15 +236,12 @@ Result<RepositoryFacts> repository_facts_as(const Account& account, const std::s
     request.directory = "/";
     request.environment = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "USER=" + user,
                            "LOGNAME=" + user, "HOME=" + account.names.home};
-    const auto end = run_program(request);
-    if (!end) {
-        return end.error();
-    }
-    if (!end->succeeded()) {
+    TRY_ASSIGN(const auto end, run_program(request));
+    if (!end.succeeded()) {
         return Error{
-            fmt::format("as {}: {}", user, end->errors.empty() ? end->describe() : last_words(end->errors))};
+            fmt::format("as {}: {}", user, end.errors.empty() ? end.describe() : last_words(end.errors))};
     }
-    return facts_from(end->output);
+    return facts_from(end.output);
 }
 
 Result<Commands> commands_to_make(const std::string& folder, const Account& account) {

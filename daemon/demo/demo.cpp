@@ -75,11 +75,8 @@ class DemoSupervisor {
         request.arguments = {"run", "--parallel", "4", "--repo", places_.clone()};
         request.environment = our_environment();
         request.shares_terminal = true;
-        auto child = spawn(request);
-        if (!child) {
-            return child.error();
-        }
-        child_ = std::move(*child);
+        TRY_ASSIGN(auto child, spawn(request));
+        child_ = std::move(child);
         return {};
     }
 
@@ -127,17 +124,13 @@ class Story {
 
     // The exit code of the last supervisor.
     Result<int> tell() {
-        if (auto started = supervisor_.start(); !started) {
-            return started.error();
-        }
+        TRY(supervisor_.start());
         for (const auto& chapter :
              {&Story::while_workers_run, &Story::while_one_lands, &Story::while_one_ends}) {
             if (!(this->*chapter)()) {
                 return supervisor_.wait();
             }
-            if (auto started = supervisor_.start(); !started) {
-                return started.error();
-            }
+            TRY(supervisor_.start());
         }
         return supervisor_.wait();
     }
@@ -248,16 +241,10 @@ std::map<std::string, int> count_lines(const std::string& text) {
 // What the workers wrote themselves, and what the remote holds.
 Result<std::vector<std::string>> doubles(const DemoPlaces& places) {
     std::vector<std::string> found;
-    const auto ledger = read_file(places.ledger());
-    if (!ledger) {
-        return ledger.error();
-    }
-    const auto subjects = Git(places.remote()).output({"log", "--format=%s", "main"});
-    if (!subjects) {
-        return subjects.error();
-    }
-    auto lines = count_lines(ledger->value_or(""));
-    auto commits = count_lines(*subjects);
+    TRY_ASSIGN(const auto ledger, read_file(places.ledger()));
+    TRY_ASSIGN(const auto subjects, Git(places.remote()).output({"log", "--format=%s", "main"}));
+    auto lines = count_lines(ledger.value_or(""));
+    auto commits = count_lines(subjects);
     for (std::size_t i = 0; i < demo_tasks().size(); ++i) {
         const std::string id = demo_task_id(i);
         if (lines["begin " + id] != 1 || lines["end " + id] != 1) {
@@ -294,11 +281,8 @@ Result<int> show(const DemoPlaces& places, int kills) {
         return state ? Error{"the demo left no state"} : state.error();
     }
     auto unexpected = surprises(**state);
-    auto twice = doubles(places);
-    if (!twice) {
-        return twice.error();
-    }
-    unexpected.insert(unexpected.end(), twice->begin(), twice->end());
+    TRY_ASSIGN(auto twice, doubles(places));
+    unexpected.insert(unexpected.end(), twice.begin(), twice.end());
     if (kills != 3) {
         unexpected.push_back(fmt::format("the supervisor was killed {} times instead of three", kills));
     }
@@ -319,11 +303,8 @@ Result<int> show(const DemoPlaces& places, int kills) {
 }
 
 Result<int> play(const DemoPlaces& places) {
-    const auto executables = find_executables();
-    if (!executables) {
-        return executables.error();
-    }
-    DemoSupervisor supervisor(executables->ralph, places);
+    TRY_ASSIGN(const auto executables, find_executables());
+    DemoSupervisor supervisor(executables.ralph, places);
     Story story(supervisor, places);
     auto ended = story.tell();
     if (!ended) {

@@ -57,27 +57,20 @@ constexpr const char* ledger_lines =
     "\"$DEMO_LEDGER\"' EXIT; ";
 
 Result<void> identify(const Git& git, const std::string& name) {
-    if (auto set = git.set_config("user.name", name); !set) {
-        return set;
-    }
+    TRY(git.set_config("user.name", name));
     return git.set_config("user.email", name + "@example.org");
 }
 
 Result<void> clone(const DemoPlaces& places, const std::string& folder, const std::string& name) {
-    if (auto cloned = Git(places.folder).expect({"clone", "-q", places.remote(), folder}); !cloned) {
-        return cloned;
-    }
+    TRY(Git(places.folder).expect({"clone", "-q", places.remote(), folder}));
     return identify(Git(folder), name);
 }
 
 Result<void> write_queue(const Settings& settings) {
     core::TaskFile queue;
     for (const DemoTask& task : tasks) {
-        auto id = core::next_task_id(queue, core::TaskFile{}, settings.queue_rules());
-        if (!id) {
-            return id.error();
-        }
-        core::Task made = core::make_task(*id, task.title, wall_clock());
+        TRY_ASSIGN(auto id, core::next_task_id(queue, core::TaskFile{}, settings.queue_rules()));
+        core::Task made = core::make_task(id, task.title, wall_clock());
         made.custom_fields.emplace_back("run", std::string(ledger_lines) + task.run);
         std::string_view needed = task.depends_on;
         while (!needed.empty()) {
@@ -129,17 +122,13 @@ Result<void> build_demo_world(const DemoPlaces& places) {
         !made) {
         return made;
     }
-    if (auto cloned = clone(places, places.clone(), "demo"); !cloned) {
-        return cloned;
-    }
+    TRY(clone(places, places.clone(), "demo"));
     const Git git(places.clone());
     Result<void> done = git.expect({"checkout", "-q", "-B", "main"});
     if (done) {
         done = write_file_durably(places.clone() + "/colours.txt", "walls: white\ndoor: brown\nroof: red\n");
     }
-    if (auto made = make_ralph_folder(places.clone(), true); !made) {
-        return made.error();
-    }
+    TRY(make_ralph_folder(places.clone(), true));
     if (done) {
         done = write_file_durably(
             places.clone() + "/.ralph/supervisor.jsonc",
@@ -148,12 +137,9 @@ Result<void> build_demo_world(const DemoPlaces& places) {
                 "\"DEMO_GIVE_UP\": \"{}\"}}}}\n}}\n",
                 places.foreign_push(), places.ledger(), places.leave()));
     }
-    const auto settings = load_settings(places.clone());
-    if (!settings) {
-        return settings.error();
-    }
+    TRY_ASSIGN(const auto settings, load_settings(places.clone()));
     if (done) {
-        done = write_queue(*settings);
+        done = write_queue(settings);
     }
     for (const std::vector<std::string>& command : {std::vector<std::string>{"add", "-A"},
                                                     {"commit", "-q", "-m", "Begin"},

@@ -125,22 +125,16 @@ std::optional<core::WorkerRecord> record_from(const Settings& settings, const st
 
 Result<core::ParallelState> rebuild_state(const Settings& settings, const std::string& branch,
                                           core::Instant now) {
-    const auto tasks = tasks_with_runs(settings.paths);
-    if (!tasks) {
-        return tasks.error();
-    }
+    TRY_ASSIGN(const auto tasks, tasks_with_runs(settings.paths));
     core::ParallelState state;
     state.started_at = core::format_rfc3339(now);
     state.target_branch = branch;
     std::map<std::string, TaskRuns> all;
     BatchWords words;
-    for (const std::string& task_id : *tasks) {
-        auto runs = read_runs(settings.paths, task_id);
-        if (!runs) {
-            return runs.error();
-        }
-        note_batch_words(*runs, words);
-        all.emplace(task_id, std::move(*runs));
+    for (const std::string& task_id : tasks) {
+        TRY_ASSIGN(auto runs, read_runs(settings.paths, task_id));
+        note_batch_words(runs, words);
+        all.emplace(task_id, std::move(runs));
     }
     for (const auto& [task_id, runs] : all) {
         if (auto record = record_from(settings, task_id, runs, words, now)) {

@@ -18,36 +18,25 @@ Result<std::string> put_away(const std::string& path) {
     if (!kept) {
         return kept.error();
     }
-    if (auto removed = path_exists(path) ? remove_file(path) : Result<void>{}; !removed) {
-        return removed.error();
-    }
+    TRY(path_exists(path) ? remove_file(path) : Result<void>{});
     return fmt::format("it is kept as {}", *kept);
 }
 
 template <class Read>
 std::optional<Error> fault_in(const std::string& path, Read read) {
-    auto text = read_file(path);
+    TRY_ASSIGN(auto text, read_file(path));
     if (!text) {
-        return text.error();
-    }
-    if (!*text) {
         return std::nullopt;
     }
-    auto document = core::JsonDocument::parse(std::move(**text), path);
-    if (!document) {
-        return document.error();
-    }
-    auto value = read(*document);
+    TRY_ASSIGN(auto document, core::JsonDocument::parse(std::move(*text), path));
+    auto value = read(document);
     return value ? std::nullopt : std::optional(value.error());
 }
 
 std::optional<Error> fault_in_settled(const std::string& path) {
-    const auto text = read_file(path, 64);
-    if (!text) {
-        return text.error();
-    }
-    if (!*text || (!(*text)->empty() && (*text)->find_first_not_of("0123456789\n") == std::string::npos &&
-                   (*text)->front() != '\n')) {
+    TRY_ASSIGN(const auto text, read_file(path, 64));
+    if (!text || (!text->empty() && text->find_first_not_of("0123456789\n") == std::string::npos &&
+                  text->front() != '\n')) {
         return std::nullopt;
     }
     return Error{path + ": is not a number"};

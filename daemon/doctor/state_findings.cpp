@@ -16,9 +16,7 @@ namespace {
 Result<std::string> put_away(const std::string& path) {
     auto kept = quarantine(path);
     if (kept && path_exists(path)) {
-        if (auto removed = remove_file(path); !removed) {
-            return removed.error();
-        }
+        TRY(remove_file(path));
     }
     return kept;
 }
@@ -29,33 +27,21 @@ Result<std::string> settle_lost_state(const Examination& examination) {
         return Error{"the settings cannot be used, and without them it is not known where the workspaces are",
                      "mend the settings, then run `ralph doctor --fix` again"};
     }
-    const auto branch = Git(paths.root).current_branch();
-    if (!branch) {
-        return branch.error();
-    }
+    TRY_ASSIGN(const auto branch, Git(paths.root).current_branch());
     // First of all, so that a fault here changes nothing.
-    const auto rebuilt = rebuild_state(*examination.settings, branch->value_or(""), examination.now);
-    if (!rebuilt) {
-        return rebuilt.error();
-    }
+    TRY_ASSIGN(const auto rebuilt,
+               rebuild_state(*examination.settings, branch.value_or(""), examination.now));
     auto kept = quarantine(paths.state());
     if (!kept) {
         return kept.error();
     }
-    auto written = write_file_durably(paths.state(), core::state_text(*rebuilt));
-    if (!written) {
-        return written.error();
-    }
+    TRY(write_file_durably(paths.state(), core::state_text(rebuilt)));
     std::string text = fmt::format("{} is kept as {}", paths.state(), *kept);
     if (path_exists(paths.previous_state())) {
-        auto previous = put_away(paths.previous_state());
-        if (!previous) {
-            return previous.error();
-        }
-        text += fmt::format(", {} as {}", paths.previous_state(), *previous);
+        TRY_ASSIGN(auto previous, put_away(paths.previous_state()));
+        text += fmt::format(", {} as {}", paths.previous_state(), previous);
     }
-    return text +
-           fmt::format("; {} records were made anew from the run directories", rebuilt->workers.size());
+    return text + fmt::format("; {} records were made anew from the run directories", rebuilt.workers.size());
 }
 
 Result<std::string> settle_by_loading(const Paths& paths) {
@@ -95,9 +81,7 @@ Result<std::string> drop_duplicates(const Paths& paths, core::ParallelState stat
     if (!kept) {
         return kept.error();
     }
-    if (auto written = write_file_durably(paths.state(), core::state_text(state)); !written) {
-        return written.error();
-    }
+    TRY(write_file_durably(paths.state(), core::state_text(state)));
     return fmt::format("the file as it was is kept as {}", *kept);
 }
 

@@ -114,15 +114,12 @@ void examine_kept(Examination& examination, const Settings& settings) {
                          "finds it too old.",
                          "nothing; look at it with `ralph kept list` while it is there",
                          "notes it, and a day later removes it", [settings]() -> Result<std::string> {
-                             const auto pruned = prune_kept_work(settings, present_moment());
-                             if (!pruned) {
-                                 return pruned.error();
-                             }
+                             TRY_ASSIGN(const auto pruned, prune_kept_work(settings, present_moment()));
                              return fmt::format(
-                                 "{} removed{}", pruned->removed.size(),
-                                 pruned->noted.empty()
+                                 "{} removed{}", pruned.removed.size(),
+                                 pruned.noted.empty()
                                      ? std::string{}
-                                     : fmt::format(", {} noted{}", pruned->noted.size(), goes_later));
+                                     : fmt::format(", {} noted{}", pruned.noted.size(), goes_later));
                          }});
     }
 }

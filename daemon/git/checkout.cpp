@@ -14,30 +14,21 @@ namespace {
 Result<std::string> fetch_branch(const Git& repository, const GitFolders& folders,
                                  const std::string& branch) {
     const std::string ours = "refs/ralph/fetched/" + branch;
-    if (auto removed = remove_file(fmt::format("{}/{}.lock", folders.common, ours)); !removed) {
-        return removed.error();
-    }
-    auto fetched = repository.expect({"-c", "fetch.writeCommitGraph=false", "fetch", "--quiet", "--no-tags",
-                                      "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head",
-                                      "--refmap=", "origin", fmt::format("+refs/heads/{}:{}", branch, ours)},
-                                     Git::fetch_timeout);
-    if (!fetched) {
-        return fetched.error();
-    }
+    TRY(remove_file(fmt::format("{}/{}.lock", folders.common, ours)));
+    TRY(repository.expect({"-c", "fetch.writeCommitGraph=false", "fetch", "--quiet", "--no-tags",
+                           "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head",
+                           "--refmap=", "origin", fmt::format("+refs/heads/{}:{}", branch, ours)},
+                          Git::fetch_timeout));
     auto tip = repository.resolve(ours + "^{commit}");
     if (!tip || !*tip) {
         return tip ? Error{fmt::format("{} is not there after the fetch", ours)} : tip.error();
     }
-    if (auto moved = move_ref(repository, folders, origin_ref(branch), {}, **tip, "ralph: fetch"); !moved) {
-        return moved.error();
-    }
+    TRY(move_ref(repository, folders, origin_ref(branch), {}, **tip, "ralph: fetch"));
     return std::move(**tip);
 }
 
 Result<void> clear_locks(const GitFolders& folders) {
-    if (auto cleared = clear_left_over_locks(folders.common); !cleared) {
-        return cleared;
-    }
+    TRY(clear_left_over_locks(folders.common));
     return clear_left_over_locks(folders.own);
 }
 
@@ -126,22 +117,12 @@ CheckoutEnd bring_checkout_forward(const Settings& settings, const std::string& 
 }
 
 Result<void> fetch_into_repository(const Settings& settings, const std::string& branch) {
-    if (auto made = make_directories(settings.paths.parallel()); !made) {
-        return made;
-    }
-    const auto lock = FileLock::acquire(settings.paths.repository_lock(), FileLock::Wait::yes);
-    if (!lock) {
-        return lock.error();
-    }
+    TRY(make_directories(settings.paths.parallel()));
+    TRY(FileLock::acquire(settings.paths.repository_lock(), FileLock::Wait::yes));
     const Git repository(settings.paths.root);
-    auto folders = find_git_folders(repository);
-    if (!folders) {
-        return folders.error();
-    }
-    if (auto cleared = clear_locks(*folders); !cleared) {
-        return cleared;
-    }
-    auto tip = fetch_branch(repository, *folders, branch);
+    TRY_ASSIGN(auto folders, find_git_folders(repository));
+    TRY(clear_locks(folders));
+    auto tip = fetch_branch(repository, folders, branch);
     return tip ? Result<void>{} : tip.error();
 }
 

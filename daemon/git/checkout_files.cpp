@@ -39,11 +39,8 @@ class Inspection {
                 paths.begin() + static_cast<std::ptrdiff_t>(std::min(at + files_at_once, paths.size()));
             std::vector<std::string> arguments{"hash-object", "--"};
             arguments.insert(arguments.end(), paths.begin() + static_cast<std::ptrdiff_t>(at), end);
-            auto objects = git_.output(arguments);
-            if (!objects) {
-                return objects.error();
-            }
-            std::istringstream lines(*objects);
+            TRY_ASSIGN(auto objects, git_.output(arguments));
+            std::istringstream lines(objects);
             for (auto path = paths.begin() + static_cast<std::ptrdiff_t>(at); path != end; ++path) {
                 lines >> objects_[*path];
             }
@@ -131,7 +128,7 @@ class Inspection {
             if ((is_later ? change.to_mode : change.from_mode) != symbolic_link) {
                 continue;
             }
-            auto stored = git_.output({"cat-file", "blob", is_later ? change.to : change.from});
+            const auto stored = git_.output({"cat-file", "blob", is_later ? change.to : change.from});
             if (!stored) {
                 return stored.error();
             }
@@ -184,16 +181,11 @@ Result<std::vector<FileChange>> changes_of(const Git& git, const Move& move) {
 
 Result<Progress> progress_of(const Git& git, const Move& move, const std::vector<FileChange>& changes) {
     Inspection inspection(git, move);
-    if (auto read = inspection.read_objects(changes); !read) {
-        return read.error();
-    }
+    TRY(inspection.read_objects(changes));
     Progress progress;
     for (const FileChange& change : changes) {
-        auto standing = inspection.look_at(change);
-        if (!standing) {
-            return standing.error();
-        }
-        switch (*standing) {
+        TRY_ASSIGN(auto standing, inspection.look_at(change));
+        switch (standing) {
             case Standing::at_from:
                 break;
             case Standing::at_to:

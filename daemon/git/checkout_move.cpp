@@ -33,9 +33,7 @@ std::string move_text(const Move& move) {
 }
 
 Result<void> remove_durably(const std::string& path) {
-    if (auto removed = remove_file(path); !removed) {
-        return removed;
-    }
+    TRY(remove_file(path));
     return sync_directory(fs::path(path).parent_path().string());
 }
 
@@ -149,9 +147,7 @@ class Mover {
     Result<void> remove_torn(const std::vector<std::string>& torn) const {
         for (auto path = torn.rbegin(); path != torn.rend(); ++path) {
             const std::string full = settings_.paths.root + "/" + *path;
-            if (auto removed = is_directory(full) ? Result<void>{} : remove_file(full); !removed) {
-                return removed;
-            }
+            TRY(is_directory(full) ? Result<void>{} : remove_file(full));
             fs::path folder = is_directory(full) ? fs::path(full) : fs::path(full).parent_path();
             while (folder != settings_.paths.root && remove_empty_directory(folder.string())) {
                 folder = folder.parent_path();
@@ -308,9 +304,7 @@ class Mover {
 
     Result<void> forget() {
         for (const char* ending : {"", ".lock"}) {
-            if (auto removed = remove_file(private_index() + ending); !removed) {
-                return removed;
-            }
+            TRY(remove_file(private_index() + ending));
         }
         // Without the marker, a lock that was left would be found by nobody.
         index_lock_.reset();
@@ -354,11 +348,8 @@ class Mover {
 }  // namespace
 
 Result<std::optional<Move>> read_move(const Paths& paths) {
-    auto text = read_file(paths.checkout_move(), marker_limit);
+    TRY_ASSIGN(auto text, read_file(paths.checkout_move(), marker_limit));
     if (!text) {
-        return text.error();
-    }
-    if (!*text) {
         return std::optional<Move>{};
     }
     const auto remedy = [&paths](const Error& error) {
@@ -366,7 +357,7 @@ Result<std::optional<Move>> read_move(const Paths& paths) {
                      fmt::format("look at the checkout with `git -C {} status`, mend it, then run `rm {}`",
                                  paths.root, paths.checkout_move())};
     };
-    auto document = core::JsonDocument::parse(std::move(**text), paths.checkout_move());
+    auto document = core::JsonDocument::parse(std::move(*text), paths.checkout_move());
     if (!document) {
         return remedy(document.error());
     }

@@ -57,16 +57,13 @@ Result<std::vector<MissingFilter>> missing_filters(const std::string& root) {
     constexpr int none_set = 1;
     const std::vector<std::string> arguments{"config", "-z", "--get-regexp",
                                              "^filter\\..*\\.(clean|smudge|process)$"};
-    auto end = repository.run(arguments);
-    if (!end) {
-        return end.error();
-    }
-    if (end->status > none_set) {
-        return repository.failure(arguments, *end);
+    TRY_ASSIGN(auto end, repository.run(arguments));
+    if (end.status > none_set) {
+        return repository.failure(arguments, end);
     }
     std::vector<MissingFilter> missing;
     std::set<std::string> told;
-    for (const std::string& entry : split_at_nul(end->output)) {
+    for (const std::string& entry : split_at_nul(end.output)) {
         const std::size_t line_end = entry.find('\n');
         const std::string setting = entry.substr(0, line_end);
         const std::string program = line_end == std::string::npos

@@ -160,25 +160,19 @@ Error Git::failure(const std::vector<std::string>& arguments, const ProgramEnd& 
 
 Result<void> Git::expect(const std::vector<std::string>& arguments,
                          std::optional<core::Milliseconds> timeout) const {
-    auto end = run(arguments, timeout);
-    if (!end) {
-        return end.error();
-    }
-    if (end->status != 0) {
-        return failure(arguments, *end);
+    TRY_ASSIGN(auto end, run(arguments, timeout));
+    if (end.status != 0) {
+        return failure(arguments, end);
     }
     return {};
 }
 
 Result<std::string> Git::output(const std::vector<std::string>& arguments) const {
-    auto end = run(arguments);
-    if (!end) {
-        return end.error();
+    TRY_ASSIGN(auto end, run(arguments));
+    if (end.status != 0) {
+        return failure(arguments, end);
     }
-    if (end->status != 0) {
-        return failure(arguments, *end);
-    }
-    return {boost::system::in_place_value, std::move(end->output)};
+    return {boost::system::in_place_value, std::move(end.output)};
 }
 
 Result<std::string> Git::line(const std::vector<std::string>& arguments) const {
@@ -190,14 +184,11 @@ Result<std::string> Git::line(const std::vector<std::string>& arguments) const {
 }
 
 Result<std::optional<std::string>> Git::resolve(const std::string& expression) const {
-    auto end = run({"rev-parse", "--verify", "--quiet", "--end-of-options", expression});
-    if (!end) {
-        return end.error();
+    TRY_ASSIGN(auto end, run({"rev-parse", "--verify", "--quiet", "--end-of-options", expression}));
+    if (end.status > 1) {
+        return failure({"rev-parse"}, end);
     }
-    if (end->status > 1) {
-        return failure({"rev-parse"}, *end);
-    }
-    return as_optional(end->status == 0 ? std::string(core::trimmed(end->output)) : std::string{});
+    return as_optional(end.status == 0 ? std::string(core::trimmed(end.output)) : std::string{});
 }
 
 Result<std::string> Git::head() const {
@@ -207,42 +198,30 @@ Result<std::string> Git::head() const {
 Result<std::vector<std::string>> Git::refs(const std::vector<std::string>& prefixes) const {
     std::vector<std::string> arguments{"for-each-ref", "--format=%(refname)"};  // which holds no line end
     arguments.insert(arguments.end(), prefixes.begin(), prefixes.end());
-    auto text = output(arguments);
-    if (!text) {
-        return text.error();
-    }
-    std::replace(text->begin(), text->end(), '\n', '\0');
-    return split_at_nul(*text);
+    TRY_ASSIGN(auto text, output(arguments));
+    std::replace(text.begin(), text.end(), '\n', '\0');
+    return split_at_nul(text);
 }
 
 Result<bool> Git::ref_exists(const std::string& full_name) const {
-    auto end = run({"show-ref", "--verify", "--quiet", full_name});
-    if (!end) {
-        return end.error();
-    }
-    return end->status == 0;
+    TRY_ASSIGN(auto end, run({"show-ref", "--verify", "--quiet", full_name}));
+    return end.status == 0;
 }
 
 Result<bool> Git::is_ancestor(const std::string& ancestor, const std::string& of) const {
-    auto end = run({"merge-base", "--is-ancestor", "--end-of-options", ancestor, of});
-    if (!end) {
-        return end.error();
+    TRY_ASSIGN(auto end, run({"merge-base", "--is-ancestor", "--end-of-options", ancestor, of}));
+    if (end.status > 1) {
+        return failure({"merge-base"}, end);
     }
-    if (end->status > 1) {
-        return failure({"merge-base"}, *end);
-    }
-    return end->status == 0;
+    return end.status == 0;
 }
 
 Result<std::optional<std::string>> Git::current_branch() const {
-    auto end = run({"symbolic-ref", "--quiet", "HEAD"});
-    if (!end) {
-        return end.error();
+    TRY_ASSIGN(auto end, run({"symbolic-ref", "--quiet", "HEAD"}));
+    if (end.status > 1) {
+        return failure({"symbolic-ref"}, end);
     }
-    if (end->status > 1) {
-        return failure({"symbolic-ref"}, *end);
-    }
-    std::string name(core::trimmed(end->output));
+    std::string name(core::trimmed(end.output));
     constexpr std::string_view branches = "refs/heads/";
     if (name.rfind(branches, 0) == 0) {
         name.erase(0, branches.size());
@@ -255,11 +234,8 @@ Result<std::optional<std::string>> Git::origin_url(Direction direction) const {
     if (direction == Direction::push) {
         arguments.insert(arguments.begin() + 2, "--push");
     }
-    auto end = run(arguments);
-    if (!end) {
-        return end.error();
-    }
-    std::string url(end->status == 0 ? core::trimmed(end->output) : std::string_view{});
+    TRY_ASSIGN(auto end, run(arguments));
+    std::string url(end.status == 0 ? core::trimmed(end.output) : std::string_view{});
     if (!url.empty() && url.front() != '/' && is_local_path(url)) {
         url = (std::filesystem::path(directory_) / url).lexically_normal().string();
     }
@@ -274,14 +250,11 @@ Result<void> Git::fetch_origin() const {
 }
 
 Result<std::optional<std::string>> Git::config_value(const std::string& key) const {
-    auto end = run({"config", "--get", key});
-    if (!end) {
-        return end.error();
+    TRY_ASSIGN(auto end, run({"config", "--get", key}));
+    if (end.status > 1) {
+        return failure({"config"}, end);
     }
-    if (end->status > 1) {
-        return failure({"config"}, *end);
-    }
-    return as_optional(end->status == 0 ? std::string(core::trimmed(end->output)) : std::string{});
+    return as_optional(end.status == 0 ? std::string(core::trimmed(end.output)) : std::string{});
 }
 
 Result<void> Git::set_config(const std::string& key, const std::string& value) const {
@@ -290,25 +263,20 @@ Result<void> Git::set_config(const std::string& key, const std::string& value) c
 
 Result<std::vector<std::string>> Git::dirty_paths(Untracked untracked) const {
     // Without optional locks, so that reading never gets in the way of somebody who writes.
-    auto text = output({"--no-optional-locks", "status", "--porcelain=v1", "-z", "--no-renames",
-                        untracked == Untracked::yes ? "--untracked-files=all" : "--untracked-files=no"});
-    if (!text) {
-        return text.error();
-    }
+    TRY_ASSIGN(auto text,
+               output({"--no-optional-locks", "status", "--porcelain=v1", "-z", "--no-renames",
+                       untracked == Untracked::yes ? "--untracked-files=all" : "--untracked-files=no"}));
     std::vector<std::string> paths;
-    for (const std::string& entry : split_at_nul(*text)) {
+    for (const std::string& entry : split_at_nul(text)) {
         paths.push_back(entry.size() > 3 ? entry.substr(3) : entry);
     }
     return paths;
 }
 
 Result<std::vector<std::string>> Git::unmerged_paths() const {
-    auto text = output({"ls-files", "--unmerged", "-z"});
-    if (!text) {
-        return text.error();
-    }
+    TRY_ASSIGN(auto text, output({"ls-files", "--unmerged", "-z"}));
     std::vector<std::string> paths;
-    for (const std::string& entry : split_at_nul(*text)) {
+    for (const std::string& entry : split_at_nul(text)) {
         paths.push_back(entry.substr(entry.find('\t') + 1));
     }
     paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
@@ -316,34 +284,25 @@ Result<std::vector<std::string>> Git::unmerged_paths() const {
 }
 
 Result<bool> Git::is_ignored(const std::string& path) const {
-    auto end = run({"check-ignore", "--quiet", "--", path});
-    if (!end) {
-        return end.error();
+    TRY_ASSIGN(auto end, run({"check-ignore", "--quiet", "--", path}));
+    if (end.status > 1) {
+        return failure({"check-ignore"}, end);
     }
-    if (end->status > 1) {
-        return failure({"check-ignore"}, *end);
-    }
-    return end->status == 0;
+    return end.status == 0;
 }
 
 Result<std::optional<std::string>> Git::file_at(const std::string& commit, const std::string& path) const {
-    auto entry = output({"ls-tree", "-z", "--full-tree", commit, "--", path});
-    if (!entry) {
-        return entry.error();
-    }
-    if (entry->empty()) {
+    TRY_ASSIGN(auto entry, output({"ls-tree", "-z", "--full-tree", commit, "--", path}));
+    if (entry.empty()) {
         return std::optional<std::string>{};
     }
     // "100644 blob <object>\t<path>"
-    if (entry->rfind("100", 0) != 0) {
+    if (entry.rfind("100", 0) != 0) {
         return Error{fmt::format("{} in {} is not a regular file", path, commit)};
     }
-    const std::size_t begin = entry->find(' ', entry->find(' ') + 1) + 1;
-    auto content = output({"cat-file", "blob", entry->substr(begin, entry->find('\t') - begin)});
-    if (!content) {
-        return content.error();
-    }
-    return std::optional(std::move(*content));
+    const std::size_t begin = entry.find(' ', entry.find(' ') + 1) + 1;
+    TRY_ASSIGN(auto content, output({"cat-file", "blob", entry.substr(begin, entry.find('\t') - begin)}));
+    return std::optional(std::move(content));
 }
 
 }  // namespace ralph::daemon

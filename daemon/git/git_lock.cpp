@@ -37,9 +37,7 @@ bool is_same_file(const std::string& lock, const std::string& mark) {
 // The mark goes last: a lock without it would be anybody's.
 Result<void> let_go(const std::string& lock, const std::string& mark) {
     if (is_same_file(lock, mark)) {
-        if (auto removed = remove_file(lock); !removed) {
-            return removed;
-        }
+        TRY(remove_file(lock));
     }
     return remove_file(mark);
 }
@@ -84,14 +82,9 @@ bool has_left_over_locks(const std::string& folder) {
 }
 
 Result<void> clear_left_over_locks(const std::string& folder) {
-    auto marks = marks_in(folder);
-    if (!marks) {
-        return marks.error();
-    }
-    for (const std::string& mark : *marks) {
-        if (auto gone = let_go(lock_of_mark(folder, mark), folder + "/" + mark); !gone) {
-            return gone;
-        }
+    TRY_ASSIGN(auto marks, marks_in(folder));
+    for (const std::string& mark : marks) {
+        TRY(let_go(lock_of_mark(folder, mark), folder + "/" + mark));
     }
     return {};
 }
@@ -100,9 +93,7 @@ Result<std::optional<GitLock>> GitLock::take(const std::string& folder, const st
                                              std::string_view content) {
     GitLock lock(folder + "/" + name, folder + "/" + mark_name(name));
     // Durable before the lock is: after a power loss, too, the lock is known as ours.
-    if (auto written = write_file_durably(lock.mark_, content, shared_mode); !written) {
-        return written.error();
-    }
+    TRY(write_file_durably(lock.mark_, content, shared_mode));
     std::error_code problem;
     fs::create_hard_link(lock.mark_, lock.target_ + ".lock", problem);
     if (problem == std::errc::file_exists) {
@@ -133,21 +124,13 @@ Result<void> move_ref(const Git& git, const GitFolders& folders, const std::stri
         return git.expect({"update-ref", "-m", reason, ref, to});
     }
     const std::string path = folders.common + "/" + ref;
-    if (auto made = make_directories(fs::path(path).parent_path().string()); !made) {
-        return made;
-    }
-    auto lock = GitLock::take(folders.common, ref, to + "\n");
+    TRY(make_directories(fs::path(path).parent_path().string()));
+    TRY_ASSIGN(auto lock, GitLock::take(folders.common, ref, to + "\n"));
     if (!lock) {
-        return lock.error();
-    }
-    if (!*lock) {
         return Error{fmt::format("another git holds {}.lock", path), "remove it if no git is running there"};
     }
-    auto now = git.resolve(ref);
-    if (!now) {
-        return now.error();
-    }
-    const std::string before = now->value_or("");
+    TRY_ASSIGN(auto now, git.resolve(ref));
+    const std::string before = now.value_or("");
     if (before == to) {
         return {};
     }
@@ -159,7 +142,7 @@ Result<void> move_ref(const Git& git, const GitFolders& folders, const std::stri
     if (head && *head == ref) {
         append_to_reflog(git, folders.own + "/logs/HEAD", before, to, reason);
     }
-    return (*lock)->commit();
+    return lock->commit();
 }
 
 }  // namespace ralph::daemon

@@ -63,18 +63,15 @@ class Carrier {
                 unproven_.begin() + static_cast<std::ptrdiff_t>(at),
                 unproven_.begin() +
                     static_cast<std::ptrdiff_t>(std::min(at + files_at_once, unproven_.size())));
-            const auto proven = proven_of(names);
-            if (!proven) {
-                return proven.error();
-            }
+            TRY_ASSIGN(const auto proven, proven_of(names));
             for (const std::string& name : names) {
                 const auto folder = to_.below(folder_of(name)->substr(0, 5));
                 if (!folder || !*folder) {
                     continue;
                 }
                 const std::string unproven = name + std::string(unproven_suffix);
-                if (auto done = proven->count(name) != 0 ? (*folder)->rename(unproven, name)
-                                                         : (*folder)->remove(unproven);
+                if (auto done = proven.count(name) != 0 ? (*folder)->rename(unproven, name)
+                                                        : (*folder)->remove(unproven);
                     !done) {
                     return done;
                 }

@@ -52,14 +52,9 @@ Result<void> check_tree(const Folder& folder, int depth) {
     if (depth > deepest) {
         return not_plain(folder.path(), "lies too deep");
     }
-    auto entries = folder.entries();
-    if (!entries) {
-        return entries.error();
-    }
-    for (const Folder::Entry& entry : *entries) {
-        if (auto checked = check_kind(folder, entry); !checked) {
-            return checked;
-        }
+    TRY_ASSIGN(auto entries, folder.entries());
+    for (const Folder::Entry& entry : entries) {
+        TRY(check_kind(folder, entry));
         if (entry.kind == Kind::directory) {
             auto below = folder.below(entry.name);
             auto checked = !below   ? Result<void>{below.error()}
@@ -117,14 +112,9 @@ Result<void> check_alternates(const Folder& info, const std::string& objects, co
 }
 
 Result<void> check_objects(const Folder& objects, const Rules& rules) {
-    auto entries = objects.entries();
-    if (!entries) {
-        return entries.error();
-    }
-    for (const Folder::Entry& entry : *entries) {
-        if (auto checked = check_kind(objects, entry); !checked) {
-            return checked;
-        }
+    TRY_ASSIGN(auto entries, objects.entries());
+    for (const Folder::Entry& entry : entries) {
+        TRY(check_kind(objects, entry));
     }
     auto info = objects.below("info");
     if (!info || !*info) {
@@ -157,16 +147,11 @@ Result<void> check_redirections(const Folder& git, const Rules& rules) {
 }
 
 Result<void> prove_plain(const Folder& git, const Rules& rules) {
-    auto entries = git.entries();
-    if (!entries) {
-        return entries.error();
-    }
-    for (const Folder::Entry& entry : *entries) {
+    TRY_ASSIGN(auto entries, git.entries());
+    for (const Folder::Entry& entry : entries) {
         // The socket of a program that watches the files; nobody of ours talks to it.
         const bool is_watcher = entry.kind == Kind::other && entry.name == "fsmonitor--daemon.ipc";
-        if (auto checked = is_watcher ? Result<void>{} : check_kind(git, entry); !checked) {
-            return checked;
-        }
+        TRY(is_watcher ? Result<void>{} : check_kind(git, entry));
     }
     for (const char* name :
          {"refs", "logs", "info", "reftable", "rebase-merge", "rebase-apply", "sequencer"}) {
@@ -196,20 +181,14 @@ Result<std::optional<Folder>> open_git_folder(const Folder& tree, const std::str
 
 Result<Rules> rules_of(const Settings& settings) {
     const std::string common = common_git_folder(settings.paths.root);
-    const auto text = read_file(common + "/objects/info/alternates", longest_small_file);
-    if (!text) {
-        return text.error();
-    }
-    return Rules{*text ? alternates_in(**text, common + "/objects") : std::vector<std::string>{}, false,
+    TRY_ASSIGN(const auto text, read_file(common + "/objects/info/alternates", longest_small_file));
+    return Rules{text ? alternates_in(*text, common + "/objects") : std::vector<std::string>{}, false,
                  path_exists(common + "/shallow")};
 }
 
 Result<Folder> open_tree(const std::string& path) {
-    auto tree = Folder::open(path);
-    if (!tree) {
-        return tree.error();
-    }
-    return *tree ? Result<Folder>{std::move(**tree)} : Result<Folder>{Error{path + ": is not there"}};
+    TRY_ASSIGN(auto tree, Folder::open(path));
+    return tree ? Result<Folder>{std::move(*tree)} : Result<Folder>{Error{path + ": is not there"}};
 }
 
 // Where the git folder of a repository within a workspace is, relative to the workspace; empty if there is
@@ -226,13 +205,10 @@ Result<std::string> place_of_nested(const Folder& tree, const std::string& relat
     if (**kind == Kind::directory) {
         return relative + "/.git";
     }
-    auto text = **kind == Kind::regular ? (*nested)->read(".git", longest_small_file)
-                                        : Result<std::optional<std::string>>{std::nullopt};
-    if (!text) {
-        return text.error();
-    }
+    TRY_ASSIGN(auto text, **kind == Kind::regular ? (*nested)->read(".git", longest_small_file)
+                                                  : Result<std::optional<std::string>>{std::nullopt});
     constexpr std::string_view key = "gitdir:";
-    const std::string content(core::trimmed(std::string_view(text->value_or(std::string{}))));
+    const std::string content(core::trimmed(std::string_view(text.value_or(std::string{}))));
     if (content.rfind(key, 0) != 0) {
         return not_plain((*nested)->path() + "/.git", "leads nowhere");
     }
@@ -271,9 +247,7 @@ Result<void> refuse_blocking_files(const Folder& folder, int depth) {
         }
         const auto below = folder.below(entry.name);
         if (below && *below) {
-            if (auto refused = refuse_blocking_files(**below, depth + 1); !refused) {
-                return refused;
-            }
+            TRY(refuse_blocking_files(**below, depth + 1));
         }
     }
     return {};
@@ -283,11 +257,8 @@ Result<void> refuse_blocking_files(const Folder& folder, int depth) {
 // ignored.
 Result<void> look_at_files(const Folder& tree, const Folder& folder, const std::string& relative, int depth,
                            std::vector<Suspect>& suspects) {
-    auto entries = folder.entries();
-    if (!entries) {
-        return entries.error();
-    }
-    for (const Folder::Entry& entry : *entries) {
+    TRY_ASSIGN(auto entries, folder.entries());
+    for (const Folder::Entry& entry : entries) {
         const std::string path = relative.empty() ? entry.name : relative + "/" + entry.name;
         if (entry.name == ".git") {
             if (const auto plain =
@@ -339,22 +310,16 @@ Result<Git> open_plain(const Settings& settings, const std::string& path) {
 
 Result<Git> open_plain_within(const std::string& workspace, const std::string& relative) {
     auto tree = open_tree(workspace);
-    auto place = tree ? place_of_nested(*tree, relative) : Result<std::string>{tree.error()};
-    if (!place) {
-        return place.error();
-    }
-    if (place->empty()) {
+    TRY_ASSIGN(auto place, tree ? place_of_nested(*tree, relative) : Result<std::string>{tree.error()});
+    if (place.empty()) {
         return Error{fmt::format("{}/{}: is no git repository", workspace, relative)};
     }
-    auto git = open_git_folder(*tree, *place);
+    TRY_ASSIGN(auto git, open_git_folder(*tree, place));
     if (!git) {
-        return git.error();
-    }
-    if (!*git) {
         return not_plain(workspace + "/" + relative + "/.git", "leads nowhere");
     }
-    auto proven = prove_plain(**git, {{}, true, true});
-    return proven ? Result<Git>{Git(workspace + "/" + relative, workspace + "/" + *place)}
+    auto proven = prove_plain(*git, {{}, true, true});
+    return proven ? Result<Git>{Git(workspace + "/" + relative, workspace + "/" + place)}
                   : Result<Git>{proven.error()};
 }
 
@@ -377,11 +342,8 @@ Result<void> check_files(const Git& workspace) {
         return looked;
     }
     for (const Suspect& suspect : suspects) {
-        auto ignored = workspace.is_ignored(suspect.path);
+        TRY_ASSIGN(auto ignored, workspace.is_ignored(suspect.path));
         if (!ignored) {
-            return ignored.error();
-        }
-        if (!*ignored) {
             return suspect.error;
         }
     }
@@ -389,12 +351,9 @@ Result<void> check_files(const Git& workspace) {
 }
 
 Result<Folder> git_folder_of(const Git& workspace) {
-    auto git = Folder::open(workspace.folder());
-    if (!git) {
-        return git.error();
-    }
-    return *git ? Result<Folder>{std::move(**git)}
-                : Result<Folder>{Error{workspace.folder() + ": is not there"}};
+    TRY_ASSIGN(auto git, Folder::open(workspace.folder()));
+    return git ? Result<Folder>{std::move(*git)}
+               : Result<Folder>{Error{workspace.folder() + ": is not there"}};
 }
 
 }  // namespace ralph::daemon

@@ -29,11 +29,8 @@ std::string foreign_trust(const Paths& paths) {
 }
 
 core::Result<Trust> trust_of(const Paths& paths) {
-    const auto allows = trust_file_allows(paths);
+    TRY_ASSIGN(const auto allows, trust_file_allows(paths));
     if (!allows) {
-        return allows.error();
-    }
-    if (!*allows) {
         return Trust{};
     }
     // In a bad minute of the host nothing is refused for good.
@@ -47,19 +44,14 @@ core::Result<Trust> trust_of(const Paths& paths) {
 
 Result<Settings> load_settings(const std::string& root) {
     const Paths paths{root};
-    if (auto checked = check_ralph_folder(paths); !checked) {
-        return checked.error();
-    }
-    const auto trust = trust_of(paths);
-    if (!trust) {
-        return trust.error();
-    }
-    auto settings = read_settings(paths, trust->is_given);
+    TRY(check_ralph_folder(paths));
+    TRY_ASSIGN(const auto trust, trust_of(paths));
+    auto settings = read_settings(paths, trust.is_given);
     if (settings) {
-        settings->trust_refusal = trust->refusal;
-    } else if (!trust->refusal.empty() && read_settings(paths, true)) {
+        settings->trust_refusal = trust.refusal;
+    } else if (!trust.refusal.empty() && read_settings(paths, true)) {
         // Nothing else is wrong with them.
-        return Error{fmt::format("{}; {}", settings.error().message, trust->refusal), trust_remedy};
+        return Error{fmt::format("{}; {}", settings.error().message, trust.refusal), trust_remedy};
     }
     return settings;
 }

@@ -56,21 +56,15 @@ class Builder {
         : task_(task), integration_(integration), git_(integration.git()) {}
 
     Result<Addition> run() {
-        auto head = git_.head();
-        if (!head) {
-            return head.error();
-        }
-        below_ = *head;
+        TRY_ASSIGN(auto head, git_.head());
+        below_ = head;
         auto addition = add();
         if (addition && addition->kind == Addition::Kind::added) {
             return addition;
         }
         // Also after a fault: whoever goes on finds the candidate as it was.
         auto forgotten = forget_unfinished_operation(git_);
-        auto restored = forgotten ? integration_.go_to(below_) : forgotten;
-        if (!restored) {
-            return restored.error();
-        }
+        TRY(forgotten ? integration_.go_to(below_) : forgotten);
         // Whatever it was, the others are tried without this one.
         if (!addition) {
             const std::string why = addition.error().line();
@@ -82,11 +76,8 @@ class Builder {
 
   private:
     Result<Addition> add() {
-        auto texts = bookkeeping_at(task_.settings, git_, below_, task_.target());
-        if (!texts) {
-            return texts.error();
-        }
-        auto bookkeeping = parse_bookkeeping(task_.settings, std::move(*texts));
+        TRY_ASSIGN(auto texts, bookkeeping_at(task_.settings, git_, below_, task_.target()));
+        auto bookkeeping = parse_bookkeeping(task_.settings, std::move(texts));
         if (!bookkeeping) {
             return Addition{Addition::Kind::stopped, blocked(bookkeeping.error().line())};
         }
@@ -115,12 +106,9 @@ class Builder {
 
     // In every checkout of the target, what it holds there would be taken for the memory of a supervisor.
     Result<Addition> check_own_places() const {
-        auto text = git_.output(
-            {"diff-tree", "-r", "-z", "--name-only", "--diff-filter=d", below_, "HEAD", "--", ".ralph"});
-        if (!text) {
-            return text.error();
-        }
-        for (const std::string& path : split_at_nul(*text)) {
+        TRY_ASSIGN(auto text, git_.output({"diff-tree", "-r", "-z", "--name-only", "--diff-filter=d", below_,
+                                           "HEAD", "--", ".ralph"}));
+        for (const std::string& path : split_at_nul(text)) {
             if (const auto place = own_place_of(path)) {
                 return Addition{Addition::Kind::stopped, holds_own_place(task_, *place), {path}};
             }
@@ -130,18 +118,12 @@ class Builder {
 
     // What another one has landed while this one was at work stays.
     Result<Addition> guard() {
-        const auto beginning = beginning_of_work(task_.settings.paths, task_.task_id);
-        if (!beginning) {
-            return beginning.error();
-        }
-        auto known = beginning->empty() ? Result<std::optional<std::string>>{std::nullopt}
-                                        : git_.resolve(*beginning + "^{commit}");
-        if (!known) {
-            return known.error();
-        }
+        TRY_ASSIGN(const auto beginning, beginning_of_work(task_.settings.paths, task_.task_id));
+        TRY_ASSIGN(auto known, beginning.empty() ? Result<std::optional<std::string>>{std::nullopt}
+                                                 : git_.resolve(beginning + "^{commit}"));
         // Where nobody has noted what it began at: where its work and the target part.
-        auto begin = *known ? Result<std::string>{**known}
-                            : git_.line({"merge-base", work_ref(task_.task_id), integration_.tip()});
+        auto begin = known ? Result<std::string>{*known}
+                           : git_.line({"merge-base", work_ref(task_.task_id), integration_.tip()});
         auto undone =
             begin ? find_undone(task_, git_, *begin, below_) : Result<std::optional<Undone>>{begin.error()};
         if (!undone) {
@@ -150,11 +132,8 @@ class Builder {
         if (!*undone) {
             return Addition{};
         }
-        auto is_on_target = git_.is_ancestor((*undone)->commit, integration_.tip());
-        if (!is_on_target) {
-            return is_on_target.error();
-        }
-        return *is_on_target
+        TRY_ASSIGN(auto is_on_target, git_.is_ancestor((*undone)->commit, integration_.tip()));
+        return is_on_target
                    ? Addition{Addition::Kind::stopped, takes_back(task_, **undone), {(*undone)->path}}
                    : Addition{Addition::Kind::conflict, {}};
     }
@@ -164,12 +143,10 @@ class Builder {
         auto work = git_.resolve(work_ref(task_.task_id));
         while (work && *work) {
             auto published = git_.is_ancestor(**work, integration_.tip());
-            auto ours = published && !*published ? is_our_bookkeeping(task_, git_, **work)
-                                                 : Result<bool>{published ? Result<bool>{false} : published};
+            TRY_ASSIGN(auto ours, published && !*published
+                                      ? is_our_bookkeeping(task_, git_, **work)
+                                      : Result<bool>{published ? Result<bool>{false} : published});
             if (!ours) {
-                return ours.error();
-            }
-            if (!*ours) {
                 return std::move(**work);
             }
             work = git_.resolve(**work + "^");
@@ -198,22 +175,17 @@ class Builder {
             return *begin == tip ? judge(merge(work))
                                  : Addition{Addition::Kind::stopped, merge_on_rewritten_target(task_)};
         }
-        if (auto moved = git_.expect({"checkout", "--quiet", "--force", "--detach", work}); !moved) {
-            return moved.error();
-        }
+        TRY(git_.expect({"checkout", "--quiet", "--force", "--detach", work}));
         return judge(rebase_onto(task_, git_, below_, *begin));
     }
 
     Result<ProgramEnd> merge(const std::string& work) {
         auto end = git_.run({"merge", "--quiet", "--no-ff", "--no-edit", "-m",
                              fmt::format("Merge the work of {}", task_.task_id), work});
-        auto conflicts = end && end->status != 0
-                             ? git_.unmerged_paths()
-                             : Result<std::vector<std::string>>{std::vector<std::string>{}};
-        if (!conflicts) {
-            return conflicts.error();
-        }
-        if (conflicts->empty() || !are_bookkeeping_files(task_, *conflicts)) {
+        TRY_ASSIGN(auto conflicts, end && end->status != 0
+                                       ? git_.unmerged_paths()
+                                       : Result<std::vector<std::string>>{std::vector<std::string>{}});
+        if (conflicts.empty() || !are_bookkeeping_files(task_, conflicts)) {
             return end;
         }
         auto restored = restore_bookkeeping_files(task_, git_, below_);
@@ -227,11 +199,8 @@ class Builder {
         if (end->status == 0) {
             return Addition{};
         }
-        auto conflicts = git_.unmerged_paths();
-        if (!conflicts) {
-            return conflicts.error();
-        }
-        if (conflicts->empty()) {
+        TRY_ASSIGN(auto conflicts, git_.unmerged_paths());
+        if (conflicts.empty()) {
             std::string why =
                 fmt::format("putting the work on {} failed: {}", task_.target(), last_words(end->errors));
             return Addition{Addition::Kind::stopped, fault_in(end->errors) == core::Fault::passing
@@ -239,16 +208,13 @@ class Builder {
                                                          : try_again(std::move(why))};
         }
         return below_ == integration_.tip()
-                   ? Addition{Addition::Kind::stopped, conflict_with_target(task_, *conflicts), *conflicts}
+                   ? Addition{Addition::Kind::stopped, conflict_with_target(task_, conflicts), conflicts}
                    : Addition{Addition::Kind::conflict, {}};
     }
 
     Result<Addition> archive(Bookkeeping bookkeeping) {
-        auto stop = commit_bookkeeping(task_, git_, std::move(bookkeeping), below_);
-        if (!stop) {
-            return stop.error();
-        }
-        return *stop ? Addition{Addition::Kind::stopped, std::move(*stop)} : Addition{};
+        TRY_ASSIGN(auto stop, commit_bookkeeping(task_, git_, std::move(bookkeeping), below_));
+        return stop ? Addition{Addition::Kind::stopped, std::move(stop)} : Addition{};
     }
 
     const StepContext& task_;
@@ -268,12 +234,9 @@ Result<core::Change> change_of(const StepContext& task, const IntegrationWorkspa
     if (const auto kept = read_kept_task(task.settings.paths, task.task_id)) {
         change.scope = kept->scope;
     }
-    auto changed = integration.git().output(
-        {"diff", "--name-only", "--no-renames", "-z", integration.tip() + "..." + work_ref(task.task_id)});
-    if (!changed) {
-        return changed.error();
-    }
-    for (std::string& path : split_at_nul(*changed)) {
+    TRY_ASSIGN(auto changed, integration.git().output({"diff", "--name-only", "--no-renames", "-z",
+                                                       integration.tip() + "..." + work_ref(task.task_id)}));
+    for (std::string& path : split_at_nul(changed)) {
         if (!are_bookkeeping_files(task, {path})) {
             change.is_barrier =
                 change.is_barrier ||

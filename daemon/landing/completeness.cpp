@@ -60,18 +60,13 @@ Result<std::string> loss_of_nested(const std::string& workspace, const std::stri
                                            : Result<std::string>{"is not plain: " + opened.error().message};
     }
     const Git& nested = *opened;
-    auto dirty = nested.dirty_paths(Git::Untracked::yes);
-    if (!dirty) {
-        return dirty.error();
-    }
-    if (!dirty->empty()) {
+    TRY_ASSIGN(auto dirty, nested.dirty_paths(Git::Untracked::yes));
+    if (!dirty.empty()) {
         return std::string("has uncommitted changes");
     }
-    auto published = nested.output({"for-each-ref", "--count=1", "--contains", commit, "refs/remotes"});
-    if (!published) {
-        return published.error();
-    }
-    return published->empty()
+    TRY_ASSIGN(auto published,
+               nested.output({"for-each-ref", "--count=1", "--contains", commit, "refs/remotes"}));
+    return published.empty()
                ? fmt::format("has commit {} that is on no remote of its own", commit.substr(0, 12))
                : std::string{};
 }
@@ -80,36 +75,28 @@ Result<std::string> loss_of_nested(const std::string& workspace, const std::stri
 
 Result<Stop> check_completeness(const StepContext& context, const Git& workspace, const Git& integration,
                                 const std::string& work) {
-    auto stray = stray_branches(workspace);
-    if (!stray) {
-        return stray.error();
-    }
-    if (!stray->empty()) {
+    TRY_ASSIGN(auto stray, stray_branches(workspace));
+    if (!stray.empty()) {
         return Stop{blocked(fmt::format(
             "commits on branch {} are not in HEAD and would not land; merge or remove it in {}, {}",
-            core::named(*stray), context.workspace, retry_command(context)))};
+            core::named(stray), context.workspace, retry_command(context)))};
     }
     // ":<old mode> <new mode> <old object> <new object> <status>" NUL path NUL
-    auto changes = integration.output({"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev",
-                                       "--merge-base", origin_ref(context.target_branch), work});
-    if (!changes) {
-        return changes.error();
-    }
-    const auto fields = split_at_nul(*changes);
+    TRY_ASSIGN(auto changes,
+               integration.output({"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev",
+                                   "--merge-base", origin_ref(context.target_branch), work}));
+    const auto fields = split_at_nul(changes);
     for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
         const std::vector<std::string> change = split_at_blank(fields[i]);
         if (change.size() < 5 || change[1] != gitlink_mode || !is_object_name(change[3])) {
             continue;
         }
-        auto loss = loss_of_nested(context.workspace, fields[i + 1], change[3]);
-        if (!loss) {
-            return loss.error();
-        }
-        if (!loss->empty()) {
+        TRY_ASSIGN(auto loss, loss_of_nested(context.workspace, fields[i + 1], change[3]));
+        if (!loss.empty()) {
             return Stop{blocked(fmt::format(
                 "{} is a git repository of its own and {}; push it there, or remove its .git folder "
                 "so that its files land, in {}, {}",
-                core::printable(fields[i + 1]), *loss, context.workspace, retry_command(context)))};
+                core::printable(fields[i + 1]), loss, context.workspace, retry_command(context)))};
         }
     }
     return Stop{};

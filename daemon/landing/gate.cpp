@@ -97,18 +97,11 @@ Gates::Gates(const Settings& settings, Git git, GateGround ground)
 
 // The tree without queue and done, which are ours and validated by us; made with an index of its own.
 Result<std::string> Gates::files_of(const std::string& commit) const {
-    auto folder = git_.line({"rev-parse", "--absolute-git-dir"});
-    if (!folder) {
-        return folder.error();
-    }
-    const std::string index = *folder + "/ralph-gate-index";
-    if (auto removed = remove_file(index + ".lock"); !removed) {
-        return removed.error();
-    }
+    TRY_ASSIGN(auto folder, git_.line({"rev-parse", "--absolute-git-dir"}));
+    const std::string index = folder + "/ralph-gate-index";
+    TRY(remove_file(index + ".lock"));
     const Git git = git_.with_environment("GIT_INDEX_FILE", index);
-    if (auto read = git.expect({"read-tree", commit}); !read) {
-        return read.error();
-    }
+    TRY(git.expect({"read-tree", commit}));
     auto removed =
         git.expect({"rm", "--quiet", "--cached", "--force", "--ignore-unmatch", "--",
                     ":(top,literal)" + settings_.queue_relative, ":(top,literal)" + settings_.done_relative});
@@ -202,25 +195,20 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
         if (about_to_run) {
             about_to_run(gate.name);
         }
-        if (auto ready = ground_.make_ready(); !ready) {
-            return ready.error();
-        }
+        TRY(ground_.make_ready());
         const auto end = run_program(request);
         // Whatever it has done to locks of git, to HEAD or to the working tree.
-        const auto harm = ground_.restore(commit);
-        if (!harm) {
-            return harm.error();
-        }
+        TRY_ASSIGN(const auto harm, ground_.restore(commit));
         if (!end && end.error().is_passing()) {
             return end.error();  // no room for a process, for example
         }
-        if (!end || !harm->empty()) {
+        if (!end || !harm.empty()) {
             // A program within the candidate is the candidate's responsibility, any other is the machine's.
             const std::string& program = gate.command.front();
             GateVerdict verdict;
             verdict.green = false;
             verdict.ran = end || (program.front() != '/' && program.find('/') != std::string::npos);
-            verdict.reason = end ? fmt::format("gate `{}` {}; see {}", shown, *harm, log.path())
+            verdict.reason = end ? fmt::format("gate `{}` {}; see {}", shown, harm, log.path())
                                  : fmt::format("gate `{}`: {}", shown, end.error().line());
             verdict.command = shown;
             verdict.output = log.tail();

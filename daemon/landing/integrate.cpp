@@ -135,22 +135,17 @@ class Performer {
     Result<event::Opened> perform(const action::Open&) {
         gates_.reset();
         integration_.reset();
-        auto opened = IntegrationWorkspace::open(context_);
-        if (!opened) {
-            return opened.error();
-        }
-        integration_.emplace(std::move(*opened));
+        TRY_ASSIGN(auto opened, IntegrationWorkspace::open(context_));
+        integration_.emplace(std::move(opened));
         gates_.emplace(context_.settings, integration_->git(), integration_->ground());
         tell_of_rewrite();
         if (integration_->tip().empty()) {
             return event::Opened{
                 fmt::format("branch {} is not on origin any more; push it", context_.target_branch)};
         }
-        auto texts = fetch_bookkeeping(context_.settings, integration_->git(), context_.target_branch);
-        if (!texts) {
-            return texts.error();
-        }
-        auto bookkeeping = parse_bookkeeping(context_.settings, std::move(*texts));
+        TRY_ASSIGN(auto texts,
+                   fetch_bookkeeping(context_.settings, integration_->git(), context_.target_branch));
+        auto bookkeeping = parse_bookkeeping(context_.settings, std::move(texts));
         if (!bookkeeping) {
             return event::Opened{bookkeeping.error().line()};
         }
@@ -169,11 +164,8 @@ class Performer {
         }
         for (const std::string& task_id : prepare.tasks) {
             if (!member_of(task_id).has_ended()) {
-                auto change = change_of(member_of(task_id).context(), *integration_);
-                if (!change) {
-                    return change.error();
-                }
-                prepared.changes.push_back(std::move(*change));
+                TRY_ASSIGN(auto change, change_of(member_of(task_id).context(), *integration_));
+                prepared.changes.push_back(std::move(change));
             }
         }
         return prepared;
@@ -183,20 +175,15 @@ class Performer {
         event::Built built;
         landings_.clear();
         show("building", {}, build.tasks);
-        if (auto gone = integration_->go_to(integration_->tip()); !gone) {
-            return gone.error();
-        }
+        TRY(integration_->go_to(integration_->tip()));
         for (const std::string& task_id : build.tasks) {
             LaneMember& member = member_of(task_id);
             auto added = add_to_candidate(member.context(), *integration_);
-            auto head = added ? integration_->git().head() : Result<std::string>{added.error()};
-            if (!head) {
-                return head.error();
-            }
+            TRY_ASSIGN(auto head, added ? integration_->git().head() : Result<std::string>{added.error()});
             switch (added->kind) {
                 case Addition::Kind::added:
                     built.candidate.push_back(task_id);
-                    landings_.push_back({task_id, std::move(*head)});
+                    landings_.push_back({task_id, std::move(head)});
                     break;
                 case Addition::Kind::conflict:
                     break;
@@ -216,11 +203,8 @@ class Performer {
         if (gates_->are_none()) {
             return event::Recalled{remember(GateVerdict{})};
         }
-        auto files = gates_->files_of(commit());
-        if (!files) {
-            return files.error();
-        }
-        files_ = std::move(*files);
+        TRY_ASSIGN(auto files, gates_->files_of(commit()));
+        files_ = std::move(files);
         auto known = gates_->recall(files_);
         return known ? event::Recalled{remember(std::move(*known))} : event::Recalled{};
     }
@@ -240,26 +224,19 @@ class Performer {
     Result<event::Gated> perform(const action::Gate& gate) {
         const std::string commit = gate.candidate.empty() ? integration_->tip() : this->commit();
         if (gate.candidate.empty()) {
-            if (auto gone = integration_->go_to(commit); !gone) {
-                return gone.error();
-            }
+            TRY(integration_->go_to(commit));
         }
         gates_->about_to_run = [this, commit, tasks = gate.candidate](const std::string& name) {
             show("gating", commit, tasks, name);
         };
-        if (auto seeded = integration_->seed(bookkeeping_.tracked); !seeded) {
-            return seeded.error();
-        }
+        TRY(integration_->seed(bookkeeping_.tracked));
         if (speculation_.places() != 0 && !gates_->are_none()) {
             speculation_.aim(gate.likely, integration_->tip(), gate.landed);
         }
         auto files = gates_->files_of(commit);
-        auto verdict = files ? gates_->judge(commit, *files, integration_->tip(), gate.candidate)
-                             : Result<GateVerdict>{files.error()};
-        if (!verdict) {
-            return verdict.error();
-        }
-        return event::Gated{gate.candidate.empty() ? facts_of(*verdict) : remember(std::move(*verdict))};
+        TRY_ASSIGN(auto verdict, files ? gates_->judge(commit, *files, integration_->tip(), gate.candidate)
+                                       : Result<GateVerdict>{files.error()});
+        return event::Gated{gate.candidate.empty() ? facts_of(verdict) : remember(std::move(verdict))};
     }
 
     Result<event::Pushed> perform(const action::Push& push) {

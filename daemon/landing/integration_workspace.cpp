@@ -35,15 +35,9 @@ IntegrationWorkspace::IntegrationWorkspace(const StepContext& context, std::stri
 
 core::Result<IntegrationWorkspace> IntegrationWorkspace::open(const StepContext& context) {
     IntegrationWorkspace made(context, integration_workspace_name);
-    if (auto sound = made.make_sound(); !sound) {
-        return sound.error();
-    }
-    if (auto fetched = made.fetch(); !fetched) {
-        return fetched.error();
-    }
-    if (auto forgotten = made.forget_the_gone(); !forgotten) {
-        return forgotten.error();
-    }
+    TRY(made.make_sound());
+    TRY(made.fetch());
+    TRY(made.forget_the_gone());
     return made;
 }
 
@@ -65,9 +59,7 @@ Result<IntegrationWorkspace> IntegrationWorkspace::open_beside(const StepContext
     if (!fetched) {
         return fetched.error();
     }
-    if (auto brought = bring_large_files(first.git_, LargeFilesOf::us, made.git_); !brought) {
-        return brought.error();
-    }
+    TRY(bring_large_files(first.git_, LargeFilesOf::us, made.git_));
     made.tip_ = fetched->value_or(std::string{});
     return made;
 }
@@ -102,18 +94,14 @@ Result<void> IntegrationWorkspace::renew(const StepContext& context) {
         }
         // What is here alone does not go with it.
         if (work && !work->empty() && !path_exists(context.settings.workspace(task_id))) {
-            if (auto kept = keep_commit(context.settings, old.git_, task_id, *work); !kept) {
-                return kept.error();
-            }
+            TRY(keep_commit(context.settings, old.git_, task_id, *work));
         }
     }
     const std::string& root = context.settings.workspace_root;
     const std::string aside = fmt::format("{}.old", integration_workspace_name);
     static_cast<void>(remove_tree(root, aside));
     if (is_directory(old.git_.directory())) {
-        if (auto moved = rename_durably(old.git_.directory(), root + "/" + aside); !moved) {
-            return moved;
-        }
+        TRY(rename_durably(old.git_.directory(), root + "/" + aside));
     }
     static_cast<void>(remove_tree(root, aside));  // what cannot be removed lies there until it can be
     if (auto removed =
@@ -121,21 +109,18 @@ Result<void> IntegrationWorkspace::renew(const StepContext& context) {
         !removed) {
         return removed;
     }
-    auto made = open(context);
-    if (!made) {
-        return made.error();
-    }
+    TRY_ASSIGN(auto made, open(context));
     for (const Noted& each : noted) {
         // The landing is on origin if there was one, and the work is in its workspace.
-        const auto landed = made->git_.resolve(each.landing + "^{commit}");
+        const auto landed = made.git_.resolve(each.landing + "^{commit}");
         const std::string workspace = context.settings.workspace(each.task_id);
         if (!landed || !*landed || !is_directory(workspace)) {
             continue;
         }
         auto plain = open_plain(context.settings, workspace);
-        auto taken = plain ? made->take_over(*plain, each.task_id) : Result<Work>{plain.error()};
-        if (taken && taken->head == each.work && made->note_work(each.task_id, *taken)) {
-            auto set = made->git_.expect({"update-ref", landing_ref(each.task_id), each.landing});
+        auto taken = plain ? made.take_over(*plain, each.task_id) : Result<Work>{plain.error()};
+        if (taken && taken->head == each.work && made.note_work(each.task_id, *taken)) {
+            auto set = made.git_.expect({"update-ref", landing_ref(each.task_id), each.landing});
             if (!set) {
                 return set;
             }
@@ -145,15 +130,10 @@ Result<void> IntegrationWorkspace::renew(const StepContext& context) {
 }
 
 Result<void> IntegrationWorkspace::make_sound() const {
-    if (auto made = make_folder(); !made) {
-        return made;
-    }
+    TRY(make_folder());
     remove_left_overs(context_->settings, git_);
-    auto usable = is_usable();
+    TRY_ASSIGN(auto usable, is_usable());
     if (!usable) {
-        return usable.error();
-    }
-    if (!*usable) {
         auto made = make_git();
         made =
             made ? configure_workspace(context_->settings, git_, {Purpose::landing, context_->target_branch})
@@ -169,12 +149,8 @@ Result<void> IntegrationWorkspace::make_sound() const {
 Result<void> IntegrationWorkspace::make_folder() const {
     const std::string& folder = git_.directory();
     if (!is_directory(folder)) {
-        if (auto removed = remove_file(folder); !removed) {
-            return removed;
-        }
-        if (auto made = make_directories(folder); !made) {
-            return made;
-        }
+        TRY(remove_file(folder));
+        TRY(make_directories(folder));
     }
     if (const auto checked = check_blocking_files(folder); !checked && !checked.error().is_passing()) {
         auto removed = remove_tree(context_->settings.workspace_root, name_);
@@ -214,9 +190,7 @@ Result<void> IntegrationWorkspace::make_git() const {
     Result<void> cloned;
     // By hard links. Should somebody be packing the repository at this moment, git is asked for the objects.
     for (const char* const way : {"--local", "--no-local"}) {
-        if (auto removed = remove_tree(cache, beginning); !removed) {
-            return removed;
-        }
+        TRY(remove_tree(cache, beginning));
         cloned = repository.between_our_folders().expect({"clone", "--quiet", "--bare", "--single-branch",
                                                           "--no-tags", way, repository.directory(),
                                                           begun.folder()});
@@ -225,14 +199,9 @@ Result<void> IntegrationWorkspace::make_git() const {
         }
     }
     auto unborn = cloned ? begun.expect({"symbolic-ref", "HEAD", "refs/heads/lane"}) : cloned;
-    auto refs = unborn ? begun.refs({"refs/"}) : Result<std::vector<std::string>>{unborn.error()};
-    if (!refs) {
-        return refs.error();
-    }
-    for (const std::string& ref : *refs) {
-        if (auto deleted = begun.expect({"update-ref", "--no-deref", "-d", ref}); !deleted) {
-            return deleted;
-        }
+    TRY_ASSIGN(auto refs, unborn ? begun.refs({"refs/"}) : Result<std::vector<std::string>>{unborn.error()});
+    for (const std::string& ref : refs) {
+        TRY(begun.expect({"update-ref", "--no-deref", "-d", ref}));
     }
     std::error_code problem;
     fs::permissions(begun.folder(), fs::perms::owner_all, problem);
@@ -250,23 +219,15 @@ Result<void> IntegrationWorkspace::make_git() const {
 
 Result<void> IntegrationWorkspace::fetch() {
     const std::string ref = origin_ref(context_->target_branch) + "^{commit}";
-    auto before = git_.resolve(ref);
-    if (!before) {
-        return before.error();
-    }
-    if (auto fetched = git_.fetch_origin(); !fetched) {
-        return fetched;
-    }
-    auto tip = git_.resolve(ref);
-    if (!tip) {
-        return tip.error();
-    }
-    tip_ = tip->value_or(std::string{});
-    if (!*before || tip_.empty()) {
+    TRY_ASSIGN(auto before, git_.resolve(ref));
+    TRY(git_.fetch_origin());
+    TRY_ASSIGN(auto tip, git_.resolve(ref));
+    tip_ = tip.value_or(std::string{});
+    if (!before || tip_.empty()) {
         return {};
     }
-    auto kept = git_.is_ancestor(**before, tip_);
-    auto gone = kept && !*kept ? git_.line({"rev-list", "--count", **before, "--not", tip_})
+    auto kept = git_.is_ancestor(*before, tip_);
+    auto gone = kept && !*kept ? git_.line({"rev-list", "--count", *before, "--not", tip_})
                                : Result<std::string>{boost::system::in_place_value, ""};
     if (!kept || !gone) {
         return kept ? gone.error() : kept.error();
@@ -275,8 +236,8 @@ Result<void> IntegrationWorkspace::fetch() {
         rewrite_ = fmt::format(
             "{} was rewritten by force, from {} to {}: {} of its commits were taken off, and "
             "do not come back with what lands now (see them with `git log {}..{}`)",
-            context_->target(), (*before)->substr(0, 12), tip_.substr(0, 12), *gone, tip_.substr(0, 12),
-            (*before)->substr(0, 12));
+            context_->target(), before->substr(0, 12), tip_.substr(0, 12), *gone, tip_.substr(0, 12),
+            before->substr(0, 12));
     }
     return {};
 }
@@ -287,11 +248,8 @@ std::optional<std::string> IntegrationWorkspace::take_rewrite() {
 
 // Tasks whose workspace was removed, but for those of this run: their work may be here alone.
 Result<void> IntegrationWorkspace::forget_the_gone() const {
-    auto refs = git_.refs({std::string(work_prefix)});
-    if (!refs) {
-        return refs.error();
-    }
-    for (const std::string& ref : *refs) {
+    TRY_ASSIGN(auto refs, git_.refs({std::string(work_prefix)}));
+    for (const std::string& ref : refs) {
         const std::string task_id = ref.substr(work_prefix.size());
         const std::vector<std::string>& batch = context_->batch;
         if (is_directory(context_->settings.workspace(task_id)) || task_id == context_->task_id ||
@@ -326,9 +284,7 @@ Result<void> IntegrationWorkspace::lend_git(const std::string& settings) const {
     }
     for (const char* const folder :
          {"/objects/info", "/objects/pack", "/refs/heads", "/refs/tags", "/info"}) {
-        if (auto made = make_directories(lent + folder); !made) {
-            return made;
-        }
+        TRY(make_directories(lent + folder));
     }
     std::error_code problem;
     fs::copy_file(git_.folder() + "/index", lent + "/index", problem);
@@ -343,9 +299,7 @@ Result<void> IntegrationWorkspace::lend_git(const std::string& settings) const {
         {"/config", settings},
         {"/HEAD", *head + "\n"}};  // last: git takes it for a repository from then on
     for (const auto& [name, text] : files) {
-        if (auto written = write_file_durably(lent + name, text, shared_mode); !written) {
-            return written;
-        }
+        TRY(write_file_durably(lent + name, text, shared_mode));
     }
     return {};
 }
@@ -419,30 +373,20 @@ Result<void> IntegrationWorkspace::seed(bool tracked) const {
 
 Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const Git& workspace,
                                                                    std::string_view task_id) const {
-    auto before = git_.resolve(work_ref(task_id));
-    if (!before) {
-        return before.error();
-    }
+    TRY_ASSIGN(auto before, git_.resolve(work_ref(task_id)));
     // With syncs, since a power failure must not leave refs here that lead to nothing.
     auto fetched = git_.between_our_folders().expect(
         {"-c", synced, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
          "--no-write-fetch-head", "--force", workspace.folder(), "HEAD:" + std::string(incoming_ref)},
         Git::fetch_timeout);
-    auto work = fetched ? git_.resolve(incoming_ref) : Result<std::optional<std::string>>{fetched.error()};
-    if (!work) {
-        return work.error();
-    }
-    if (auto brought = bring_large_files(workspace, LargeFilesOf::worker, git_); !brought) {
-        return brought.error();
-    }
+    TRY_ASSIGN(auto work,
+               fetched ? git_.resolve(incoming_ref) : Result<std::optional<std::string>>{fetched.error()});
+    TRY(bring_large_files(workspace, LargeFilesOf::worker, git_));
     Work found;
-    found.head = work->value_or(std::string{});
-    found.was_noted = *before == *work;
-    auto contained = git_.is_ancestor(found.head, tip_);
-    if (!contained) {
-        return contained.error();
-    }
-    found.has_landed = *contained;
+    found.head = work.value_or(std::string{});
+    found.was_noted = before == work;
+    TRY_ASSIGN(auto contained, git_.is_ancestor(found.head, tip_));
+    found.has_landed = contained;
     found.landed_as = found.head;
     if (!found.has_landed && found.was_noted) {
         auto landing = git_.resolve(landing_ref(task_id));
@@ -464,9 +408,7 @@ Result<void> IntegrationWorkspace::note_work(std::string_view task_id, const Wor
     for (const std::vector<std::string>& change :
          {std::vector<std::string>{"-c", synced, "update-ref", "-d", landing_ref(task_id)},
           std::vector<std::string>{"-c", synced, "update-ref", work_ref(task_id), work.head}}) {
-        if (auto changed = git_.expect(change); !changed) {
-            return changed;
-        }
+        TRY(git_.expect(change));
     }
     return {};
 }
@@ -483,9 +425,7 @@ Result<void> IntegrationWorkspace::note_landings(const std::vector<Landing>& lan
 
 Result<void> IntegrationWorkspace::forget(std::string_view task_id) const {
     for (const std::string& ref : {landing_ref(task_id), work_ref(task_id)}) {
-        if (auto deleted = git_.expect({"update-ref", "-d", ref}); !deleted) {
-            return deleted;
-        }
+        TRY(git_.expect({"update-ref", "-d", ref}));
     }
     return {};
 }

@@ -36,36 +36,27 @@ Result<Stop> commit(const StepContext& context, const Git& workspace, const std:
 }
 
 Result<bool> has_staged_changes(const Git& workspace) {
-    auto end = workspace.run({"diff", "--cached", "--quiet"});
-    if (!end) {
-        return end.error();
+    TRY_ASSIGN(auto end, workspace.run({"diff", "--cached", "--quiet"}));
+    if (end.status > 1) {
+        return Error{fmt::format("git diff in {}: {}", workspace.directory(), last_words(end.errors))};
     }
-    if (end->status > 1) {
-        return Error{fmt::format("git diff in {}: {}", workspace.directory(), last_words(end->errors))};
-    }
-    return end->status == 1;
+    return end.status == 1;
 }
 
 }  // namespace
 
 Result<Stop> commit_work(const StepContext& context, const Git& workspace) {
-    auto unmerged = workspace.unmerged_paths();
-    if (!unmerged) {
-        return unmerged.error();
-    }
-    if (!unmerged->empty()) {  // `add -A` would take the conflict markers for the solution
+    TRY_ASSIGN(auto unmerged, workspace.unmerged_paths());
+    if (!unmerged.empty()) {  // `add -A` would take the conflict markers for the solution
         return Stop{blocked(fmt::format("unresolved conflict in {}; resolve it in {}, {}",
-                                        core::named(*unmerged), context.workspace, retry_command(context)))};
+                                        core::named(unmerged), context.workspace, retry_command(context)))};
     }
     // Queue and done are ours: whatever the worker wrote there is not its work.
     for (const std::string* path : {&context.settings.queue_relative, &context.settings.done_relative}) {
-        auto tracked = workspace.resolve("HEAD:" + *path);
-        if (!tracked) {
-            return tracked.error();
-        }
+        TRY_ASSIGN(auto tracked, workspace.resolve("HEAD:" + *path));
         auto restored =
-            *tracked ? workspace.expect({"--literal-pathspecs", "checkout", "--quiet", "HEAD", "--", *path})
-                     : Result<void>{};
+            tracked ? workspace.expect({"--literal-pathspecs", "checkout", "--quiet", "HEAD", "--", *path})
+                    : Result<void>{};
         if (!restored) {
             return restored.error();
         }
@@ -80,13 +71,10 @@ Result<Stop> commit_work(const StepContext& context, const Git& workspace) {
     if (!added) {
         return added.error();
     }
-    auto changed = has_staged_changes(workspace);
-    if (!changed) {
-        return changed.error();
-    }
-    return *changed ? commit(context, workspace.for_hooks(),
-                             core::subject_line(context.task_id + ": " + context.task_title))
-                    : Result<Stop>{Stop{}};
+    TRY_ASSIGN(auto changed, has_staged_changes(workspace));
+    return changed ? commit(context, workspace.for_hooks(),
+                            core::subject_line(context.task_id + ": " + context.task_title))
+                   : Result<Stop>{Stop{}};
 }
 
 Result<Stop> commit_bookkeeping(const StepContext& context, const Git& git, Bookkeeping bookkeeping,
@@ -96,9 +84,7 @@ Result<Stop> commit_bookkeeping(const StepContext& context, const Git& git, Book
         return Stop{blocked(fmt::format("bookkeeping: {}; {}", error.line(), retry_command(context)))};
     };
     if (bookkeeping.tracked) {
-        if (auto restored = restore_bookkeeping_files(context, git, below); !restored) {
-            return restored.error();
-        }
+        TRY(restore_bookkeeping_files(context, git, below));
     }
     const std::string queue_before = core::task_file_text(bookkeeping.queue);
     const std::string done_before = core::task_file_text(bookkeeping.done);
@@ -127,17 +113,11 @@ Result<Stop> commit_bookkeeping(const StepContext& context, const Git& git, Book
             !saved) {
             return saved.error();
         }
-        auto added = git.expect(
-            {"--literal-pathspecs", "add", "--force", "--", settings.queue_relative, settings.done_relative});
-        if (!added) {
-            return added.error();
-        }
+        TRY(git.expect({"--literal-pathspecs", "add", "--force", "--", settings.queue_relative,
+                        settings.done_relative}));
     }
-    auto staged = has_staged_changes(git);
-    if (!staged) {
-        return staged.error();
-    }
-    return *staged ? commit(context, git, bookkeeping_subject(context)) : Result<Stop>{Stop{}};
+    TRY_ASSIGN(auto staged, has_staged_changes(git));
+    return staged ? commit(context, git, bookkeeping_subject(context)) : Result<Stop>{Stop{}};
 }
 
 }  // namespace ralph::daemon

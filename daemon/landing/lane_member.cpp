@@ -118,44 +118,32 @@ Result<Stop> LaneMember::commit_all() {
             fmt::format("{} is no usable git repository; repair it, or move it away and run the task again",
                         context_.workspace))};
     }
-    if (auto removed = remove_marker(context_.workspace); !removed) {
-        return removed.error();
-    }
-    if (auto recovered = recover_workspace(context_, workspace_, notes_); !recovered) {
-        return recovered.error();
-    }
+    TRY(remove_marker(context_.workspace));
+    TRY(recover_workspace(context_, workspace_, notes_));
     return commit_work(context_, workspace_);
 }
 
 Result<Stop> LaneMember::take_over(const IntegrationWorkspace& integration, const Bookkeeping& bookkeeping) {
-    auto work = integration.take_over(workspace_, context_.task_id);
-    if (!work) {
-        return work.error();
-    }
+    TRY_ASSIGN(auto work, integration.take_over(workspace_, context_.task_id));
     const bool is_archived = bookkeeping.tracked && is_done(bookkeeping.done, context_.task_id);
-    const bool is_ours = work->has_landed && work->was_noted;
+    const bool is_ours = work.has_landed && work.was_noted;
     if (is_archived && !is_ours) {
         return Stop{landed_elsewhere(context_, integration.git(), integration.tip())};
     }
-    if (auto stop = check_completeness(context_, workspace_, integration.git(), work->head); !stop || *stop) {
+    if (auto stop = check_completeness(context_, workspace_, integration.git(), work.head); !stop || *stop) {
         return stop;
     }
-    auto is_idle = is_ours ? Result<bool>{false} : is_without_work(integration, *work);
-    if (!is_idle) {
-        return is_idle.error();
-    }
-    if (*is_idle) {
+    TRY_ASSIGN(auto is_idle, is_ours ? Result<bool>{false} : is_without_work(integration, work));
+    if (is_idle) {
         return Stop{nothing_to_land(fmt::format(
             "the worker exited with 0 and left nothing to land: {}. A commit, also an empty one (`git commit "
             "--allow-empty`), says that nothing needed changing; worker.no_change \"complete\" in "
             "supervisor.jsonc asks for none; {}",
             what_is_left(), retry_command(context_)))};
     }
-    if (auto noted = integration.note_work(context_.task_id, *work); !noted) {
-        return noted.error();
-    }
-    if (work->has_landed && (!bookkeeping.tracked || is_archived)) {
-        settle(work->landed_as, bookkeeping.tracked);
+    TRY(integration.note_work(context_.task_id, work));
+    if (work.has_landed && (!bookkeeping.tracked || is_archived)) {
+        settle(work.landed_as, bookkeeping.tracked);
     }
     return Stop{};
 }
@@ -170,21 +158,16 @@ Result<bool> LaneMember::is_without_work(const IntegrationWorkspace& integration
     if (!proposal || *proposal || worker.no_change_completes) {
         return proposal ? Result<bool>{false} : proposal.error();
     }
-    const auto prepared = newest_preparation(context_.settings.paths, context_.task_id);
-    if (!prepared) {
-        return prepared.error();
-    }
+    TRY_ASSIGN(const auto prepared, newest_preparation(context_.settings.paths, context_.task_id));
     // What it began at is none of its own, also when that was taken off the target.
-    auto base = prepared->base_sha.empty() ? Result<std::optional<std::string>>{std::nullopt}
-                                           : integration.git().resolve(prepared->base_sha + "^{commit}");
-    if (!base) {
-        return base.error();
-    }
+    TRY_ASSIGN(auto base, prepared.base_sha.empty()
+                              ? Result<std::optional<std::string>>{std::nullopt}
+                              : integration.git().resolve(prepared.base_sha + "^{commit}"));
     std::vector<std::string> arguments{"rev-list", "--max-count=1", work.head, "--not"};
-    if (*base) {
-        arguments.push_back(**base);
+    if (base) {
+        arguments.push_back(*base);
     }
-    if (!worker.may_push || !*base) {
+    if (!worker.may_push || !base) {
         arguments.push_back(integration.tip());
     }
     auto own = integration.git().line(arguments);

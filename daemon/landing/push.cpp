@@ -23,9 +23,7 @@ Result<Pushed> push_candidate(const StepContext& context, IntegrationWorkspace& 
     const std::string base = integration.tip();
     const std::string& commit = landings.back().commit;
     const std::string target = context.target();
-    if (auto noted = integration.note_landings(landings); !noted) {
-        return noted.error();
-    }
+    TRY(integration.note_landings(landings));
     auto pushed = integration.push(commit);
     const bool said_yes = pushed && pushed->status == 0;
     const std::string words =
@@ -36,12 +34,10 @@ Result<Pushed> push_candidate(const StepContext& context, IntegrationWorkspace& 
             said_yes ? fetched.error().line()
                      : fmt::format("the push to {} failed, and origin cannot be reached: {}", target, words));
     }
-    auto arrived = integration.tip().empty() ? Result<bool>{false}
-                                             : integration.git().is_ancestor(commit, integration.tip());
-    if (!arrived) {
-        return arrived.error();
-    }
-    if (*arrived) {  // only what the remote answers now counts as landed
+    TRY_ASSIGN(auto arrived, integration.tip().empty()
+                                 ? Result<bool>{false}
+                                 : integration.git().is_ancestor(commit, integration.tip()));
+    if (arrived) {  // only what the remote answers now counts as landed
         return Pushed{PushEnd::landed, integration.tip() == commit, !said_yes, {}};
     }
     if (said_yes) {

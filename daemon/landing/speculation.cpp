@@ -273,42 +273,27 @@ Result<std::optional<Speculation::Verdict>> gate_candidate(const StepContext& co
     auto texts = fetch_bookkeeping(context.settings, integration.git(), context.target_branch);
     auto bookkeeping =
         texts ? parse_bookkeeping(context.settings, std::move(*texts)) : Result<Bookkeeping>{texts.error()};
-    auto gone = bookkeeping ? integration.go_to(integration.tip()) : Result<void>{bookkeeping.error()};
-    if (!gone) {
-        return gone.error();
-    }
+    TRY(bookkeeping ? integration.go_to(integration.tip()) : Result<void>{bookkeeping.error()});
     for (const std::string& task_id : tasks) {
         if (is_unwanted()) {
             return nothing;
         }
-        auto added = add_to_candidate(context_of(context, task_id), integration);
-        if (!added) {
-            return added.error();
-        }
-        if (added->kind != Addition::Kind::added) {
+        TRY_ASSIGN(auto added, add_to_candidate(context_of(context, task_id), integration));
+        if (added.kind != Addition::Kind::added) {
             return nothing;
         }
     }
     auto head = integration.git().head();
-    auto seeded = head ? integration.seed(bookkeeping->tracked) : Result<void>{head.error()};
-    if (!seeded) {
-        return seeded.error();
-    }
+    TRY(head ? integration.seed(bookkeeping->tracked) : Result<void>{head.error()});
     Gates gates(context.settings, integration.git(), integration.ground());
     gates.until_end_of = held_descriptor;
-    auto files = gates.files_of(*head);
-    if (!files) {
-        return files.error();
-    }
-    if (gates.are_none() || gates.recall(*files) || is_unwanted()) {
+    TRY_ASSIGN(auto files, gates.files_of(*head));
+    if (gates.are_none() || gates.recall(files) || is_unwanted()) {
         return nothing;
     }
-    auto verdict = gates.judge(*head, *files, integration.tip(), tasks);
-    if (!verdict) {
-        return verdict.error();
-    }
-    return verdict->ran ? std::optional(Speculation::Verdict{*files, gates.commands(), std::move(*verdict)})
-                        : nothing;
+    TRY_ASSIGN(auto verdict, gates.judge(*head, files, integration.tip(), tasks));
+    return verdict.ran ? std::optional(Speculation::Verdict{files, gates.commands(), std::move(verdict)})
+                       : nothing;
 }
 
 }  // namespace

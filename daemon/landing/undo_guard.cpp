@@ -106,10 +106,7 @@ class Guard {
                 arguments.push_back(path);
             }
         }
-        auto text = git_.output(arguments);
-        if (!text) {
-            return text.error();
-        }
+        TRY_ASSIGN(auto text, git_.output(arguments));
         std::vector<Landing> landings;
         std::vector<std::string> entries;
         bool expects_path = false;
@@ -119,7 +116,7 @@ class Guard {
             }
             entries.clear();
         };
-        for (std::string& entry : split_at_nul(*text)) {
+        for (std::string& entry : split_at_nul(text)) {
             const std::size_t mark = entry.find_first_not_of('\n');
             // Whatever a path is called, it comes after a header and is none.
             const bool is_path = std::exchange(expects_path, false);
@@ -165,11 +162,8 @@ class Guard {
             return false;
         }
         auto mine = hunks(own);
-        auto theirs = mine ? hunks(landing) : mine;
-        if (!theirs) {
-            return theirs.error();
-        }
-        return core::reverses(*mine, *theirs);
+        TRY_ASSIGN(auto theirs, mine ? hunks(landing) : mine);
+        return core::reverses(*mine, theirs);
     }
 
     static std::string id_of(const std::string& content) { return content.substr(0, content.find('+')); }
@@ -183,14 +177,11 @@ class Guard {
         if (hunks_.size() >= most_comparisons) {
             return std::vector<Hunk>{};
         }
-        auto text = git_.run({"diff", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv",
-                              "--end-of-options", id_of(edit.before), id_of(edit.after)});
-        if (!text) {
-            return text.error();
-        }
+        TRY_ASSIGN(auto text, git_.run({"diff", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv",
+                                        "--end-of-options", id_of(edit.before), id_of(edit.after)}));
         // A submodule's commit is no content: whole or not at all.
-        const bool is_comparable = text->status == 0 && text->output.size() <= largest_comparison;
-        return hunks_.emplace(key, is_comparable ? core::parse_hunks(text->output) : std::vector<Hunk>{})
+        const bool is_comparable = text.status == 0 && text.output.size() <= largest_comparison;
+        return hunks_.emplace(key, is_comparable ? core::parse_hunks(text.output) : std::vector<Hunk>{})
             .first->second;
     }
 

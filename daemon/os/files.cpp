@@ -42,9 +42,7 @@ Result<void> empty_directory(int directory, const std::string& path) {
         }
         file_calls::allow_owner_everything(
             child.get());  // read-only directories (module caches) hold files, too
-        if (auto emptied = empty_directory(child.get(), path + "/" + name); !emptied) {
-            return emptied;
-        }
+        TRY(empty_directory(child.get(), path + "/" + name));
         if (file_calls::remove_directory_in(directory, name) != 0 && errno != ENOENT) {
             return system_error("remove", path + "/" + name, errno);
         }
@@ -163,9 +161,7 @@ Result<void> write_file_durably(const std::string& path, std::string_view conten
 
 Result<void> rewrite_file_durably(const std::string& path, std::string_view content,
                                   const std::string& within) {
-    if (auto inside = within.empty() ? Result<void>{} : check_folder_within(path, within); !inside) {
-        return inside;
-    }
+    TRY(within.empty() ? Result<void>{} : check_folder_within(path, within));
     file_calls::Status status;
     if (file_calls::status_of_link(path, status) != 0) {
         return errno == ENOENT ? write_file_durably(path, content)
@@ -210,9 +206,7 @@ Result<void> make_directories(const std::string& path) {
     }
     const std::string parent = parent_of(path);
     if (parent != path && parent != "." && !path_exists(parent)) {
-        if (auto made = make_directories(parent); !made) {
-            return made;
-        }
+        TRY(make_directories(parent));
     }
     if (file_calls::make_directory(path) != 0 && errno != EEXIST) {
         return system_error("mkdir", path, errno);
@@ -316,9 +310,7 @@ Result<void> remove_tree_in(int directory, const std::string& directory_path, co
         return errno == ENOENT ? Result<void>{} : Result<void>{system_error("open for removal", path, errno)};
     }
     file_calls::allow_owner_everything(tree.get());
-    if (auto emptied = empty_directory(tree.get(), path); !emptied) {
-        return emptied;
-    }
+    TRY(empty_directory(tree.get(), path));
     if (file_calls::remove_directory_in(directory, name) != 0 && errno != ENOENT) {
         return system_error("remove", path, errno);
     }

@@ -86,12 +86,9 @@ Result<std::vector<Folder::Entry>> Folder::entries() const {
     std::sort(names.begin(), names.end());
     std::vector<Entry> entries;
     for (std::string& name : names) {
-        auto kind = kind_of(name);
-        if (!kind) {
-            return kind.error();
-        }
-        if (*kind) {
-            entries.push_back({std::move(name), **kind});
+        TRY_ASSIGN(auto kind, kind_of(name));
+        if (kind) {
+            entries.push_back({std::move(name), *kind});
         }
     }
     return entries;
@@ -133,9 +130,7 @@ Result<std::optional<std::string>> Folder::read(const std::string& name, std::si
 
 Result<void> Folder::write(const std::string& name, std::string_view content, unsigned mode) const {
     const std::string beginning = name + std::string(beginning_suffix);
-    if (auto removed = remove(beginning); !removed) {
-        return removed;
-    }
+    TRY(remove(beginning));
     const FileDescriptor file(
         file_calls::open_in(descriptor_.get(), beginning, O_WRONLY | O_CREAT | O_EXCL, mode));
     if (!file) {
@@ -199,9 +194,7 @@ Result<bool> Folder::copy_opened(const FileDescriptor& from, const std::string& 
     if (status.kind != Kind::regular) {
         return Error{source + ": is not a regular file"};
     }
-    if (auto removed = remove(name); !removed) {
-        return removed.error();
-    }
+    TRY(remove(name));
     const FileDescriptor to(file_calls::open_in(descriptor_.get(), name, O_WRONLY | O_CREAT | O_EXCL, 0600));
     if (!to || file_calls::set_permissions(to.get(), status.permissions) != 0) {
         return system_error("create", path_of(name), errno);
@@ -214,9 +207,7 @@ Result<bool> Folder::copy_opened(const FileDescriptor& from, const std::string& 
             return got == 0 ? Result<bool>{true} : Result<bool>{system_error("read", source, errno)};
         }
         const std::string_view part(buffer.data(), static_cast<std::size_t>(got));
-        if (auto written = write_all(to.get(), part, path_of(name)); !written) {
-            return written.error();
-        }
+        TRY(write_all(to.get(), part, path_of(name)));
     }
 }
 

@@ -285,27 +285,24 @@ std::string ProgramEnd::describe() const {
 }
 
 Result<ProgramEnd> run_program(const ProgramRequest& request) {
-    auto path = find_program(request);
-    if (!path) {
-        return path.error();
-    }
+    TRY_ASSIGN(auto path, find_program(request));
     std::optional<TreeEnd> tree;
     if (request.whole_tree) {
         tree.emplace();
     }
     try {
         if (!request.capture) {
-            return start_and_wait(request, *path, nullptr, nullptr);
+            return start_and_wait(request, path, nullptr, nullptr);
         }
         bp::pipe output;
         if (request.on_output) {
-            return start_and_wait(request, *path, &output, nullptr, (bp::std_out & bp::std_err) > output);
+            return start_and_wait(request, path, &output, nullptr, (bp::std_out & bp::std_err) > output);
         }
         bp::pipe errors;
-        return start_and_wait(request, *path, &output, &errors, bp::std_out > output, bp::std_err > errors);
+        return start_and_wait(request, path, &output, &errors, bp::std_out > output, bp::std_err > errors);
     } catch (const std::system_error& problem) {  // no descriptors, no memory for a fork
         return Error{
-            {fmt::format("{}: cannot be started: {}", *path, problem.what()), {}, core::Fault::passing}};
+            {fmt::format("{}: cannot be started: {}", path, problem.what()), {}, core::Fault::passing}};
     }
 }
 

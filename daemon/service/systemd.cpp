@@ -132,34 +132,20 @@ class Systemd : public ServiceManager {
     }
 
     [[nodiscard]] Result<Job> pending_job() const override {
-        auto unit = own_unit();
-        if (!unit) {
-            return unit.error();
-        }
-        auto bus = connect(*unit);
-        if (!bus) {
-            return bus.error();
-        }
-        sd_bus_set_method_call_timeout(bus->get(), patience_microseconds);
-        auto state = text_property(bus->get(), "/org/freedesktop/systemd1", manager_interface, "SystemState");
-        if (!state) {
-            return state.error();
-        }
-        if (*state == "stopping") {
+        TRY_ASSIGN(auto unit, own_unit());
+        TRY_ASSIGN(auto bus, connect(unit));
+        sd_bus_set_method_call_timeout(bus.get(), patience_microseconds);
+        TRY_ASSIGN(auto state,
+                   text_property(bus.get(), "/org/freedesktop/systemd1", manager_interface, "SystemState"));
+        if (state == "stopping") {
             return Job::shutdown;
         }
-        auto path = job_path(bus->get(), *unit);
-        if (!path) {
-            return path.error();
-        }
-        if (path->empty()) {
+        TRY_ASSIGN(auto path, job_path(bus.get(), unit));
+        if (path.empty()) {
             return Job::none;
         }
-        auto type = text_property(bus->get(), *path, "org.freedesktop.systemd1.Job", "JobType");
-        if (!type) {
-            return type.error();
-        }
-        return *type == "stop" ? Job::stop : *type == "restart" ? Job::restart : Job::none;
+        TRY_ASSIGN(auto type, text_property(bus.get(), path, "org.freedesktop.systemd1.Job", "JobType"));
+        return type == "stop" ? Job::stop : type == "restart" ? Job::restart : Job::none;
     }
 
   private:

@@ -149,9 +149,7 @@ std::vector<std::string> outermost_paths(std::vector<std::string> paths) {
 }
 
 Result<std::string> drop_in_text(const ServiceDropIn& drop_in) {
-    if (auto plain = check_values(drop_in); !plain) {
-        return plain.error();
-    }
+    TRY(check_values(drop_in));
     std::string text =
         "# Written by `ralph service install`, which writes it anew; changes of your own belong into a file "
         "beside "

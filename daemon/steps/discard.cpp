@@ -48,18 +48,13 @@ Result<core::Outcome> discard(const StepContext& context) {
     core::Outcome outcome;
     // Left by an earlier try, after its work had been kept; and by a prepare step, without any work in it.
     for (const std::string& leftover : {discarded, fmt::format(".{}.preparing", context.task_id)}) {
-        if (auto removed = remove_tree(root, leftover); !removed) {
-            return removed.error();
-        }
+        TRY(remove_tree(root, leftover));
     }
     if (path_exists(context.workspace)) {
-        auto user = user_of_workspace(context.workspace);
-        if (!user) {
-            return user.error();
-        }
-        if (*user) {
+        TRY_ASSIGN(auto user, user_of_workspace(context.workspace));
+        if (user) {
             return Error{fmt::format("{} is not removed, since process {} ({}) works in it",
-                                     context.workspace, (*user)->pid, (*user)->command)};
+                                     context.workspace, user->pid, user->command)};
         }
         auto opened = open_workspace_of_any_task(context.settings, context.workspace, context.task_id,
                                                  {Purpose::work, context.target_branch});
@@ -92,16 +87,10 @@ Result<core::Outcome> discard(const StepContext& context) {
         if (!kept->made.empty()) {
             outcome.note = fmt::format("what the workspace held is kept as {}", fmt::join(kept->made, ", "));
         }
-        if (auto marked = mark_if_landed(context, workspace); !marked) {
-            return marked.error();
-        }
+        TRY(mark_if_landed(context, workspace));
         // Renamed first, so that a removal that is interrupted leaves nothing that looks like a workspace.
-        if (auto renamed = rename_durably(context.workspace, root + "/" + discarded); !renamed) {
-            return renamed.error();
-        }
-        if (auto removed = remove_tree(root, discarded); !removed) {
-            return removed.error();
-        }
+        TRY(rename_durably(context.workspace, root + "/" + discarded));
+        TRY(remove_tree(root, discarded));
     }
     prune(context, outcome);
     outcome.summary = fmt::format("{} is gone", context.workspace);

@@ -42,12 +42,8 @@ class Preparation {
     // The exit code; what there is to say is in outcome().
     Result<int> run() {
         const std::string& root = context_.settings.workspace_root;
-        if (auto made = make_directories(root); !made) {
-            return made.error();
-        }
-        if (auto removed = remove_tree(root, preparing_name_); !removed) {
-            return removed.error();
-        }
+        TRY(make_directories(root));
+        TRY(remove_tree(root, preparing_name_));
         auto code = path_exists(context_.workspace) ? reuse() : create();
         if (code && *code == already_landed) {
             add_note(outcome_, bring_checkout_forward(context_.settings, context_.target_branch).note);
@@ -78,31 +74,23 @@ class Preparation {
             return code && !removed ? Result<int>{removed.error()} : code;
         }
         // Nothing at the final path is ever half a workspace, not even after a power failure.
-        if (auto renamed = rename_durably(preparing, context_.workspace); !renamed) {
-            return renamed.error();
-        }
+        TRY(rename_durably(preparing, context_.workspace));
         return 0;
     }
 
     Result<int> reuse() {
-        auto user = user_of_workspace(context_.workspace);
-        if (!user) {
-            return user.error();
-        }
-        if (*user) {
+        TRY_ASSIGN(auto user, user_of_workspace(context_.workspace));
+        if (user) {
             outcome_.summary = fmt::format("process {} ({}) works in {}; the task waits until it has ended",
-                                           (*user)->pid, (*user)->command, context_.workspace);
+                                           user->pid, user->command, context_.workspace);
             return in_use;
         }
         auto plain = open_plain(context_.settings, context_.workspace);
         if (!plain) {
             return plain.error().is_passing() ? later(plain.error()) : start_over(plain.error().line());
         }
-        auto written = read_owner(*plain);
-        if (!written) {
-            return written.error();
-        }
-        switch (belonging_of(*written, owner_now(context_.settings, context_.task_id))) {
+        TRY_ASSIGN(auto written, read_owner(*plain));
+        switch (belonging_of(written, owner_now(context_.settings, context_.task_id))) {
             case Belonging::ours:
                 break;
             case Belonging::other_task:
@@ -118,12 +106,10 @@ class Preparation {
     Result<int> leave_to_other_task() {
         auto workspace =
             open_workspace_of_any_task(context_.settings, context_.workspace, context_.task_id, use_);
-        auto usable = workspace ? is_usable_workspace(*workspace) : Result<bool>{workspace.error()};
-        if (!usable) {
-            return usable.error();
-        }
-        auto kept = *usable ? keep_work(context_.settings, *workspace, context_.task_id)
-                            : Result<KeptWork>{KeptWork{}};
+        TRY_ASSIGN(auto usable,
+                   workspace ? is_usable_workspace(*workspace) : Result<bool>{workspace.error()});
+        auto kept = usable ? keep_work(context_.settings, *workspace, context_.task_id)
+                           : Result<KeptWork>{KeptWork{}};
         if (!kept && kept.error().is_passing()) {
             return later(kept.error());
         }
@@ -144,15 +130,10 @@ class Preparation {
         }
         remove_left_overs(context_.settings, workspace);
         make_folders_writable(workspace);
-        auto interrupted = interrupted_revival(workspace);
-        if (!interrupted) {
-            return interrupted.error();
-        }
-        auto code = *interrupted ? make_ready(workspace, *interrupted) : keep_and_go_on(workspace);
+        TRY_ASSIGN(auto interrupted, interrupted_revival(workspace));
+        auto code = interrupted ? make_ready(workspace, interrupted) : keep_and_go_on(workspace);
         if (code && *code == 0) {
-            if (auto removed = remove_marker(context_.workspace); !removed) {
-                return removed.error();
-            }
+            TRY(remove_marker(context_.workspace));
         }
         return code;
     }
@@ -206,11 +187,8 @@ class Preparation {
     }
 
     Result<int> start_over(const std::string& why) {
-        auto aside = set_workspace_aside(context_.settings, context_.task_id);
-        if (!aside) {
-            return aside.error();
-        }
-        add_note(outcome_, fmt::format("the old workspace was moved to {} ({})", *aside, why));
+        TRY_ASSIGN(auto aside, set_workspace_aside(context_.settings, context_.task_id));
+        add_note(outcome_, fmt::format("the old workspace was moved to {} ({})", aside, why));
         return create();
     }
 
@@ -220,44 +198,29 @@ class Preparation {
         if (!fetched || !*fetched) {
             return fetched ? Result<int>{not_available} : fetched.error();
         }
-        auto bookkeeping = read_bookkeeping(context_.settings, workspace, context_.target_branch);
-        if (!bookkeeping) {
-            return bookkeeping.error();
-        }
-        if (is_done(bookkeeping->done, context_.task_id)) {
+        TRY_ASSIGN(auto bookkeeping, read_bookkeeping(context_.settings, workspace, context_.target_branch));
+        if (is_done(bookkeeping.done, context_.task_id)) {
             outcome_.summary = fmt::format("{} is done on {} already", context_.task_id, context_.target());
-            if (auto marked = mark_kept_landed(repository_, context_.task_id); !marked) {
-                return marked.error();
-            }
+            TRY(mark_kept_landed(repository_, context_.task_id));
             return already_landed;
         }
-        if (bookkeeping->tracked && bookkeeping->queue.find(context_.task_id) == nullptr) {
+        if (bookkeeping.tracked && bookkeeping.queue.find(context_.task_id) == nullptr) {
             // Found out now, and not when an expensive worker is through.
             outcome_.summary =
                 fmt::format("{} is not in {} on {}; commit and push the queue", context_.task_id,
                             context_.settings.queue_relative, context_.target());
             return not_now;
         }
-        auto tree = kept ? go_on(workspace, *kept) : begin_anew(workspace);
-        if (!tree) {
-            return tree.error();
-        }
-        return finish(workspace, *tree, bookkeeping->tracked);
+        TRY_ASSIGN(auto tree, kept ? go_on(workspace, *kept) : begin_anew(workspace));
+        return finish(workspace, tree, bookkeeping.tracked);
     }
 
     // Puts the workspace to the tip of the target. Returns the tree that seeding is not to write over.
     Result<std::string> begin_anew(const Git& workspace) {
         const std::string base = origin_ref(context_.target_branch);
-        if (auto cleared = clear_copies(workspace); !cleared) {
-            return cleared.error();
-        }
-        auto moved = workspace.expect({"checkout", "--quiet", "--force", "-B", context_.target_branch, base});
-        if (!moved) {
-            return moved.error();
-        }
-        if (auto cleaned = clean_working_tree(workspace); !cleaned) {
-            return cleaned.error();
-        }
+        TRY(clear_copies(workspace));
+        TRY(workspace.expect({"checkout", "--quiet", "--force", "-B", context_.target_branch, base}));
+        TRY(clean_working_tree(workspace));
         auto head = workspace.head();
         if (!head) {
             return head.error();
@@ -275,16 +238,10 @@ class Preparation {
     }
 
     Result<std::string> go_on(const Git& workspace, const KeptRef& kept) {
-        auto known = newest_preparation(context_.settings.paths, context_.task_id);
-        if (!known) {
-            return known.error();
-        }
-        const std::string& recorded = kept.base.empty() ? known->base_sha : kept.base;
-        auto here = is_as_kept(workspace, kept);
-        if (!here) {
-            return here.error();
-        }
-        auto revived = *here ? stay(workspace, kept, recorded) : Result<std::optional<Revived>>{std::nullopt};
+        TRY_ASSIGN(auto known, newest_preparation(context_.settings.paths, context_.task_id));
+        const std::string& recorded = kept.base.empty() ? known.base_sha : kept.base;
+        TRY_ASSIGN(auto here, is_as_kept(workspace, kept));
+        auto revived = here ? stay(workspace, kept, recorded) : Result<std::optional<Revived>>{std::nullopt};
         if (revived && !*revived) {
             auto rebuilt = rebuild(workspace, kept, recorded);
             revived = rebuilt ? Result<std::optional<Revived>>{std::move(*rebuilt)}
@@ -317,54 +274,34 @@ class Preparation {
     // The workspace stays as it is, if it can.
     Result<std::optional<Revived>> stay(const Git& workspace, const KeptRef& kept,
                                         const std::string& recorded) const {
-        auto base = base_of_work(context_, workspace, kept.parents, recorded);
-        if (!base) {
-            return base.error();
-        }
-        auto standing = judge_standing(context_, workspace, kept.parents, *base);
-        if (!standing) {
-            return standing.error();
-        }
-        if (!standing->stays) {
+        TRY_ASSIGN(auto base, base_of_work(context_, workspace, kept.parents, recorded));
+        TRY_ASSIGN(auto standing, judge_standing(context_, workspace, kept.parents, base));
+        if (!standing.stays) {
             return std::optional<Revived>{};
         }
-        if (auto cleared = remove_listed_copies(workspace); !cleared) {
-            return cleared.error();
-        }
-        return std::optional(Revived{std::move(*base), kept.tree, std::move(standing->obstacle)});
+        TRY(remove_listed_copies(workspace));
+        return std::optional(Revived{std::move(base), kept.tree, std::move(standing.obstacle)});
     }
 
     Result<Revived> rebuild(const Git& workspace, const KeptRef& kept, const std::string& recorded) const {
-        auto fetched = workspace.between_our_folders().expect(
+        TRY(workspace.between_our_folders().expect(
             {"fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
              "--no-write-fetch-head", context_.settings.paths.root,
              fmt::format("+{}:{}", kept.name, going_on_ref)},
-            Git::fetch_timeout);
-        if (!fetched) {
-            return fetched.error();
-        }
-        if (auto cleared = clear_copies(workspace); !cleared) {
-            return cleared.error();
-        }
+            Git::fetch_timeout));
+        TRY(clear_copies(workspace));
         return revive(context_, workspace, recorded);
     }
 
     Result<int> finish(const Git& workspace, const std::string& tree, bool queue_is_tracked) {
-        auto left_out = seed_workspace(context_.settings, workspace, tree, queue_is_tracked);
-        if (!left_out) {
-            return left_out.error();
-        }
-        if (!left_out->empty()) {
+        TRY_ASSIGN(auto left_out, seed_workspace(context_.settings, workspace, tree, queue_is_tracked));
+        if (!left_out.empty()) {
             add_note(outcome_, fmt::format("not copied, since .gitignore would let it be published: {}",
-                                           core::printable(fmt::format("{}", fmt::join(*left_out, ", ")))));
+                                           core::printable(fmt::format("{}", fmt::join(left_out, ", ")))));
         }
-        if (auto synced = sync_file_system(workspace.directory()); !synced) {
-            return synced.error();
-        }
+        TRY(sync_file_system(workspace.directory()));
         // Only now do the files tell again what the work is.
-        if (auto deleted = workspace.expect({"update-ref", "-d", going_on_ref}); !deleted) {
-            return deleted.error();
-        }
+        TRY(workspace.expect({"update-ref", "-d", going_on_ref}));
         return 0;
     }
 
@@ -380,16 +317,10 @@ class Preparation {
             return known.error();
         }
         auto fetched = workspace.fetch_origin();
-        auto there = workspace.ref_exists(origin_ref(context_.target_branch));
+        TRY_ASSIGN(auto there, workspace.ref_exists(origin_ref(context_.target_branch)));
         if (!there) {
-            return there.error();
-        }
-        if (!*there) {
-            auto missing = fetched ? Result<bool>{true} : is_missing_on_origin(workspace);
-            if (!missing) {
-                return missing.error();
-            }
-            if (*missing) {
+            TRY_ASSIGN(auto missing, fetched ? Result<bool>{true} : is_missing_on_origin(workspace));
+            if (missing) {
                 return Error{fmt::format("branch {} is not on origin", context_.target_branch),
                              fmt::format("push it first: git push origin {}", context_.target_branch)};
             }

@@ -37,9 +37,7 @@ core::ExpiryNotes load_expiry_notes(const Paths& paths, Kept kind, core::Moment 
 
 core::Result<void> save_expiry_notes(const Paths& paths, Kept kind, const core::ExpiryNotes& notes,
                                      core::Moment now) {
-    if (auto made = make_directories(paths.parallel()); !made) {
-        return made;
-    }
+    TRY(make_directories(paths.parallel()));
     return write_file_durably(paths.expired(name_of(kind)), core::expiry_notes_text(notes, now, boot_id()));
 }
 

@@ -38,12 +38,9 @@ std::uint32_t number_in(const std::string& name) {
 }
 
 Result<std::uint32_t> newest_number(const Folder& folder) {
-    const auto entries = folder.entries();
-    if (!entries) {
-        return entries.error();
-    }
+    TRY_ASSIGN(const auto entries, folder.entries());
     std::uint32_t newest = 0;
-    for (const Folder::Entry& entry : *entries) {
+    for (const Folder::Entry& entry : entries) {
         newest = std::max(newest, number_in(entry.name));
     }
     return newest;

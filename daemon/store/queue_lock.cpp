@@ -79,14 +79,10 @@ void clear_staging(const std::string& cache) {
 // owner.
 Result<bool> place(const Paths& paths, const std::string& text) {
     const std::string directory = paths.queue_lock();
-    if (auto made = make_directories(paths.cache()); !made) {
-        return made.error();
-    }
+    TRY(make_directories(paths.cache()));
     clear_staging(paths.cache());
     const std::string prepared = fmt::format("{}/{}{}", paths.cache(), staging_prefix, own_pid());
-    if (auto made = make_directories(prepared); !made) {
-        return made.error();
-    }
+    TRY(make_directories(prepared));
     if (auto written = write_file_durably(prepared + "/owner", text); !written) {
         clear_staging(paths.cache());
         return written.error();
@@ -117,9 +113,7 @@ bool only_dead_sharers(const std::string& directory) {
 Result<bool> put_aside(const Paths& paths, const std::string& aside) {
     auto moved = move(paths.queue_lock(), aside);
     if (moved && *moved) {
-        if (auto synced = sync_directory(paths.ralph()); !synced) {
-            return synced.error();
-        }
+        TRY(sync_directory(paths.ralph()));
     }
     return moved;
 }
@@ -191,11 +185,8 @@ Result<QueueLock> QueueLock::acquire(const Paths& paths, const std::string& labe
     const std::string directory = paths.queue_lock();
     constexpr int tries = 3;
     for (int i = 0; i < tries; ++i) {
-        auto placed = place(paths, owner_text(label, now));
-        if (!placed) {
-            return placed.error();
-        }
-        if (*placed) {
+        TRY_ASSIGN(auto placed, place(paths, owner_text(label, now)));
+        if (placed) {
             return QueueLock(paths.cache(), directory, directory + "/owner");
         }
         const auto owner = read_owner(directory);
@@ -209,9 +200,7 @@ Result<QueueLock> QueueLock::acquire(const Paths& paths, const std::string& labe
         if (!owner || (!is_dead(*owner) && !is_predecessor(*owner, predecessor))) {
             return held(directory, owner);
         }
-        if (auto cleared = clear_stale(paths, *owner); !cleared) {
-            return cleared.error();
-        }
+        TRY(clear_stale(paths, *owner));
     }
     return held(directory, read_owner(directory));
 }

@@ -34,17 +34,12 @@ constexpr std::string_view state_names = "state.";
 }  // namespace
 
 Result<void> check_no_links_in(const std::string& folder) {
-    const auto names = list_directory(folder);
-    if (!names) {
-        return names.error();
-    }
-    for (const std::string& name : *names) {
+    TRY_ASSIGN(const auto names, list_directory(folder));
+    for (const std::string& name : names) {
         if (name.rfind(state_names, 0) == 0) {
             continue;
         }
-        if (auto checked = check_no_link(folder + "/" + name); !checked) {
-            return checked;
-        }
+        TRY(check_no_link(folder + "/" + name));
     }
     return {};
 }
@@ -54,15 +49,11 @@ core::Result<void> check_ralph_folder(const Paths& paths) {
     for (const std::string& path : {paths.ralph(), paths.config(), paths.supervisor_config(), paths.trust(),
                                     paths.queue_lock(), paths.cache(), paths.stop_file(), paths.parallel(),
                                     paths.ralph() + "/logs", paths.logs(), paths.gate_logs()}) {
-        if (auto checked = check_no_link(path); !checked) {
-            return checked;
-        }
+        TRY(check_no_link(path));
     }
     for (const std::string& folder :
          {paths.parallel(), paths.runs(), paths.retry_requests(), paths.queue_lock()}) {
-        if (auto checked = check_no_links_in(folder); !checked) {
-            return checked;
-        }
+        TRY(check_no_links_in(folder));
     }
     return {};
 }

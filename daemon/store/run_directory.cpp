@@ -28,45 +28,29 @@ constexpr std::string_view removed_suffix = ".removed";
 template <class T>
 Result<std::optional<T>> read_document(const std::string& path, Result<T> (*read)(const core::JsonDocument&),
                                        std::size_t limit = record_limit) {
-    auto text = read_file(path, limit);
+    TRY_ASSIGN(auto text, read_file(path, limit));
     if (!text) {
-        return text.error();
-    }
-    if (!*text) {
         return std::optional<T>{};
     }
-    auto document = core::JsonDocument::parse(std::move(**text), path);
-    if (!document) {
-        return document.error();
-    }
-    auto value = read(*document);
-    if (!value) {
-        return value.error();
-    }
-    return std::optional<T>(std::move(*value));
+    TRY_ASSIGN(auto document, core::JsonDocument::parse(std::move(*text), path));
+    TRY_ASSIGN(auto value, read(document));
+    return std::optional<T>(std::move(value));
 }
 
 Result<std::uint32_t> settled_number(const Paths& paths, const std::string& task_id) {
     const std::string path = paths.settled(task_id);
-    const auto text = read_file(path, 64);
-    if (!text) {
-        return text.error();
-    }
+    TRY_ASSIGN(const auto text, read_file(path, 64));
     std::uint32_t number = 0;
-    if (*text &&
-        std::from_chars((*text)->data(), (*text)->data() + (*text)->size(), number).ec != std::errc{}) {
+    if (text && std::from_chars(text->data(), text->data() + text->size(), number).ec != std::errc{}) {
         return Error{fmt::format("{}: is not a number", path), "see `ralph doctor`"};
     }
     return number;
 }
 
 Result<std::vector<core::RunName>> runs_of(const Paths& paths, const std::string& task_id) {
-    const auto names = list_directory(paths.runs_of(task_id));
-    if (!names) {
-        return names.error();
-    }
+    TRY_ASSIGN(const auto names, list_directory(paths.runs_of(task_id)));
     std::vector<core::RunName> runs;
-    for (const std::string& name : *names) {
+    for (const std::string& name : names) {
         if (const auto run = core::parse_run_directory_name(name)) {
             runs.push_back(*run);
         }
@@ -93,9 +77,7 @@ Result<void> end_left_overs(const RunView& view) {
     }
     const std::string& run_id = view.spec->run_id;
     if (!view.cgroup.empty()) {
-        if (auto ended = end_left_over_cgroup(view.cgroup, run_id, sweep_patience_ms); !ended) {
-            return ended;
-        }
+        TRY(end_left_over_cgroup(view.cgroup, run_id, sweep_patience_ms));
     }
     if (!view.worker_started) {
         return {};
@@ -114,17 +96,11 @@ Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::strin
                                     leads_batch(view), std::nullopt,
                                     std::nullopt,      view.outcome};
     if (!view.shim_alive) {
-        auto end = end_of(view, left_over);
-        if (!end) {
-            return end.error();
-        }
-        newest.end = std::move(*end);
+        TRY_ASSIGN(auto end, end_of(view, left_over));
+        newest.end = std::move(end);
         if (view.run.step == core::StepKind::work) {
-            auto marker = read_marker(workspace);
-            if (!marker) {
-                return marker.error();
-            }
-            newest.marker = std::move(*marker);
+            TRY_ASSIGN(auto marker, read_marker(workspace));
+            newest.marker = std::move(marker);
         }
     }
     return newest;
@@ -136,27 +112,18 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     RunView view;
     view.run = run;
     view.directory = directory;
-    const auto exists = is_directory_there(directory);
-    if (!exists) {
-        return exists.error();
-    }
-    view.exists = *exists;
+    TRY_ASSIGN(const auto exists, is_directory_there(directory));
+    view.exists = exists;
     // Before the records: a shim writes its exit record first and frees the lock after that.
-    auto alive = is_locked(directory + "/lock");
-    if (!alive) {
-        return alive.error();
-    }
-    view.shim_alive = *alive;
+    TRY_ASSIGN(auto alive, is_locked(directory + "/lock"));
+    view.shim_alive = alive;
     auto spec = read_document(directory + "/spec.json", core::read_run_spec);
     auto shim = read_document(directory + "/shim.json", core::read_process_record);
     auto worker = read_document(directory + "/worker.json", core::read_process_record);
     auto exit = read_document(directory + "/exit.json", core::read_exit_record);
     auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
-    const auto worker_started = is_there(directory + "/worker.json");
-    if (!worker_started) {
-        return worker_started.error();
-    }
-    view.worker_started = *worker_started;
+    TRY_ASSIGN(const auto worker_started, is_there(directory + "/worker.json"));
+    view.worker_started = worker_started;
     // Without these the run would be taken for one that was lost, or for another, or would run again beside
     // what is left of it; the others are written by steps, or matter only while the shim lives.
     if (!spec || !exit) {
@@ -236,19 +203,14 @@ std::vector<core::RunFacts> TaskRuns::facts() const {
 
 Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
     const auto names = runs_of(paths, task_id);
-    const auto settled = names ? settled_number(paths, task_id) : Result<std::uint32_t>{names.error()};
-    if (!settled) {
-        return settled.error();
-    }
+    TRY_ASSIGN(const auto settled,
+               names ? settled_number(paths, task_id) : Result<std::uint32_t>{names.error()});
     TaskRuns runs;
-    runs.settled = *settled;
+    runs.settled = settled;
     for (const core::RunName& name : *names) {
         const core::Run run{name.step, name.number, 1};
-        auto view = view_run(paths.run(task_id, run), run);
-        if (!view) {
-            return view.error();
-        }
-        runs.views.push_back(std::move(*view));
+        TRY_ASSIGN(auto view, view_run(paths.run(task_id, run), run));
+        runs.views.push_back(std::move(view));
     }
     return runs;
 }
@@ -264,11 +226,8 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
     core::RunHistory history = core::fold(runs->facts(), runs->settled);
     history.workspace_exists = *workspace_exists;
     if (!runs->views.empty() && runs->views.back().run.number > runs->settled) {
-        auto newest = newest_of(runs->views.back(), workspace, left_over);
-        if (!newest) {
-            return newest.error();
-        }
-        history.newest = std::move(*newest);
+        TRY_ASSIGN(auto newest, newest_of(runs->views.back(), workspace, left_over));
+        history.newest = std::move(newest);
     }
     return history;
 }
@@ -297,24 +256,17 @@ Result<std::vector<std::string>> tasks_with_runs(const Paths& paths) {
 
 Result<void> keep_task(const Paths& paths, const core::Task& task) {
     const std::string id(core::trimmed(task.id));
-    if (auto checked = check_ralph_folder(paths); !checked) {
-        return checked;
-    }
-    if (auto made = make_directories(paths.runs_of(id)); !made) {
-        return made;
-    }
+    TRY(check_ralph_folder(paths));
+    TRY(make_directories(paths.runs_of(id)));
     return write_file_durably(paths.task_file(id), core::canonical_json(core::write_task(task)));
 }
 
 Result<core::Task> read_kept_task(const Paths& paths, const std::string& task_id) {
-    auto task = read_document(paths.task_file(task_id), core::read_task, task_limit);
+    TRY_ASSIGN(auto task, read_document(paths.task_file(task_id), core::read_task, task_limit));
     if (!task) {
-        return task.error();
-    }
-    if (!*task) {
         return Error{fmt::format("{}: there is no such file", paths.task_file(task_id))};
     }
-    return std::move(**task);
+    return std::move(*task);
 }
 
 Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec) {
@@ -325,25 +277,18 @@ Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec) {
         return checked;
     }
     const std::string directory = paths.run(spec.task_id, spec.run);
-    if (auto made = make_directories(directory); !made) {
-        return made;
-    }
+    TRY(make_directories(directory));
     // A folder that is there may be one whose making was never synced: by a supervisor that died, or because
     // the sync failed.
     for (const std::string& parent : {paths.runs(), paths.runs_of(spec.task_id)}) {
-        if (auto synced = sync_directory(parent); !synced) {
-            return synced;
-        }
+        TRY(sync_directory(parent));
     }
     return write_file_durably(directory + "/spec.json", core::run_spec_text(spec));
 }
 
 Result<void> settle_runs(const Paths& paths, const std::string& task_id, std::uint32_t number) {
-    const auto runs_exist = is_directory_there(paths.runs_of(task_id));
-    if (!runs_exist) {
-        return runs_exist.error();
-    }
-    if (number == 0 || !*runs_exist) {
+    TRY_ASSIGN(const auto runs_exist, is_directory_there(paths.runs_of(task_id)));
+    if (number == 0 || !runs_exist) {
         return {};
     }
     return write_file_durably(paths.settled(task_id), fmt::format("{}\n", number));
@@ -352,31 +297,22 @@ Result<void> settle_runs(const Paths& paths, const std::string& task_id, std::ui
 Result<void> remove_runs(const Paths& paths, const std::string& task_id) {
     CHECK(core::is_safe_task_id(task_id));
     const std::string aside = "." + task_id + std::string(removed_suffix);
-    if (auto removed = remove_tree(paths.runs(), aside); !removed) {
-        return removed;
-    }
+    TRY(remove_tree(paths.runs(), aside));
     auto moved = move(paths.runs_of(task_id), paths.runs() + "/" + aside);
     if (!moved || !*moved) {
         return moved ? Result<void>{} : Result<void>{moved.error()};
     }
-    if (auto synced = sync_directory(paths.runs()); !synced) {
-        return synced;
-    }
+    TRY(sync_directory(paths.runs()));
     return remove_tree(paths.runs(), aside);
 }
 
 Result<void> finish_removing_runs(const Paths& paths) {
-    const auto names = list_directory(paths.runs());
-    if (!names) {
-        return names.error();
-    }
-    for (const std::string& name : *names) {
+    TRY_ASSIGN(const auto names, list_directory(paths.runs()));
+    for (const std::string& name : names) {
         if (name.front() == '.' && name.size() > removed_suffix.size() + 1 &&
             name.ends_with(removed_suffix) &&
             core::is_safe_task_id(name.substr(1, name.size() - removed_suffix.size() - 1))) {
-            if (auto removed = remove_tree(paths.runs(), name); !removed) {
-                return removed;
-            }
+            TRY(remove_tree(paths.runs(), name));
         }
     }
     return {};
@@ -388,20 +324,14 @@ namespace {
 // seen enough.
 template <class Visit>
 Result<void> visit_preparations(const Paths& paths, const std::string& task_id, Visit visit) {
-    const auto runs = runs_of(paths, task_id);
-    if (!runs) {
-        return runs.error();
-    }
-    for (auto name = runs->rbegin(); name != runs->rend(); ++name) {
+    TRY_ASSIGN(const auto runs, runs_of(paths, task_id));
+    for (auto name = runs.rbegin(); name != runs.rend(); ++name) {
         if (name->step != core::StepKind::prepare) {
             continue;
         }
         const std::string directory = paths.run(task_id, core::Run{name->step, name->number, 1});
-        auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
-        if (!outcome) {
-            return outcome.error();
-        }
-        if (*outcome && !(*outcome)->base_sha.empty() && visit(std::move(**outcome))) {
+        TRY_ASSIGN(auto outcome, read_document(directory + "/outcome.json", core::read_outcome));
+        if (outcome && !outcome->base_sha.empty() && visit(std::move(*outcome))) {
             break;
         }
     }

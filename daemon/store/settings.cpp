@@ -25,14 +25,11 @@ constexpr std::size_t settings_limit = 1ULL << 20;
 constexpr std::size_t queue_limit = 64ULL << 20;
 
 Result<std::optional<config::Layer>> read_layer(const std::string& path) {
-    auto text = read_file(path, settings_limit);
+    TRY_ASSIGN(auto text, read_file(path, settings_limit));
     if (!text) {
-        return text.error();
-    }
-    if (!*text) {
         return std::optional<config::Layer>{};
     }
-    return std::optional(config::Layer{path, std::move(**text)});
+    return std::optional(config::Layer{path, std::move(*text)});
 }
 
 std::string environment(const char* name) {
@@ -135,11 +132,8 @@ Result<std::string> find_repository(const std::string& start) {
 }
 
 Result<bool> trust_file_allows(const Paths& paths) {
-    auto trust = read_layer(paths.trust());
-    if (!trust) {
-        return trust.error();
-    }
-    return *trust ? config::read_trust(**trust) : Result<bool>{false};
+    TRY_ASSIGN(auto trust, read_layer(paths.trust()));
+    return trust ? config::read_trust(*trust) : Result<bool>{false};
 }
 
 Result<Settings> read_settings(const Paths& paths, bool trusted) {
@@ -158,18 +152,12 @@ Result<Settings> read_settings(const Paths& paths, bool trusted) {
             return global ? project.error() : global.error();
         }
         if (shared) {
-            auto loaded = config::load_project_config(*global, *project, settings.trusted);
-            if (!loaded) {
-                return loaded.error();
-            }
-            settings.project = std::move(*loaded);
+            TRY_ASSIGN(auto loaded, config::load_project_config(*global, *project, settings.trusted));
+            settings.project = std::move(loaded);
             own_root = has_own_workspace_root(*project);
         } else {
-            auto loaded = config::load_supervisor_config(*global, *project, settings.trusted);
-            if (!loaded) {
-                return loaded.error();
-            }
-            settings.supervisor = std::move(*loaded);
+            TRY_ASSIGN(auto loaded, config::load_supervisor_config(*global, *project, settings.trusted));
+            settings.supervisor = std::move(loaded);
         }
     }
     settings.queue_file = absolute(settings.project.queue.file, root);
@@ -189,15 +177,10 @@ Result<Settings> read_settings(const Paths& paths, bool trusted) {
 }
 
 Result<Settings> reload_settings(const Settings& before) {
-    if (auto checked = check_ralph_folder(before.paths); !checked) {
-        return checked.error();
-    }
-    const auto allows = trust_file_allows(before.paths);
-    if (!allows) {
-        return allows.error();
-    }
-    auto settings = read_settings(before.paths, before.trusted && *allows);
-    if (!settings && *allows && !before.trusted && read_settings(before.paths, true)) {
+    TRY(check_ralph_folder(before.paths));
+    TRY_ASSIGN(const auto allows, trust_file_allows(before.paths));
+    auto settings = read_settings(before.paths, before.trusted && allows);
+    if (!settings && allows && !before.trusted && read_settings(before.paths, true)) {
         // Nothing else is wrong with them.
         return Error{settings.error().message + "; a permission counts from the next start on",
                      "let the run end, then start it again"};
@@ -206,47 +189,29 @@ Result<Settings> reload_settings(const Settings& before) {
 }
 
 Result<core::TaskFile> load_task_file(const std::string& path, bool missing_is_empty) {
-    auto text = read_file(path, queue_limit);
+    TRY_ASSIGN(auto text, read_file(path, queue_limit));
     if (!text) {
-        return text.error();
-    }
-    if (!*text) {
         return missing_is_empty ? Result<core::TaskFile>{core::TaskFile{}}
                                 : Result<core::TaskFile>{missing_queue(path)};
     }
-    return understand_task_file(std::move(**text), path);
+    return understand_task_file(std::move(*text), path);
 }
 
 Result<QueueTexts> read_queue(const Settings& settings) {
-    auto queue = read_file(settings.queue_file, queue_limit);
+    TRY_ASSIGN(auto queue, read_file(settings.queue_file, queue_limit));
     if (!queue) {
-        return queue.error();
-    }
-    if (!*queue) {
         return missing_queue(settings.queue_file);
     }
-    auto done = read_file(settings.done_file, queue_limit);
-    if (!done) {
-        return done.error();
-    }
-    return QueueTexts{std::move(**queue), std::move(*done)};
+    TRY_ASSIGN(auto done, read_file(settings.done_file, queue_limit));
+    return QueueTexts{std::move(*queue), std::move(done)};
 }
 
 Result<LoadedQueue> understand_queue(const Settings& settings, QueueTexts texts) {
-    auto queue = understand_task_file(std::move(texts.queue), settings.queue_file);
-    if (!queue) {
-        return queue.error();
-    }
-    auto done = texts.done ? understand_task_file(std::move(*texts.done), settings.done_file)
-                           : Result<core::TaskFile>{core::TaskFile{}};
-    if (!done) {
-        return done.error();
-    }
-    auto warnings = core::validate_queue(*queue, *done, settings.queue_rules());
-    if (!warnings) {
-        return warnings.error();
-    }
-    return LoadedQueue{core::QueueSnapshot{std::move(*queue), std::move(*done)}, std::move(*warnings)};
+    TRY_ASSIGN(auto queue, understand_task_file(std::move(texts.queue), settings.queue_file));
+    TRY_ASSIGN(auto done, texts.done ? understand_task_file(std::move(*texts.done), settings.done_file)
+                                     : Result<core::TaskFile>{core::TaskFile{}});
+    TRY_ASSIGN(auto warnings, core::validate_queue(queue, done, settings.queue_rules()));
+    return LoadedQueue{core::QueueSnapshot{std::move(queue), std::move(done)}, std::move(warnings)};
 }
 
 Result<LoadedQueue> load_queue(const Settings& settings) {

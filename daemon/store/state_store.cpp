@@ -14,13 +14,10 @@ std::string folder_of(const std::string& path) {
 }
 
 Result<core::ParallelState> understand(std::string text, const std::string& path) {
-    auto document = core::JsonDocument::parse(std::move(text), path);
-    if (!document) {
-        return document.error();
-    }
-    auto state = core::read_state(*document);
+    TRY_ASSIGN(auto document, core::JsonDocument::parse(std::move(text), path));
+    auto state = core::read_state(document);
     if (state && state->schema_version > core::state_schema_version) {
-        return document->error_at(
+        return document.error_at(
             "schema_version",
             fmt::format("is {}, written by a newer version; this ralph knows versions up to {}",
                         state->schema_version, core::state_schema_version));
@@ -70,17 +67,12 @@ Result<LoadedState> with_previous_checked(const Paths& paths, std::optional<core
 Result<std::string> quarantine(const std::string& path) {
     for (int number = 1; number < 1000; ++number) {
         std::string target = fmt::format("{}.quarantine-{}", path, number);
-        const auto taken = is_there(target);
-        if (!taken) {
-            return taken.error();
-        }
-        if (*taken) {
+        TRY_ASSIGN(const auto taken, is_there(target));
+        if (taken) {
             continue;
         }
         if (const auto linked = link_file(path, target); linked && *linked) {
-            if (auto synced = sync_directory(folder_of(path)); !synced) {
-                return synced.error();
-            }
+            TRY(sync_directory(folder_of(path)));
         } else if (auto renamed = rename_durably(path, target); !renamed) {  // no hard links there
             return renamed.error();
         }
@@ -91,27 +83,18 @@ Result<std::string> quarantine(const std::string& path) {
 }
 
 Result<std::optional<core::ParallelState>> read_state_file(const std::string& path) {
-    auto text = read_file(path, state_limit);
+    TRY_ASSIGN(auto text, read_file(path, state_limit));
     if (!text) {
-        return text.error();
-    }
-    if (!*text) {
         return std::optional<core::ParallelState>{};
     }
-    auto state = understand(std::move(**text), path);
-    if (!state) {
-        return state.error();
-    }
-    return std::optional(std::move(*state));
+    TRY_ASSIGN(auto state, understand(std::move(*text), path));
+    return std::optional(std::move(state));
 }
 
 Result<LoadedState> load_state(const Paths& paths) {
-    auto current = look_at(paths.state());
-    if (!current) {
-        return current.error();
-    }
-    if (!current->broken) {
-        return with_previous_checked(paths, std::move(current->state));
+    TRY_ASSIGN(auto current, look_at(paths.state()));
+    if (!current.broken) {
+        return with_previous_checked(paths, std::move(current.state));
     }
     auto previous = look_at(paths.previous_state());
     if (!previous) {
@@ -119,7 +102,7 @@ Result<LoadedState> load_state(const Paths& paths) {
     }
     if (!previous->state) {
         return Error{fmt::format("{}; there is no whole previous generation, so nothing is started",
-                                 current->broken->message),
+                                 current.broken->message),
                      "run `ralph doctor`"};
     }
     auto kept = quarantine(paths.state());
@@ -127,28 +110,19 @@ Result<LoadedState> load_state(const Paths& paths) {
         return kept.error();
     }
     // At once: without a state the next start would take this for a new beginning.
-    if (auto restored = write_file_durably(paths.state(), core::state_text(*previous->state)); !restored) {
-        return restored.error();
-    }
+    TRY(write_file_durably(paths.state(), core::state_text(*previous->state)));
     return LoadedState{std::move(*previous->state),
                        fmt::format("{}; it is kept as {}, and the previous generation is used",
-                                   current->broken->message, *kept)};
+                                   current.broken->message, *kept)};
 }
 
 Result<void> save_state(const Paths& paths, const std::string& text) {
     // A second link keeps the old generation whatever happens to the new one.
     const std::string spare = paths.previous_state() + ".new";
-    if (auto removed = remove_file(spare); !removed) {
-        return removed;
-    }
-    auto linked = link_file(paths.state(), spare);
-    if (!linked) {
-        return linked.error();
-    }
-    if (*linked) {
-        if (auto moved = move(spare, paths.previous_state()); !moved) {
-            return moved.error();
-        }
+    TRY(remove_file(spare));
+    TRY_ASSIGN(auto linked, link_file(paths.state(), spare));
+    if (linked) {
+        TRY(move(spare, paths.previous_state()));
         static_cast<void>(remove_file(spare));  // rename() of two links to one file leaves both
     }
     return write_file_durably(paths.state(), text);

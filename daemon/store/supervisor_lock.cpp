@@ -76,11 +76,8 @@ Result<std::optional<BothLocks>> acquire_patiently(const Paths& paths) {
 }  // namespace
 
 Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::string& now) {
-    auto locks = acquire_patiently(paths);
+    TRY_ASSIGN(auto locks, acquire_patiently(paths));
     if (!locks) {
-        return locks.error();
-    }
-    if (!*locks) {
         const auto owner = parse_queue_lock_owner(read_content(paths));
         return Error{
             owner ? fmt::format("another ralph supervises {}: pid {}, since {}", paths.root, owner->pid,
@@ -89,13 +86,8 @@ Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::st
                                 paths.root, common_git_folder(paths.root)),
             "look at it with `ralph run parallel status`, or ask it to finish with `ralph queue stop`"};
     }
-    if (auto shown = (*locks)->lock.show(); !shown) {
-        return shown.error();
-    }
-    auto memory = HeldFolder::open(paths.parallel());
-    if (!memory) {
-        return memory.error();
-    }
+    TRY(locks->lock.show());
+    TRY_ASSIGN(auto memory, HeldFolder::open(paths.parallel()));
     const std::string content = read_content(paths);
     auto predecessor = parse_queue_lock_owner(content);
     if (!predecessor && !core::trimmed(content).empty()) {
@@ -104,13 +96,10 @@ Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::st
     // Of a session whose beginning cannot be read all records are taken to be part.
     const std::string session =
         predecessor ? session_in(content).value_or(core::format_rfc3339(core::Instant{})) : now;
-    auto written = (*locks)->lock.write(fmt::format(
-        "pid: {}\nstarted_at: {}\nlabel: run loop\nsession_started_at: {}\n", own_pid(), now, session));
-    if (!written) {
-        return written.error();
-    }
-    return SupervisorLock(std::move((*locks)->repository), std::move(*memory), std::move((*locks)->lock),
-                          session, std::move(predecessor));
+    TRY(locks->lock.write(fmt::format("pid: {}\nstarted_at: {}\nlabel: run loop\nsession_started_at: {}\n",
+                                      own_pid(), now, session)));
+    return SupervisorLock(std::move(locks->repository), std::move(memory), std::move(locks->lock), session,
+                          std::move(predecessor));
 }
 
 Result<void> SupervisorLock::end_session() const {

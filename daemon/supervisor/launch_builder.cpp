@@ -165,22 +165,16 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         for (const auto& [name, value] : settings.supervisor.worker.env) {
             environment[name] = value;
         }
-        auto prepared = newest_preparation(settings.paths, start.task_id);
-        if (!prepared) {
-            return prepared.error();
-        }
-        environment["RALPH_BASE_SHA"] = prepared->base_sha;
-        environment["RALPH_KEPT"] = prepared->kept;
+        TRY_ASSIGN(auto prepared, newest_preparation(settings.paths, start.task_id));
+        environment["RALPH_BASE_SHA"] = prepared.base_sha;
+        environment["RALPH_KEPT"] = prepared.kept;
         environment["RALPH_REFUSAL"] =
             remediates ? "there is no command for it any more" : worker_refusal(settings, *task);
         launch.limits = cgroup_limits(settings.supervisor.limits);
     }
     if (remediates) {
-        auto handoff = newest_handoff(workspace, start.task_id);
-        if (!handoff) {
-            return handoff.error();
-        }
-        environment["RALPH_HANDOFF"] = *handoff;
+        TRY_ASSIGN(auto handoff, newest_handoff(workspace, start.task_id));
+        environment["RALPH_HANDOFF"] = handoff;
         launch.silence = settings.supervisor.remediate.silence;
     }
     environment["PWD"] = command.directory;

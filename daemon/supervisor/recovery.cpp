@@ -59,11 +59,8 @@ Result<void> consult_run_directories(const Settings& settings, Recovered& recove
     if (auto finished = finish_removing_runs(settings.paths); !finished) {
         recovered.warnings.push_back(finished.error().line());
     }
-    const auto tasks = tasks_with_runs(settings.paths);
-    if (!tasks) {
-        return tasks.error();
-    }
-    for (const std::string& task_id : *tasks) {
+    TRY_ASSIGN(const auto tasks, tasks_with_runs(settings.paths));
+    for (const std::string& task_id : tasks) {
         if (recovered.state.has(task_id)) {
             continue;
         }
@@ -122,9 +119,7 @@ Result<void> settle_terminal(const Settings& settings, Recovered& recovered) {
             }
         }
         if (over) {
-            if (auto settled = settle_runs(settings.paths, record.task_id, history->last_number); !settled) {
-                return settled;
-            }
+            TRY(settle_runs(settings.paths, record.task_id, history->last_number));
         } else if (history->newest->run.step != core::StepKind::discard &&
                    record.lifecycle != core::Lifecycle::completed) {
             record.mark_running();  // or integrating, as recovering the run will find
@@ -137,16 +132,13 @@ Result<void> settle_terminal(const Settings& settings, Recovered& recovered) {
 
 Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& lock,
                                 const std::string& branch, core::Moment now) {
-    auto loaded = load_state(settings.paths);
-    if (!loaded) {
-        return loaded.error();
-    }
+    TRY_ASSIGN(auto loaded, load_state(settings.paths));
     Recovered recovered;
-    if (!loaded->warning.empty()) {
-        recovered.warnings.push_back(loaded->warning);
+    if (!loaded.warning.empty()) {
+        recovered.warnings.push_back(loaded.warning);
     }
-    if (loaded->state) {
-        recovered.state = std::move(*loaded->state);
+    if (loaded.state) {
+        recovered.state = std::move(*loaded.state);
     } else {
         recovered.state.started_at = core::format_rfc3339(now.wall);
         recovered.state.target_branch = branch;
@@ -158,16 +150,12 @@ Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& 
                          "remove that record from the file"};
         }
     }
-    if (auto consulted = consult_run_directories(settings, recovered, now.wall); !consulted) {
-        return consulted.error();
-    }
+    TRY(consult_run_directories(settings, recovered, now.wall));
     if (auto aligned = align_branch(recovered.state, settings.paths, branch, now.wall, recovered.warnings);
         !aligned) {
         return aligned.error();
     }
-    if (auto settled = settle_terminal(settings, recovered); !settled) {
-        return settled.error();
-    }
+    TRY(settle_terminal(settings, recovered));
     recovered.seemed_expired = load_expiry_notes(settings.paths, Kept::records, now);
     for (const core::WorkerRecord& record : recovered.state.workers) {
         if (const auto task = read_kept_task(settings.paths, record.task_id); task && task->created_at) {

@@ -78,14 +78,9 @@ Result<std::unique_ptr<ShimProcess>> ShimProcess::start(Loop& loop, const ShimRe
     spawned.arguments = request.arguments;
     spawned.environment = request.environment;
     spawned.descriptors = {{run_directory.get(), 3}, {theirs.get(), 4}, {log_directory.get(), 5}};
-    if (auto spare = check_spare_descriptors(theirs.get()); !spare) {
-        return spare.error();
-    }
-    auto child = spawn(spawned);
-    if (!child) {
-        return child.error();
-    }
-    auto world = std::make_unique<World>(loop, std::move(child->pidfd));
+    TRY(check_spare_descriptors(theirs.get()));
+    TRY_ASSIGN(auto child, spawn(spawned));
+    auto world = std::make_unique<World>(loop, std::move(child.pidfd));
     world->our_child = true;
     world->control.assign(ours.release());
     return std::unique_ptr<ShimProcess>(new ShimProcess(std::move(world)));

@@ -26,9 +26,7 @@ Result<void> make_folders(const Paths& paths) {
     }
     // They may have been there without being durable.
     for (const std::string& folder : {paths.root, paths.ralph(), paths.cache(), paths.parallel()}) {
-        if (auto synced = sync_directory(folder); !synced) {
-            return synced;
-        }
+        TRY(sync_directory(folder));
     }
     return {};
 }
@@ -42,15 +40,10 @@ Result<int> supervise(Supervision supervision) {
     if (supervision.service) {  // all that follows waits for the disk, until the loop runs
         supervision.service->ask_for_time(recovery_patience);
     }
-    if (auto made = make_folders(paths); !made) {
-        return made.error();
-    }
-    const auto lock = SupervisorLock::acquire(paths, core::format_rfc3339(now.wall));
-    if (!lock) {
-        return lock.error();
-    }
+    TRY(make_folders(paths));
+    TRY_ASSIGN(const auto lock, SupervisorLock::acquire(paths, core::format_rfc3339(now.wall)));
     const auto queue_lock =
-        QueueLock::acquire(paths, "run loop", core::format_rfc3339(now.wall), lock->predecessor());
+        QueueLock::acquire(paths, "run loop", core::format_rfc3339(now.wall), lock.predecessor());
     if (!queue_lock) {
         return queue_lock.error();
     }
@@ -60,25 +53,20 @@ Result<int> supervise(Supervision supervision) {
         return claimed.error();
     }
     // A request made before the start is lost, as with the Rust tools.
-    if (auto removed = remove_file(paths.stop_file()); !removed) {
-        return removed.error();
-    }
-    auto recovered = recover_state(supervision.settings, *lock, supervision.branch, now);
-    if (!recovered) {
-        return recovered.error();
-    }
-    for (const std::string& warning : recovered->warnings) {
+    TRY(remove_file(paths.stop_file()));
+    TRY_ASSIGN(auto recovered, recover_state(supervision.settings, lock, supervision.branch, now));
+    for (const std::string& warning : recovered.warnings) {
         spdlog::warn("{}", core::printable(warning));
     }
     core::SupervisorSettings limits = supervision.take_settings(supervision.settings);
     Reporter reporter(paths, supervision.live_table);
     spdlog::info("{} workers on {}, landing on origin/{}{}", limits.workers, paths.root, supervision.branch,
-                 lock->resumed() ? "; going on after an interruption" : "");
-    auto supervisor = core::make_supervisor(std::move(limits), std::move(recovered->state),
-                                            std::move(recovered->attempted));
-    supervisor.created = std::move(recovered->created);
-    supervisor.seemed_expired = std::move(recovered->seemed_expired);
-    Runtime runtime(std::move(supervision.settings), std::move(supervision.executables), *lock,
+                 lock.resumed() ? "; going on after an interruption" : "");
+    auto supervisor =
+        core::make_supervisor(std::move(limits), std::move(recovered.state), std::move(recovered.attempted));
+    supervisor.created = std::move(recovered.created);
+    supervisor.seemed_expired = std::move(recovered.seemed_expired);
+    Runtime runtime(std::move(supervision.settings), std::move(supervision.executables), lock,
                     std::move(supervisor), reporter, std::move(supervision.service),
                     std::move(supervision.take_settings));
     return runtime.run();

@@ -21,11 +21,8 @@ namespace {
 constexpr std::size_t proposal_limit = std::size_t{1} << 20U;
 
 Result<core::TaskFile> parse_task_file(std::string text, std::string name) {
-    auto document = core::JsonDocument::parse(std::move(text), std::move(name));
-    if (!document) {
-        return document.error();
-    }
-    return core::read_task_file(*document);
+    TRY_ASSIGN(auto document, core::JsonDocument::parse(std::move(text), std::move(name)));
+    return core::read_task_file(document);
 }
 
 Error mixed_bookkeeping(const std::string& tracked, const std::string& other, const std::string& target) {
@@ -64,12 +61,9 @@ void erase_task(core::TaskFile& file, std::string_view task_id) {
 }
 
 Result<std::optional<std::string>> read_proposal(const std::string& workspace, std::string_view task_id) {
-    auto place = place_of_followups(workspace, task_id);
-    if (!place) {
-        return place.error();
-    }
-    return *place ? (*place)->folder.read((*place)->name, proposal_limit)
-                  : Result<std::optional<std::string>>{std::nullopt};
+    TRY_ASSIGN(auto place, place_of_followups(workspace, task_id));
+    return place ? place->folder.read(place->name, proposal_limit)
+                 : Result<std::optional<std::string>>{std::nullopt};
 }
 
 Result<core::FollowupProposal> understand_proposal(std::string text, const std::string& workspace,
@@ -96,11 +90,8 @@ Result<BookkeepingTexts> bookkeeping_at(const Settings& settings, const Git& git
     BookkeepingTexts texts{std::move(target), std::move(*queue), std::move(*done), false};
     if (texts.queue && !texts.done) {
         // Not there yet, or never to be there: the repository's ignore rules tell.
-        auto ignored = Git(settings.paths.root).is_ignored(settings.done_relative);
-        if (!ignored) {
-            return ignored.error();
-        }
-        texts.done_is_ignored = *ignored;
+        TRY_ASSIGN(auto ignored, Git(settings.paths.root).is_ignored(settings.done_relative));
+        texts.done_is_ignored = ignored;
     }
     return texts;
 }
@@ -141,11 +132,8 @@ bool is_done(const core::TaskFile& done, std::string_view task_id) {
 }
 
 Result<void> remove_followups(const std::string& workspace, std::string_view task_id) {
-    auto place = place_of_followups(workspace, task_id);
-    if (!place) {
-        return place.error();
-    }
-    return *place ? (*place)->folder.remove((*place)->name) : Result<void>{};
+    TRY_ASSIGN(auto place, place_of_followups(workspace, task_id));
+    return place ? place->folder.remove(place->name) : Result<void>{};
 }
 
 Result<bool> proposes_tasks(const std::string& workspace, std::string_view task_id) {
@@ -164,20 +152,14 @@ Result<void> add_followups(const Settings& settings, const std::string& workspac
     if (!text || !*text) {
         return text ? Result<void>{} : text.error();
     }
-    const auto proposal = understand_proposal(std::move(**text), workspace, task_id);
-    if (!proposal) {
-        return proposal.error();
-    }
+    TRY_ASSIGN(const auto proposal, understand_proposal(std::move(**text), workspace, task_id));
     const core::Task* source = done.find(task_id);
     if (source == nullptr) {
         return Error{fmt::format("{}: {} is not archived", path, task_id)};
     }
-    auto taken = known_task_ids(settings);
-    if (!taken) {
-        return taken.error();
-    }
+    TRY_ASSIGN(auto taken, known_task_ids(settings));
     auto ids =
-        core::apply_followups(queue, done, *source, *proposal, settings.queue_rules(), wall_clock(), *taken);
+        core::apply_followups(queue, done, *source, proposal, settings.queue_rules(), wall_clock(), taken);
     if (!ids) {
         return Error{fmt::format("{}: {}", path, ids.error().message), ids.error().remedy};
     }
@@ -202,19 +184,13 @@ Result<void> reconcile_repository(const Settings& settings, const std::string& w
     }
     core::TaskFile archived{1, {is_done(*done, task_id) ? *done->find(task_id) : *task}};
     if (!is_done(archived, task_id)) {
-        if (auto set = core::set_status(archived, task_id, core::TaskStatus::done, wall_clock()); !set) {
-            return set;
-        }
+        TRY(core::set_status(archived, task_id, core::TaskStatus::done, wall_clock()));
     }
     erase_task(*queue, task_id);
     erase_task(*done, task_id);
     done->tasks.push_back(std::move(archived.tasks.front()));
-    if (auto added = add_followups(settings, workspace, task_id, *queue, *done); !added) {
-        return added;
-    }
-    if (auto valid = core::validate_queue(*queue, *done, settings.queue_rules()); !valid) {
-        return valid.error();
-    }
+    TRY(add_followups(settings, workspace, task_id, *queue, *done));
+    TRY(core::validate_queue(*queue, *done, settings.queue_rules()));
     return save_bookkeeping(settings.queue_file, *queue, settings.done_file, *done, settings.paths.root);
 }
 
@@ -223,12 +199,8 @@ Result<void> save_bookkeeping(const std::string& queue_path, const core::TaskFil
                               const std::string& links_within) {
     for (const auto& [path, file] : {std::pair(&done_path, &done), std::pair(&queue_path, &queue)}) {
         const std::string folder = std::filesystem::path(*path).parent_path().string();
-        if (auto made = make_directories(folder); !made) {
-            return made;
-        }
-        if (auto written = rewrite_file_durably(*path, core::task_file_text(*file), links_within); !written) {
-            return written;
-        }
+        TRY(make_directories(folder));
+        TRY(rewrite_file_durably(*path, core::task_file_text(*file), links_within));
     }
     return {};
 }

@@ -25,14 +25,11 @@ bool are_bookkeeping_files(const StepContext& context, const std::vector<std::st
 Result<void> restore_bookkeeping_files(const StepContext& context, const Git& workspace,
                                        const std::string& commit) {
     for (const std::string* path : {&context.settings.queue_relative, &context.settings.done_relative}) {
-        auto there = workspace.resolve(commit + ":" + *path);
-        if (!there) {
-            return there.error();
-        }
+        TRY_ASSIGN(auto there, workspace.resolve(commit + ":" + *path));
         auto restored =
-            *there ? workspace.expect({"--literal-pathspecs", "checkout", "--quiet", commit, "--", *path})
-                   : workspace.expect({"--literal-pathspecs", "rm", "-r", "--quiet", "--force",
-                                       "--ignore-unmatch", "--", *path});
+            there ? workspace.expect({"--literal-pathspecs", "checkout", "--quiet", commit, "--", *path})
+                  : workspace.expect({"--literal-pathspecs", "rm", "-r", "--quiet", "--force",
+                                      "--ignore-unmatch", "--", *path});
         if (!restored) {
             return restored;
         }
@@ -41,25 +38,17 @@ Result<void> restore_bookkeeping_files(const StepContext& context, const Git& wo
 }
 
 Result<bool> is_our_bookkeeping(const StepContext& context, const Git& git, const std::string& commit) {
-    auto subject = git.line({"log", "-1", "--no-show-signature", "--format=%s", commit});
-    if (!subject) {
-        return subject.error();
-    }
-    if (*subject != bookkeeping_subject(context)) {
+    TRY_ASSIGN(auto subject, git.line({"log", "-1", "--no-show-signature", "--format=%s", commit}));
+    if (subject != bookkeeping_subject(context)) {
         return false;
     }
-    auto parents = git.line({"log", "-1", "--no-show-signature", "--format=%P", commit});
-    if (!parents) {
-        return parents.error();
-    }
-    if (parents->empty() || parents->find(' ') != std::string::npos) {
+    TRY_ASSIGN(auto parents, git.line({"log", "-1", "--no-show-signature", "--format=%P", commit}));
+    if (parents.empty() || parents.find(' ') != std::string::npos) {
         return false;
     }
-    auto changed = git.output({"diff-tree", "-r", "-z", "--name-only", "--no-renames", commit + "^", commit});
-    if (!changed) {
-        return changed.error();
-    }
-    return are_bookkeeping_files(context, split_at_nul(*changed));
+    TRY_ASSIGN(auto changed,
+               git.output({"diff-tree", "-r", "-z", "--name-only", "--no-renames", commit + "^", commit}));
+    return are_bookkeeping_files(context, split_at_nul(changed));
 }
 
 Result<std::string> begin_of_work(const StepContext& context, const Git& git, const std::string& work,
@@ -84,20 +73,13 @@ Result<std::string> begin_of_work(const StepContext& context, const Git& git, co
 Result<void> take_back_bookkeeping(const StepContext& context, const Git& workspace) {
     const std::string target = origin_ref(context.target_branch);
     while (true) {
-        auto published = workspace.is_ancestor("HEAD", target);
-        if (!published) {
-            return published.error();
-        }
-        auto ours = *published ? Result<bool>{false} : is_our_bookkeeping(context, workspace, "HEAD");
+        TRY_ASSIGN(auto published, workspace.is_ancestor("HEAD", target));
+        TRY_ASSIGN(auto ours,
+                   published ? Result<bool>{false} : is_our_bookkeeping(context, workspace, "HEAD"));
         if (!ours) {
-            return ours.error();
-        }
-        if (!*ours) {
             return {};
         }
-        if (auto reset = workspace.expect({"reset", "--quiet", "--hard", "HEAD^"}); !reset) {
-            return reset;
-        }
+        TRY(workspace.expect({"reset", "--quiet", "--hard", "HEAD^"}));
     }
 }
 
@@ -107,16 +89,11 @@ Result<ProgramEnd> rebase_onto(const StepContext& context, const Git& workspace,
     auto end = git.run({"-c", "rebase.autoSquash=false", "-c", "rebase.autoStash=false", "-c",
                         "rebase.updateRefs=false", "rebase", "--quiet", "--onto", target, begin});
     while (end && end->status != 0) {
-        auto conflicts = git.unmerged_paths();
-        if (!conflicts) {
-            return conflicts.error();
-        }
-        if (conflicts->empty() || !are_bookkeeping_files(context, *conflicts)) {
+        TRY_ASSIGN(auto conflicts, git.unmerged_paths());
+        if (conflicts.empty() || !are_bookkeeping_files(context, conflicts)) {
             break;
         }
-        if (auto restored = restore_bookkeeping_files(context, git, target); !restored) {
-            return restored.error();
-        }
+        TRY(restore_bookkeeping_files(context, git, target));
         end = git.run({"rebase", "--continue"});
     }
     return end;

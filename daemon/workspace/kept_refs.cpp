@@ -64,13 +64,10 @@ std::string line_of(std::string_view message, std::string_view begin) {
 }
 
 Result<std::map<std::string, std::string>> list_landed(const Git& repository) {
-    auto text = repository.output(
-        {"for-each-ref", "--format=%(refname)%00%(objectname)%00", std::string(all_landed)});
-    if (!text) {
-        return text.error();
-    }
+    TRY_ASSIGN(auto text, repository.output({"for-each-ref", "--format=%(refname)%00%(objectname)%00",
+                                             std::string(all_landed)}));
     std::map<std::string, std::string> landed;
-    const auto fields = split_at_nul(*text);
+    const auto fields = split_at_nul(text);
     for (std::size_t i = 0; i + 2 <= fields.size(); i += 2) {
         landed.emplace(fields[i].substr(fields[i].find_first_not_of('\n')), fields[i + 1]);
     }
@@ -129,23 +126,20 @@ Result<KeptRef> find_kept(const Git& repository, const std::string& name) {
     if (!wanted) {
         return Error{fmt::format("\"{}\" names no kept work; write TASK, or TASK/N", name), list_command};
     }
-    auto refs = list_kept(repository, wanted->task_id);
-    if (!refs) {
-        return refs.error();
-    }
-    if (refs->empty()) {
+    TRY_ASSIGN(auto refs, list_kept(repository, wanted->task_id));
+    if (refs.empty()) {
         return Error{fmt::format("nothing is kept of {}", wanted->task_id), list_command};
     }
     if (!wanted->number) {
-        return std::move(refs->back());
+        return std::move(refs.back());
     }
-    for (KeptRef& ref : *refs) {
+    for (KeptRef& ref : refs) {
         if (ref.number == *wanted->number) {
             return std::move(ref);
         }
     }
     return Error{fmt::format("there is no kept work {} of {}; the newest is {}", *wanted->number,
-                             wanted->task_id, refs->back().number),
+                             wanted->task_id, refs.back().number),
                  list_command};
 }
 
@@ -164,11 +158,8 @@ bool is_of_task(const KeptRef& ref, const std::string& task_created) {
 
 Result<std::optional<KeptRef>> kept_to_go_on_from(const Git& repository, std::string_view task_id,
                                                   const std::string& task_created) {
-    auto refs = list_kept(repository, task_id);
-    if (!refs) {
-        return refs.error();
-    }
-    for (auto ref = refs->rbegin(); ref != refs->rend(); ++ref) {
+    TRY_ASSIGN(auto refs, list_kept(repository, task_id));
+    for (auto ref = refs.rbegin(); ref != refs.rend(); ++ref) {
         if (!ref->is_side && !ref->is_landed && is_object_name(ref->parents) &&
             is_of_task(*ref, task_created)) {
             return std::optional(std::move(*ref));
@@ -178,11 +169,8 @@ Result<std::optional<KeptRef>> kept_to_go_on_from(const Git& repository, std::st
 }
 
 Result<void> mark_kept_landed(const Git& repository, std::string_view task_id) {
-    auto refs = list_kept(repository, task_id);
-    if (!refs) {
-        return refs.error();
-    }
-    for (const KeptRef& ref : *refs) {
+    TRY_ASSIGN(auto refs, list_kept(repository, task_id));
+    for (const KeptRef& ref : refs) {
         if (ref.is_landed) {
             continue;
         }
@@ -199,9 +187,7 @@ core::Instant kept_until(const Settings& settings, const KeptRef& ref) {
 }
 
 Result<void> delete_kept(const Git& repository, const KeptRef& ref) {
-    if (auto deleted = repository.expect({"update-ref", "-d", ref.name, ref.object}); !deleted) {
-        return deleted;
-    }
+    TRY(repository.expect({"update-ref", "-d", ref.name, ref.object}));
     return repository.expect({"update-ref", "-d", landed_name(ref.task_id, ref.number)});
 }
 
@@ -221,9 +207,7 @@ Result<PrunedKept> prune_kept_work(const Settings& settings, core::Moment now) {
         const bool is_expired = kept_until(settings, ref) < now.wall;
         const std::string name = ref.name + " " + ref.object;
         if (is_expired && look.is_confirmed(name, retention)) {
-            if (auto deleted = delete_kept(repository, ref); !deleted) {
-                return deleted.error();
-            }
+            TRY(delete_kept(repository, ref));
             pruned.removed.push_back(std::move(ref));
             continue;
         }
@@ -233,16 +217,12 @@ Result<PrunedKept> prune_kept_work(const Settings& settings, core::Moment now) {
         }
     }
     if (look.notes() != before) {
-        if (auto saved = save_expiry_notes(settings.paths, Kept::refs, look.notes(), now); !saved) {
-            return saved.error();
-        }
+        TRY(save_expiry_notes(settings.paths, Kept::refs, look.notes(), now));
     }
     // Marks whose kept work is gone, deleted by hand or by a prune that was killed.
     for (const auto& [name, object] : *landed) {
         if (marks.count(name) == 0) {
-            if (auto deleted = repository.expect({"update-ref", "-d", name, object}); !deleted) {
-                return deleted.error();
-            }
+            TRY(repository.expect({"update-ref", "-d", name, object}));
         }
     }
     return pruned;
@@ -256,16 +236,11 @@ Result<KeptSummary> summarize_kept(const Git& repository, const KeptRef& ref) {
         summary.base = ref.base;
     } else {
         // "-<commit>": where what origin does not have begins.
-        auto boundary = repository.output({"rev-list", "--boundary", parent, "--not", "--remotes=origin"});
-        if (!boundary) {
-            return boundary.error();
-        }
-        const std::size_t at = boundary->rfind('-');
-        auto tip = repository.line({"rev-parse", "--verify", "--end-of-options", parent});
-        if (!tip) {
-            return tip.error();
-        }
-        summary.base = at == std::string::npos ? *tip : boundary->substr(at + 1, tip->size());
+        TRY_ASSIGN(auto boundary,
+                   repository.output({"rev-list", "--boundary", parent, "--not", "--remotes=origin"}));
+        const std::size_t at = boundary.rfind('-');
+        TRY_ASSIGN(auto tip, repository.line({"rev-parse", "--verify", "--end-of-options", parent}));
+        summary.base = at == std::string::npos ? tip : boundary.substr(at + 1, tip.size());
     }
     auto commits = repository.line({"rev-list", "--count", fmt::format("{}..{}", summary.base, parent)});
     auto tree = repository.line({"rev-parse", "--verify", "--end-of-options", parent + "^{tree}"});

@@ -41,65 +41,36 @@ class Keeper {
           prefix_(kept_prefix(task_id)) {}
 
     Result<KeptWork> run() {
-        if (auto loaded = load_kept(); !loaded) {
-            return loaded.error();
-        }
-        if (auto checked = check_files(workspace_); !checked) {
-            return checked.error();
-        }
-        auto owner = read_owner(workspace_);
-        if (!owner) {
-            return owner.error();
-        }
-        task_created_ = *owner ? (*owner)->task_created : owner_now(settings_, task_id_).task_created;
+        TRY(load_kept());
+        TRY(check_files(workspace_));
+        TRY_ASSIGN(auto owner, read_owner(workspace_));
+        task_created_ = owner ? owner->task_created : owner_now(settings_, task_id_).task_created;
         landed_ = landed_work();
-        auto head = workspace_.head();
-        if (!head) {
-            return head.error();
-        }
+        TRY_ASSIGN(auto head, workspace_.head());
         auto tree = tree_of_files();
         if (!tree) {
             return tree.error();
         }
-        auto head_tree = workspace_.line({"rev-parse", "--verify", *head + "^{tree}"});
-        if (!head_tree) {
-            return head_tree.error();
+        TRY_ASSIGN(auto head_tree, workspace_.line({"rev-parse", "--verify", head + "^{tree}"}));
+        TRY_ASSIGN(auto on_remote, is_on_remote(head));
+        if (*tree != head_tree || !on_remote) {
+            TRY_ASSIGN(auto kept, keep(*tree, head, Holds::files));
+            work_.files = std::move(kept);
         }
-        auto on_remote = is_on_remote(*head);
-        if (!on_remote) {
-            return on_remote.error();
-        }
-        if (*tree != *head_tree || !*on_remote) {
-            auto kept = keep(*tree, *head, Holds::files);
-            if (!kept) {
-                return kept.error();
-            }
-            work_.files = std::move(*kept);
-        }
-        if (auto kept = keep_other_tips(*head); !kept) {
-            return kept.error();
-        }
+        TRY(keep_other_tips(head));
         return std::move(work_);
     }
 
     Result<KeptWork> run_for(const std::string& commit) {
-        if (auto loaded = load_kept(); !loaded) {
-            return loaded.error();
-        }
+        TRY(load_kept());
         task_created_ = owner_now(settings_, task_id_).task_created;
         landed_ = landed_work();
         auto on_remote = is_on_remote(commit);
-        auto tree = on_remote ? workspace_.line({"rev-parse", "--verify", commit + "^{tree}"})
-                              : Result<std::string>{on_remote.error()};
-        if (!tree) {
-            return tree.error();
-        }
+        TRY_ASSIGN(auto tree, on_remote ? workspace_.line({"rev-parse", "--verify", commit + "^{tree}"})
+                                        : Result<std::string>{on_remote.error()});
         if (!*on_remote && !is_in_kept_work(commit)) {
-            auto kept = keep(*tree, commit, Holds::files);
-            if (!kept) {
-                return kept.error();
-            }
-            work_.files = std::move(*kept);
+            TRY_ASSIGN(auto kept, keep(tree, commit, Holds::files));
+            work_.files = std::move(kept);
         }
         return std::move(work_);
     }
@@ -108,21 +79,16 @@ class Keeper {
     enum class Holds { files, side };
 
     Result<void> load_kept() {
-        auto kept = list_kept(repository_, task_id_);
-        if (!kept) {
-            return kept.error();
-        }
-        for (const KeptRef& ref : *kept) {
+        TRY_ASSIGN(auto kept, list_kept(repository_, task_id_));
+        for (const KeptRef& ref : kept) {
             number_ = std::max(number_, ref.number);
         }
-        kept_ = std::move(*kept);
+        kept_ = std::move(kept);
         // A keep step that was killed leaves the lock of its ref. Nobody else writes below our prefix.
-        auto folder = repository_.line({"rev-parse", "--path-format=absolute", "--git-common-dir"});
-        if (!folder) {
-            return folder.error();
-        }
+        TRY_ASSIGN(auto folder,
+                   repository_.line({"rev-parse", "--path-format=absolute", "--git-common-dir"}));
         std::error_code problem;
-        for (const auto& entry : fs::directory_iterator(*folder + "/" + prefix_, problem)) {
+        for (const auto& entry : fs::directory_iterator(folder + "/" + prefix_, problem)) {
             if (entry.path().extension() == ".lock") {
                 fs::remove(entry.path(), problem);
             }
@@ -133,11 +99,9 @@ class Keeper {
     // Of the workspace.
     [[nodiscard]] Result<void> remove_from_git_folder(const std::string& relative) const {
         auto git = git_folder_of(workspace_);
-        auto place = git ? git->place_of(relative) : Result<std::optional<Folder::Place>>{git.error()};
-        if (!place) {
-            return place.error();
-        }
-        return *place ? (*place)->folder.remove((*place)->name) : Result<void>{};
+        TRY_ASSIGN(auto place,
+                   git ? git->place_of(relative) : Result<std::optional<Folder::Place>>{git.error()});
+        return place ? place->folder.remove(place->name) : Result<void>{};
     }
 
     // The tree of HEAD with all that is changed and new, made with an index of its own.
@@ -146,44 +110,32 @@ class Keeper {
         const std::string index = workspace_.folder() + "/" + name;
         auto cleared = remove_from_git_folder(name + ".lock");
         auto git_folder = git_folder_of(workspace_);
-        auto copied = cleared && git_folder ? git_folder->copy_from(workspace_.folder() + "/index", name)
-                                            : Result<bool>{cleared ? git_folder.error() : cleared.error()};
-        if (!copied) {
-            return copied.error();
-        }
+        TRY_ASSIGN(auto copied, cleared&& git_folder
+                                    ? git_folder->copy_from(workspace_.folder() + "/index", name)
+                                    : Result<bool>{cleared ? git_folder.error() : cleared.error()});
         const Git git = workspace_.with_environment("GIT_INDEX_FILE", index);
-        if (!*copied) {  // no index yet
-            if (auto read = git.expect({"read-tree", "HEAD"}); !read) {
-                return read.error();
-            }
+        if (!copied) {  // no index yet
+            TRY(git.expect({"read-tree", "HEAD"}));
         }
         auto tree = [&]() -> Result<std::string> {
-            if (auto seen = look_at_all_files(git); !seen) {
-                return seen.error();
-            }
-            if (auto added = git.expect({"-c", synced, "add", "--all"}); !added) {
-                return added.error();
-            }
+            TRY(look_at_all_files(git));
+            TRY(git.expect({"-c", synced, "add", "--all"}));
             return git.line({"-c", synced, "write-tree"});
         }();
         if (auto removed = git_folder->remove(name); tree && !removed) {
             return removed.error();
         }
         if (tree) {
-            if (auto complete = check_complete(*tree); !complete) {
-                return complete.error();
-            }
+            TRY(check_complete(*tree));
         }
         return tree;
     }
 
     // A git repository inside the workspace comes into the tree as a bare commit id, without its files.
     Result<void> check_complete(const std::string& tree) const {
-        auto text = workspace_.output({"diff-tree", "-r", "-z", "--no-renames", "HEAD^{tree}", tree});
-        if (!text) {
-            return text.error();
-        }
-        const auto fields = split_at_nul(*text);  // ":<old mode> <new mode> ...", path, and so on
+        TRY_ASSIGN(auto text,
+                   workspace_.output({"diff-tree", "-r", "-z", "--no-renames", "HEAD^{tree}", tree}));
+        const auto fields = split_at_nul(text);  // ":<old mode> <new mode> ...", path, and so on
         for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
             const bool was_commit = fields[i].rfind(":160000", 0) == 0;
             if (!was_commit && fields[i].find(" 160000 ") != std::string::npos) {
@@ -228,19 +180,14 @@ class Keeper {
     }
 
     Result<bool> is_on_remote(const std::string& commit) const {
-        auto missing = workspace_.line(missing_on_remote({commit}));
-        if (!missing) {
-            return missing.error();
-        }
-        return missing->empty();
+        TRY_ASSIGN(auto missing, workspace_.line(missing_on_remote({commit})));
+        return missing.empty();
     }
 
     Result<void> keep_other_tips(const std::string& head) {
-        auto text = workspace_.output({"for-each-ref", "--format=%(objectname)", "refs/heads", "refs/stash"});
-        if (!text) {
-            return text.error();
-        }
-        std::string tips = std::move(*text);
+        TRY_ASSIGN(auto text,
+                   workspace_.output({"for-each-ref", "--format=%(objectname)", "refs/heads", "refs/stash"}));
+        std::string tips = std::move(text);
         auto git = git_folder_of(workspace_);
         if (!git) {
             return git.error();
@@ -259,20 +206,12 @@ class Keeper {
             if (!is_object_name(tip) || tip == head) {
                 continue;
             }
-            auto covered = workspace_.line(missing_on_remote({tip, "^" + head}));
-            if (!covered) {
-                return covered.error();
-            }
-            if (covered->empty() || is_in_kept_work(tip)) {
+            TRY_ASSIGN(auto covered, workspace_.line(missing_on_remote({tip, "^" + head})));
+            if (covered.empty() || is_in_kept_work(tip)) {
                 continue;
             }
-            auto tree = workspace_.line({"rev-parse", "--verify", tip + "^{tree}"});
-            if (!tree) {
-                return tree.error();
-            }
-            if (auto kept = keep(*tree, tip, Holds::side); !kept) {
-                return kept.error();
-            }
+            TRY_ASSIGN(auto tree, workspace_.line({"rev-parse", "--verify", tip + "^{tree}"}));
+            TRY(keep(tree, tip, Holds::side));
         }
         return {};
     }
@@ -327,26 +266,19 @@ class Keeper {
         if (!commit) {
             return commit.error();
         }
-        if (auto set = workspace_.expect({"update-ref", keeping_ref, *commit}); !set) {
-            return set.error();
-        }
+        TRY(workspace_.expect({"update-ref", keeping_ref, *commit}));
         const std::string name = prefix_ + std::to_string(number_ + 1);
-        auto fetched = repository_.between_our_folders().expect(
+        TRY(repository_.between_our_folders().expect(
             {"-c", synced, "fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
              "--no-write-fetch-head", workspace_.folder(), fmt::format("{}:{}", keeping_ref, name)},
-            Git::fetch_timeout);
-        if (!fetched) {
-            return fetched.error();
-        }
+            Git::fetch_timeout));
         // Believe only what can be read back: the workspace goes away after this.
         auto there = repository_.resolve(name + "^{tree}");
         if (!there || !*there || **there != tree) {
             return there ? Error{fmt::format("{} is not in {} after the fetch", name, settings_.paths.root)}
                          : there.error();
         }
-        if (auto deleted = workspace_.expect({"update-ref", "-d", keeping_ref}); !deleted) {
-            return deleted.error();
-        }
+        TRY(workspace_.expect({"update-ref", "-d", keeping_ref}));
         ++number_;
         work_.made.push_back(name);
         KeptRef ref;

@@ -14,11 +14,8 @@ using core::Result;
 
 // Folders are named by the task, and where something was put aside "." + task + "." + what for.
 Result<void> add_names(const std::string& folder, std::vector<std::string>& ids) {
-    const auto names = list_directory(folder);
-    if (!names) {
-        return names.error();
-    }
-    for (const std::string& name : *names) {
+    TRY_ASSIGN(const auto names, list_directory(folder));
+    for (const std::string& name : names) {
         const bool is_aside = name.front() == '.';
         const std::string_view rest = std::string_view(name).substr(is_aside ? 1 : 0);
         ids.emplace_back(is_aside ? rest.substr(0, rest.find('.')) : rest);
@@ -49,13 +46,9 @@ Result<void> add_kept(const Settings& settings, std::vector<std::string>& ids) {
 Result<std::vector<std::string>> known_task_ids(const Settings& settings) {
     std::vector<std::string> ids;
     for (const std::string& folder : {settings.paths.runs(), settings.workspace_root}) {
-        if (auto added = add_names(folder, ids); !added) {
-            return added.error();
-        }
+        TRY(add_names(folder, ids));
     }
-    if (auto added = add_kept(settings, ids); !added) {
-        return added.error();
-    }
+    TRY(add_kept(settings, ids));
     for (const std::string& path : {settings.paths.state(), settings.paths.previous_state()}) {
         if (const auto state = read_state_file(path); state && *state) {
             for (const core::WorkerRecord& record : (*state)->workers) {

@@ -23,18 +23,14 @@ Result<std::string> obstacle_to_moving(const StepContext& context, const Git& wo
     if (!merges->empty()) {
         return std::string("a merge is part of it");
     }
-    auto elsewhere = workspace.line({"rev-list", "--max-count=1", "--exclude=" + context.target_branch,
-                                     "--branches", "--not", "--remotes=origin"});
-    if (!elsewhere) {
-        return elsewhere.error();
-    }
-    return elsewhere->empty() ? std::string{} : std::string("another branch holds work, too");
+    TRY_ASSIGN(auto elsewhere,
+               workspace.line({"rev-list", "--max-count=1", "--exclude=" + context.target_branch,
+                               "--branches", "--not", "--remotes=origin"}));
+    return elsewhere.empty() ? std::string{} : std::string("another branch holds work, too");
 }
 
 Result<void> set_to(const StepContext& context, const Git& workspace, const std::string& commit) {
-    if (auto forgotten = forget_unfinished_operation(workspace); !forgotten) {
-        return forgotten;
-    }
+    TRY(forget_unfinished_operation(workspace));
     auto moved = workspace.expect({"checkout", "--quiet", "--force", "-B", context.target_branch, commit});
     return moved ? clean_working_tree(workspace) : moved;
 }
@@ -42,34 +38,23 @@ Result<void> set_to(const StepContext& context, const Git& workspace, const std:
 // Puts what was not committed on top of HEAD. False if that meets a conflict other than in queue and done,
 // which the landing takes from the target anyway.
 Result<bool> apply_uncommitted(const StepContext& context, const Git& workspace) {
-    auto end = workspace.run({"cherry-pick", "--no-commit", going_on_ref});
-    if (!end) {
-        return end.error();
-    }
-    if (end->status == 0) {
+    TRY_ASSIGN(auto end, workspace.run({"cherry-pick", "--no-commit", going_on_ref}));
+    if (end.status == 0) {
         return true;
     }
-    auto conflicts = workspace.unmerged_paths();
-    if (!conflicts) {
-        return conflicts.error();
-    }
-    if (conflicts->empty() || !are_bookkeeping_files(context, *conflicts)) {
+    TRY_ASSIGN(auto conflicts, workspace.unmerged_paths());
+    if (conflicts.empty() || !are_bookkeeping_files(context, conflicts)) {
         return false;
     }
-    if (auto restored = restore_bookkeeping_files(context, workspace, "HEAD"); !restored) {
-        return restored.error();
-    }
+    TRY(restore_bookkeeping_files(context, workspace, "HEAD"));
     return true;
 }
 
 // Whether the work is on the tip of the target now. If not, the workspace is in disorder.
 Result<bool> move_to_target(const StepContext& context, const Git& workspace, const std::string& base,
                             bool has_uncommitted) {
-    auto rebased = rebase_onto(context, workspace, origin_ref(context.target_branch), base);
-    if (!rebased) {
-        return rebased.error();
-    }
-    if (rebased->status != 0) {
+    TRY_ASSIGN(auto rebased, rebase_onto(context, workspace, origin_ref(context.target_branch), base));
+    if (rebased.status != 0) {
         return false;
     }
     return has_uncommitted ? apply_uncommitted(context, workspace) : Result<bool>{true};
@@ -80,12 +65,9 @@ Result<bool> move_to_target(const StepContext& context, const Git& workspace, co
 Result<std::string> base_of_work(const StepContext& context, const Git& workspace, const std::string& head,
                                  const std::string& recorded) {
     const std::string target = origin_ref(context.target_branch);
-    auto known = recorded.empty() ? Result<std::optional<std::string>>{std::optional<std::string>{}}
-                                  : workspace.resolve(recorded + "^{commit}");
-    if (!known) {
-        return known.error();
-    }
-    if (*known) {
+    TRY_ASSIGN(auto known, recorded.empty() ? Result<std::optional<std::string>>{std::optional<std::string>{}}
+                                            : workspace.resolve(recorded + "^{commit}"));
+    if (known) {
         auto below_work = workspace.is_ancestor(recorded, head);
         auto below_target = workspace.is_ancestor(recorded, target);
         if (!below_work || !below_target) {
@@ -95,12 +77,9 @@ Result<std::string> base_of_work(const StepContext& context, const Git& workspac
             return recorded;
         }
     }
-    auto fork = workspace.run({"merge-base", head, target});
-    if (!fork) {
-        return fork.error();
-    }
-    const std::string commit = fork->output.substr(0, fork->output.find('\n'));
-    if (fork->status != 0 || commit.empty()) {
+    TRY_ASSIGN(auto fork, workspace.run({"merge-base", head, target}));
+    const std::string commit = fork.output.substr(0, fork.output.find('\n'));
+    if (fork.status != 0 || commit.empty()) {
         return Error{fmt::format("{} has no history in common with {}", head, context.target())};
     }
     return commit;
@@ -117,11 +96,8 @@ Result<Standing> judge_standing(const StepContext& context, const Git& workspace
     if (*on_top && *base_is_published) {
         return Standing{true, ""};
     }
-    auto obstacle = obstacle_to_moving(context, workspace, head, base);
-    if (!obstacle) {
-        return obstacle.error();
-    }
-    return Standing{!obstacle->empty(), std::move(*obstacle)};
+    TRY_ASSIGN(auto obstacle, obstacle_to_moving(context, workspace, head, base));
+    return Standing{!obstacle.empty(), std::move(obstacle)};
 }
 
 Result<Revived> revive(const StepContext& context, const Git& workspace, const std::string& recorded_base) {
@@ -135,32 +111,16 @@ Result<Revived> revive(const StepContext& context, const Git& workspace, const s
                           : found->error();
         }
     }
-    auto base = base_of_work(context, workspace, **head, recorded_base);
-    if (!base) {
-        return base.error();
-    }
-    if (auto set = set_to(context, workspace, **head); !set) {
-        return set.error();
-    }
-    if (auto taken = take_back_bookkeeping(context, workspace); !taken) {
-        return taken.error();
-    }
-    auto start = workspace.head();
-    if (!start) {
-        return start.error();
-    }
-    auto standing = judge_standing(context, workspace, *start, *base);
-    if (!standing) {
-        return standing.error();
-    }
+    TRY_ASSIGN(auto base, base_of_work(context, workspace, **head, recorded_base));
+    TRY(set_to(context, workspace, **head));
+    TRY(take_back_bookkeeping(context, workspace));
+    TRY_ASSIGN(auto start, workspace.head());
+    TRY_ASSIGN(auto standing, judge_standing(context, workspace, start, base));
     const bool has_uncommitted = **tree != **committed_tree;
-    Revived revived{std::move(*base), std::move(**tree), std::move(standing->obstacle)};
-    if (!standing->stays) {
-        auto moved = move_to_target(context, workspace, revived.base, has_uncommitted);
-        if (!moved) {
-            return moved.error();
-        }
-        if (*moved) {
+    Revived revived{std::move(base), std::move(**tree), std::move(standing.obstacle)};
+    if (!standing.stays) {
+        TRY_ASSIGN(auto moved, move_to_target(context, workspace, revived.base, has_uncommitted));
+        if (moved) {
             auto tip = workspace.resolve(origin_ref(context.target_branch));
             if (!tip || !*tip) {
                 return tip ? Error{context.target() + " is gone"} : tip.error();
@@ -169,15 +129,11 @@ Result<Revived> revive(const StepContext& context, const Git& workspace, const s
             return revived;
         }
         revived.obstacle = "it conflicts with " + context.target();
-        if (auto set = set_to(context, workspace, *start); !set) {
-            return set.error();
-        }
+        TRY(set_to(context, workspace, start));
     }
     if (has_uncommitted) {
         // Index and files exactly as they were kept; HEAD stays below them.
-        if (auto read = workspace.expect({"read-tree", "-u", "--reset", kept}); !read) {
-            return read.error();
-        }
+        TRY(workspace.expect({"read-tree", "-u", "--reset", kept}));
     }
     return revived;
 }

@@ -42,11 +42,9 @@ class Seeder {
     Seeder(const Settings& settings, const Git& workspace) : settings_(settings), workspace_(workspace) {}
 
     Result<std::vector<std::string>> run(const std::string& base, bool queue_is_tracked) {
-        auto tracked = workspace_.output({"ls-tree", "-r", "-z", "--name-only", "--full-tree", base});
-        if (!tracked) {
-            return tracked.error();
-        }
-        for (std::string& path : split_at_nul(*tracked)) {
+        TRY_ASSIGN(auto tracked,
+                   workspace_.output({"ls-tree", "-r", "-z", "--name-only", "--full-tree", base}));
+        for (std::string& path : split_at_nul(tracked)) {
             tracked_.insert(std::move(path));
         }
         collect_ralph_folder();
@@ -54,23 +52,17 @@ class Seeder {
             consider(settings_.queue_relative);
             consider(settings_.done_relative);
         }
-        if (auto collected = collect_ignored_files(); !collected) {
-            return collected.error();
-        }
+        TRY(collect_ignored_files());
         std::sort(paths_.begin(), paths_.end());
         paths_.erase(std::unique(paths_.begin(), paths_.end()), paths_.end());
-        if (auto excluded = write_exclude_block(workspace_, paths_); !excluded) {
-            return excluded.error();
-        }
+        TRY(write_exclude_block(workspace_, paths_));
         auto folder = Folder::open(workspace_.directory());
         if (!folder || !*folder) {
             return folder ? Error{workspace_.directory() + ": is not there"} : folder.error();
         }
         folder_ = std::move(*folder);
         for (const std::string& path : paths_) {
-            if (auto copied = copy(path); !copied) {
-                return copied.error();
-            }
+            TRY(copy(path));
         }
         return take_back_published();
     }
@@ -113,13 +105,10 @@ class Seeder {
     }
 
     Result<void> collect_ignored_files() {
-        auto text = Git(settings_.paths.root)
-                        .output({"ls-files", "--ignored", "--others", "--exclude-standard", "-z"});
-        if (!text) {
-            return text.error();
-        }
+        TRY_ASSIGN(auto text, Git(settings_.paths.root)
+                                  .output({"ls-files", "--ignored", "--others", "--exclude-standard", "-z"}));
         const auto& allowed = settings_.project.parallel.ignored_file_allowlist;
-        for (const std::string& path : split_at_nul(*text)) {
+        for (const std::string& path : split_at_nul(text)) {
             const bool is_wanted =
                 is_env_file(path) || std::any_of(allowed.begin(), allowed.end(),
                                                  [&](auto& glob) { return glob_matches(glob, path); });
@@ -131,31 +120,22 @@ class Seeder {
     }
 
     Result<void> copy(const std::string& path) {
-        auto place = folder_->make_place_of(path);
-        if (!place) {
-            return place.error();
-        }
-        auto kind = place->folder.kind_of(place->name);
-        if (!kind) {
-            return kind.error();
-        }
-        if (*kind && **kind == Folder::Kind::directory) {
+        TRY_ASSIGN(auto place, folder_->make_place_of(path));
+        TRY_ASSIGN(auto kind, place.folder.kind_of(place.name));
+        if (kind && *kind == Folder::Kind::directory) {
             return Error{fmt::format("{}/{}: is a folder, so the file of that name cannot be copied there",
                                      workspace_.directory(), path)};
         }
         // It may have been removed in the meantime.
-        auto copied = place->folder.copy_from(source(path), place->name);
+        auto copied = place.folder.copy_from(source(path), place.name);
         return copied ? Result<void>{} : Result<void>{copied.error()};
     }
 
     // A .gitignore has precedence over the exclude block and can ask for a file again.
     Result<std::vector<std::string>> take_back_published() {
-        auto text = workspace_.output({"ls-files", "--others", "--exclude-standard", "-z"});
-        if (!text) {
-            return text.error();
-        }
+        TRY_ASSIGN(auto text, workspace_.output({"ls-files", "--others", "--exclude-standard", "-z"}));
         std::vector<std::string> taken_back;
-        for (std::string& path : split_at_nul(*text)) {
+        for (std::string& path : split_at_nul(text)) {
             if (std::binary_search(paths_.begin(), paths_.end(), path)) {
                 auto place = folder_->place_of(path);
                 auto removed = place && *place ? (*place)->folder.remove((*place)->name) : Result<void>{};

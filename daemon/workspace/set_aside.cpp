@@ -54,12 +54,9 @@ Result<void> remove_entry(const std::string& root, const std::string& name) {
 }  // namespace
 
 Result<std::vector<SetAside>> list_set_aside(const Settings& settings) {
-    const auto names = list_directory(settings.workspace_root);
-    if (!names) {
-        return names.error();
-    }
+    TRY_ASSIGN(const auto names, list_directory(settings.workspace_root));
     std::vector<SetAside> all;
-    for (const std::string& name : *names) {
+    for (const std::string& name : names) {
         auto found = parse_name(name);
         struct stat info {};
         if (!found || ::lstat((settings.workspace_root + "/" + name).c_str(), &info) != 0) {
@@ -76,16 +73,13 @@ Result<std::vector<SetAside>> list_set_aside(const Settings& settings) {
 }
 
 Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Moment now) {
-    const auto all = list_set_aside(settings);
-    if (!all) {
-        return all.error();
-    }
+    TRY_ASSIGN(const auto all, list_set_aside(settings));
     PrunedSetAside pruned;
     const core::Milliseconds retention = settings.supervisor.kept_work_retention;
     const core::ExpiryNotes before = load_expiry_notes(settings.paths, Kept::workspaces, now);
     core::ExpiryLook look(before, now.monotonic);
     std::vector<SetAside> confirmed;
-    for (const SetAside& each : *all) {
+    for (const SetAside& each : all) {
         if (now.wall < each.until) {
             continue;
         }
@@ -97,9 +91,7 @@ Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Moment no
         }
     }
     if (look.notes() != before) {
-        if (auto saved = save_expiry_notes(settings.paths, Kept::workspaces, look.notes(), now); !saved) {
-            return saved.error();
-        }
+        TRY(save_expiry_notes(settings.paths, Kept::workspaces, look.notes(), now));
     }
     for (const SetAside& each : confirmed) {
         const std::string path = settings.workspace_root + "/" + each.name;

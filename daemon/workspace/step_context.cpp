@@ -38,10 +38,7 @@ Result<StepContext> read_step_context() {
             return Error{fmt::format("{} is not set", name), remedy};
         }
     }
-    auto settings = load_settings(our_variable("RALPH_ROOT"));
-    if (!settings) {
-        return settings.error();
-    }
+    TRY_ASSIGN(auto settings, load_settings(our_variable("RALPH_ROOT")));
     const std::string batch = our_variable("RALPH_BATCH");
     auto attempt = number("RALPH_ATTEMPT");
     auto integration = number("RALPH_INTEGRATION");
@@ -51,7 +48,7 @@ Result<StepContext> read_step_context() {
             return value->error();
         }
     }
-    StepContext context{std::move(*settings),
+    StepContext context{std::move(settings),
                         our_variable("RALPH_TASK_ID"),
                         our_variable("RALPH_TASK_TITLE"),
                         our_variable("RALPH_WORKSPACE"),

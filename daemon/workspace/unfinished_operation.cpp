@@ -24,20 +24,13 @@ bool has_unfinished_operation(const Git& workspace) {
 }
 
 Result<void> forget_unfinished_operation(const Git& workspace) {
-    auto git = git_folder_of(workspace);
-    if (!git) {
-        return git.error();
-    }
+    TRY_ASSIGN(auto git, git_folder_of(workspace));
     for (const char* name : {"rebase-merge", "rebase-apply", "sequencer"}) {
-        if (auto removed = git->remove_tree(name); !removed) {
-            return removed;
-        }
+        TRY(git.remove_tree(name));
     }
     for (const char* name : {"MERGE_HEAD", "MERGE_MODE", "MERGE_MSG", "AUTO_MERGE", "CHERRY_PICK_HEAD",
                              "REVERT_HEAD", "REBASE_HEAD", "SQUASH_MSG"}) {
-        if (auto removed = git->remove(name); !removed) {
-            return removed;
-        }
+        TRY(git.remove(name));
     }
     return {};
 }
@@ -55,9 +48,7 @@ Result<void> abort_operation_of_worker(const Git& workspace) {
         }
     }
     if (has_unfinished_operation(workspace)) {
-        if (auto forgotten = forget_unfinished_operation(workspace); !forgotten) {
-            return forgotten;
-        }
+        TRY(forget_unfinished_operation(workspace));
         return workspace.expect({"reset", "--quiet", "--hard"});
     }
     return {};

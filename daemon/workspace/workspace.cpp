@@ -55,15 +55,10 @@ std::vector<std::string> listed_paths(std::string_view block) {
 
 // Locks of git that nobody holds, as nobody runs there.
 Result<void> remove_locks(const Folder& folder, bool all_levels) {
-    auto entries = folder.entries();
-    if (!entries) {
-        return entries.error();
-    }
-    for (const Folder::Entry& entry : *entries) {
+    TRY_ASSIGN(auto entries, folder.entries());
+    for (const Folder::Entry& entry : entries) {
         if (entry.kind == Folder::Kind::regular && entry.name.ends_with(".lock")) {
-            if (auto removed = folder.remove(entry.name); !removed) {
-                return removed;
-            }
+            TRY(folder.remove(entry.name));
         } else if (entry.kind == Folder::Kind::directory && all_levels) {
             auto below = folder.below(entry.name);
             auto removed = !below   ? Result<void>{below.error()}
@@ -78,12 +73,9 @@ Result<void> remove_locks(const Folder& folder, bool all_levels) {
 }
 
 Result<Folder> open_workspace_folder(const Git& workspace) {
-    auto folder = Folder::open(workspace.directory());
-    if (!folder) {
-        return folder.error();
-    }
-    return *folder ? Result<Folder>{std::move(**folder)}
-                   : Result<Folder>{Error{workspace.directory() + ": is not there"}};
+    TRY_ASSIGN(auto folder, Folder::open(workspace.directory()));
+    return folder ? Result<Folder>{std::move(*folder)}
+                  : Result<Folder>{Error{workspace.directory() + ": is not there"}};
 }
 
 Result<std::string> exclude_text(const Git& workspace) {
@@ -140,9 +132,7 @@ Result<void> clone_repository(const Settings& settings, const std::string& name)
         "--origin", "origin",  "--no-recurse-submodules"};
     Result<void> cloned;
     for (const bool local : {true, false}) {
-        if (auto removed = remove_tree(settings.workspace_root, name); !removed) {
-            return removed;
-        }
+        TRY(remove_tree(settings.workspace_root, name));
         std::vector<std::string> each = arguments;
         if (!local) {
             each.emplace_back("--no-local");
@@ -153,15 +143,10 @@ Result<void> clone_repository(const Settings& settings, const std::string& name)
         }
     }
     auto workspace = cloned ? open_plain(settings, path) : Result<Git>{cloned.error()};
-    auto refs = workspace ? workspace->refs({"refs/heads", "refs/remotes"})
-                          : Result<std::vector<std::string>>{workspace.error()};
-    if (!refs) {
-        return refs.error();
-    }
-    for (const std::string& ref : *refs) {
-        if (auto deleted = workspace->expect({"update-ref", "--no-deref", "-d", ref}); !deleted) {
-            return deleted;
-        }
+    TRY_ASSIGN(auto refs, workspace ? workspace->refs({"refs/heads", "refs/remotes"})
+                                    : Result<std::vector<std::string>>{workspace.error()});
+    for (const std::string& ref : refs) {
+        TRY(workspace->expect({"update-ref", "--no-deref", "-d", ref}));
     }
     return {};
 }
@@ -203,12 +188,9 @@ void remove_left_overs(const Settings& settings, const Git& workspace) {
 
 Result<std::string> set_workspace_aside(const Settings& settings, std::string_view task_id) {
     const std::string prefix = fmt::format(".{}.broken-", task_id);
-    auto names = list_directory(settings.workspace_root);
-    if (!names) {
-        return names.error();
-    }
+    TRY_ASSIGN(auto names, list_directory(settings.workspace_root));
     std::uint32_t largest = 0;
-    for (const std::string& name : *names) {
+    for (const std::string& name : names) {
         std::uint32_t number = 0;
         if (name.rfind(prefix, 0) == 0) {
             std::from_chars(name.data() + prefix.size(), name.data() + name.size(), number);
@@ -216,20 +198,15 @@ Result<std::string> set_workspace_aside(const Settings& settings, std::string_vi
         largest = std::max(largest, number);
     }
     std::string aside = fmt::format("{}/{}{}", settings.workspace_root, prefix, largest + 1);
-    if (auto renamed = rename_durably(settings.workspace(task_id), aside); !renamed) {
-        return renamed.error();
-    }
+    TRY(rename_durably(settings.workspace(task_id), aside));
     return aside;
 }
 
 Result<void> look_at_all_files(const Git& workspace) {
-    auto text = workspace.output({"ls-files", "-v", "-z", "--cached"});
-    if (!text) {
-        return text.error();
-    }
+    TRY_ASSIGN(auto text, workspace.output({"ls-files", "-v", "-z", "--cached"}));
     constexpr std::size_t at_once = 200;
     std::vector<std::string> hidden;  // "<tag> <path>": a small letter, or S
-    for (const std::string& entry : split_at_nul(*text)) {
+    for (const std::string& entry : split_at_nul(text)) {
         const bool is_hidden = entry.size() > 2 && (entry[0] == 'S' || (entry[0] >= 'a' && entry[0] <= 'z'));
         if (is_hidden && path_exists(workspace.directory() + "/" + entry.substr(2))) {
             hidden.push_back(entry.substr(2));
@@ -240,9 +217,7 @@ Result<void> look_at_all_files(const Git& workspace) {
         for (const char* const bit : {"--no-skip-worktree", "--no-assume-unchanged"}) {
             std::vector<std::string> arguments{"update-index", bit, "--"};
             arguments.insert(arguments.end(), hidden.begin() + static_cast<std::ptrdiff_t>(at), end);
-            if (auto seen = workspace.expect(arguments); !seen) {
-                return seen;
-            }
+            TRY(workspace.expect(arguments));
         }
     }
     return {};
@@ -255,9 +230,7 @@ void make_folders_writable(const Git& workspace) {
 }
 
 Result<void> clean_working_tree(const Git& workspace) {
-    if (auto reset = workspace.expect({"reset", "--quiet", "--hard"}); !reset) {
-        return reset;
-    }
+    TRY(workspace.expect({"reset", "--quiet", "--hard"}));
     return workspace.expect({"clean", "-fdq"});
 }
 
@@ -279,32 +252,27 @@ Result<void> remove_listed_copies(const Git& workspace) {
         if (!kind || !*kind || **kind == Folder::Kind::directory) {
             continue;  // a worker put something of its own in its place, or on the way
         }
-        if (auto removed = (*place)->folder.remove((*place)->name); !removed) {
-            return removed;
-        }
+        TRY((*place)->folder.remove((*place)->name));
     }
     return {};
 }
 
 Result<void> write_exclude_block(const Git& workspace, const std::vector<std::string>& paths) {
-    auto text = exclude_text(workspace);
-    if (!text) {
-        return text.error();
+    TRY_ASSIGN(auto text, exclude_text(workspace));
+    const auto [begin, end] = block_in(text);
+    text.erase(begin, end - begin);
+    if (!text.empty() && text.back() != '\n') {
+        text += '\n';
     }
-    const auto [begin, end] = block_in(*text);
-    text->erase(begin, end - begin);
-    if (!text->empty() && text->back() != '\n') {
-        *text += '\n';
-    }
-    *text += block_begin;
+    text += block_begin;
     for (const char* fixed : run_time_paths) {
-        *text += fmt::format("/.ralph/{}\n", fixed);
+        text += fmt::format("/.ralph/{}\n", fixed);
     }
     for (const std::string& excluded : paths) {
-        *text += exclude_pattern(excluded) + "\n";
+        text += exclude_pattern(excluded) + "\n";
     }
-    *text += block_end;
-    return write_exclude_text(workspace, *text);
+    text += block_end;
+    return write_exclude_text(workspace, text);
 }
 
 Result<void> carry_exclude_lines(const Git& workspace, const std::string& from) {

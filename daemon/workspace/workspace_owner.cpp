@@ -75,20 +75,16 @@ bool is_writer(pid_t pid, const std::string& lock) {
 Result<Git> open_as(const Settings& settings, const std::string& path, std::string_view task_id,
                     const WorkspaceUse& use, bool any_task) {
     auto git = open_plain(settings, path);
-    auto written = git ? read_owner(*git) : Result<std::optional<WorkspaceOwner>>{git.error()};
-    if (!written) {
-        return written.error();
-    }
+    TRY_ASSIGN(auto written, git ? read_owner(*git) : Result<std::optional<WorkspaceOwner>>{git.error()});
     const WorkspaceOwner now = owner_now(settings, task_id);
-    const Belonging belonging = belonging_of(*written, now);
+    const Belonging belonging = belonging_of(written, now);
     if (belonging == Belonging::other_repository) {
-        return of_other_repository(path, (*written)->repository, now.repository);
+        return of_other_repository(path, written->repository, now.repository);
     }
     if (belonging == Belonging::other_task && !any_task) {
-        return Error{
-            fmt::format("{} is the workspace of another task {}, which was made at {}", path,
-                        core::printable((*written)->task_id), core::printable((*written)->task_created)),
-            "see what it holds, then move it away"};
+        return Error{fmt::format("{} is the workspace of another task {}, which was made at {}", path,
+                                 core::printable(written->task_id), core::printable(written->task_created)),
+                     "see what it holds, then move it away"};
     }
     auto ready = configure_workspace(settings, *git, use);
     if (ready && !any_task) {
@@ -109,11 +105,9 @@ WorkspaceOwner owner_now(const Settings& settings, std::string_view task_id) {
 
 Result<std::optional<WorkspaceOwner>> read_owner(const Git& workspace) {
     auto git = git_folder_of(workspace);
-    auto text = git ? git->read(owner_file, longest_owner) : Result<std::optional<std::string>>{git.error()};
-    if (!text) {
-        return text.error();
-    }
-    return *text ? understand_owner(std::move(**text)) : std::nullopt;
+    TRY_ASSIGN(auto text,
+               git ? git->read(owner_file, longest_owner) : Result<std::optional<std::string>>{git.error()});
+    return text ? understand_owner(std::move(*text)) : std::nullopt;
 }
 
 Result<void> write_owner(const Git& workspace, const WorkspaceOwner& owner) {
@@ -123,11 +117,9 @@ Result<void> write_owner(const Git& workspace, const WorkspaceOwner& owner) {
     object["task_created"] = owner.task_created;
     const std::string text = core::canonical_json(object) + "\n";
     auto git = git_folder_of(workspace);
-    auto there = git ? git->read(owner_file, longest_owner) : Result<std::optional<std::string>>{git.error()};
-    if (!there) {
-        return there.error();
-    }
-    return *there && **there == text ? Result<void>{} : git->write(owner_file, text);
+    TRY_ASSIGN(auto there,
+               git ? git->read(owner_file, longest_owner) : Result<std::optional<std::string>>{git.error()});
+    return there && *there == text ? Result<void>{} : git->write(owner_file, text);
 }
 
 Belonging belonging_of(const std::optional<WorkspaceOwner>& written, const WorkspaceOwner& now) {
@@ -178,29 +170,22 @@ Result<void> claim_workspace_root(const Settings& settings) {
     const std::string& root = settings.workspace_root;
     const std::string file = root + "/" + root_file;
     const std::string ours = common_git_folder(settings.paths.root);
-    if (auto made = make_directories(root); !made) {
-        return made;
-    }
+    TRY(make_directories(root));
     const std::string beginning = fmt::format("{}.{}", file, own_pid());
     constexpr int tries = 3;
     for (int i = 0; i < tries; ++i) {
-        auto text = read_file(file, longest_owner);
-        if (!text) {
-            return text.error();
-        }
-        const std::string theirs(core::trimmed(std::string_view(text->value_or(std::string{}))));
+        TRY_ASSIGN(auto text, read_file(file, longest_owner));
+        const std::string theirs(core::trimmed(std::string_view(text.value_or(std::string{}))));
         if (theirs == ours || (!theirs.empty() && is_same_folder(theirs, ours))) {
             return {};
         }
         if (!theirs.empty() && path_exists(theirs)) {
             return of_other_repository(root, theirs, ours);
         }
-        if (*text) {  // its repository is gone, or it was never written to its end
+        if (text) {  // its repository is gone, or it was never written to its end
             return write_file_durably(file, ours + "\n");
         }
-        if (auto written = write_file_durably(beginning, ours + "\n"); !written) {
-            return written;
-        }
+        TRY(write_file_durably(beginning, ours + "\n"));
         const auto placed = move_without_replacing(beginning, file);
         if (!placed || !*placed) {
             static_cast<void>(remove_file(beginning));

@@ -38,12 +38,9 @@ struct Value {
 };
 
 Result<std::vector<Value>> list_settings(const Git& git) {
-    auto text = git.output({"config", "--list", "-z", "--includes", "--show-scope"});
-    if (!text) {
-        return text.error();
-    }
+    TRY_ASSIGN(auto text, git.output({"config", "--list", "-z", "--includes", "--show-scope"}));
     std::vector<Value> values;
-    const auto fields = split_at_nul(*text);  // scope, "key\nvalue", and so on
+    const auto fields = split_at_nul(text);  // scope, "key\nvalue", and so on
     for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
         const std::size_t end = fields[i + 1].find('\n');
         values.push_back(
@@ -94,11 +91,8 @@ bool is_left_out(std::string_view key) {
 // of an include may not hold.
 Result<std::vector<Value>> settings_to_carry(const std::vector<Value>& all) {
     // A folder without a repository; git looks into none around it.
-    auto everywhere = list_settings(Git("/").with_environment("GIT_DIR", "/dev/null"));
-    if (!everywhere) {
-        return everywhere.error();
-    }
-    std::multiset<Value> known(everywhere->begin(), everywhere->end());
+    TRY_ASSIGN(auto everywhere, list_settings(Git("/").with_environment("GIT_DIR", "/dev/null")));
+    std::multiset<Value> known(everywhere.begin(), everywhere.end());
     std::vector<Value> carried;
     for (const Value& value : all) {
         const auto found = known.find(value);
@@ -267,14 +261,11 @@ std::string remote_text(const Settings& settings, const Addresses& addresses, co
 
 // How the repository's objects are named and where missing ones come from.
 Result<std::string> format_text(const Git& repository, const std::vector<Value>& all) {
-    auto format = repository.line({"rev-parse", "--show-object-format"});
-    if (!format) {
-        return format.error();
-    }
+    TRY_ASSIGN(auto format, repository.line({"rev-parse", "--show-object-format"}));
     const auto promisor = all_of(all, "extensions.partialclone");
     std::string extensions;
-    if (*format != "sha1") {
-        extensions += entry("extensions.objectformat", *format);
+    if (format != "sha1") {
+        extensions += entry("extensions.objectformat", format);
     }
     if (!promisor.empty() && promisor.back() == "origin") {
         extensions += entry("extensions.partialclone", "origin");
@@ -286,14 +277,11 @@ Result<std::string> format_text(const Git& repository, const std::vector<Value>&
 // The repository's file replaces that of the workspace, or takes it away.
 Result<void> carry_file(const std::string& from, const Folder& to, const std::string& name, unsigned mode) {
     auto wanted = read_file(from, longest_key_file);
-    auto there = wanted ? to.kind_of(name) : Result<std::optional<Folder::Kind>>{wanted.error()};
-    if (!there) {
-        return there.error();
-    }
+    TRY_ASSIGN(auto there, wanted ? to.kind_of(name) : Result<std::optional<Folder::Kind>>{wanted.error()});
     if (!*wanted) {
         return to.remove(name);
     }
-    if (*there && **there == Folder::Kind::regular) {
+    if (there && *there == Folder::Kind::regular) {
         auto present = to.read(name, longest_key_file);
         if (present && *present && **present == **wanted) {
             return {};
@@ -308,18 +296,12 @@ Result<void> carry_folder(const std::string& from, const Folder& git, const std:
     if (!fs::is_directory(from, problem)) {
         return {};
     }
-    auto to = git.make_below(name);
-    if (!to) {
-        return to.error();
-    }
-    auto names = list_directory(from);
-    if (!names) {
-        return names.error();
-    }
-    for (const std::string& each : *names) {
+    TRY_ASSIGN(auto to, git.make_below(name));
+    TRY_ASSIGN(auto names, list_directory(from));
+    for (const std::string& each : names) {
         const std::string path = from + "/" + each;
-        auto carried = is_directory(path)                   ? carry_folder(path, *to, each)
-                       : fs::is_regular_file(path, problem) ? carry_file(path, *to, each, 0600)
+        auto carried = is_directory(path)                   ? carry_folder(path, to, each)
+                       : fs::is_regular_file(path, problem) ? carry_file(path, to, each, 0600)
                                                             : Result<void>{};
         if (!carried) {
             return carried;
@@ -336,13 +318,10 @@ std::string setting_text(std::string_view key, const std::string& value) {
 
 Result<std::string> workspace_settings(const Settings& settings, const WorkspaceUse& use) {
     const Git repository(settings.paths.root);
-    auto all = list_settings(repository);
-    if (!all) {
-        return all.error();
-    }
-    auto carried = settings_to_carry(*all);
-    auto addresses = addresses_of(repository, *all);
-    auto format = format_text(repository, *all);
+    TRY_ASSIGN(auto all, list_settings(repository));
+    auto carried = settings_to_carry(all);
+    auto addresses = addresses_of(repository, all);
+    auto format = format_text(repository, all);
     if (!carried || !addresses || !format) {
         return !carried ? carried.error() : addresses ? format.error() : addresses.error();
     }
@@ -352,11 +331,11 @@ Result<std::string> workspace_settings(const Settings& settings, const Workspace
     }
     for (const auto& [key, fallback] :
          {std::pair("user.name", "ralph"), std::pair("user.email", "ralph@localhost")}) {
-        if (all_of(*all, key).empty()) {
+        if (all_of(all, key).empty()) {
             text += entry(key, fallback);
         }
     }
-    return text + remote_text(settings, *addresses, *all, use);
+    return text + remote_text(settings, *addresses, all, use);
 }
 
 Result<void> configure_workspace(const Settings& settings, const Git& workspace, const WorkspaceUse& use) {
@@ -376,9 +355,7 @@ Result<void> configure_workspace(const Settings& settings, const Git& workspace,
     const std::string common = common_git_folder(settings.paths.root);
     // config.worktree counts only where the config says so, and is not ours.
     for (const char* name : {"config.worktree", "config.lock"}) {
-        if (auto removed = git->remove(name); !removed) {
-            return removed;
-        }
+        TRY(git->remove(name));
     }
     auto done = git->write("config", *text, 0644);
     done = done ? carry_file(common + "/info/attributes", *info, "attributes", 0644) : done;

@@ -71,6 +71,9 @@ std::optional<std::uint32_t> SimulatedLanding::code(const std::string& task_id) 
 }
 
 bool SimulatedLanding::advance() {
+    if (has_finished_) {
+        return false;
+    }
     disturb();
     if (answer_) {
         actions_ = decides_.step(*answer_);

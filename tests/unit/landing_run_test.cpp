@@ -48,6 +48,7 @@ class Driver {
     std::map<std::string, std::string> why;
     Tasks red_alone;
     Tasks come_again;
+    int forgotten = 0;
 
   private:
     bool is_green(const Tasks& tasks) {
@@ -69,6 +70,8 @@ class Driver {
             }
         } else if (const auto* const again = std::get_if<action::ComeAgain>(&each)) {
             come_again.push_back(again->task_id);
+        } else if (std::holds_alternative<action::ForgetAhead>(each)) {
+            ++forgotten;
         }
     }
 
@@ -202,10 +205,14 @@ TEST_CASE("landing run: what is likely next is gated ahead, on top of what has l
 }
 
 TEST_CASE("landing run: somebody else's push makes void what was gated ahead") {
-    Driver run({"A", "B"}, {{false, 3, 1}, 2, 0, true, "origin/main"});
+    Driver run({"A", "B", "C"}, {{false, 3, 1}, 2, 0, true, "origin/main"});
     run.until<action::Push>();
+    run.take(event::Pushed{});
+    run.until<action::Push>();
+    const int forgotten = run.forgotten;
     run.take(event::Pushed{PushEnd::landed, false});
-    CHECK(run.until<action::TakeAhead>().content == Tasks{"B"});
+    CHECK(run.forgotten == forgotten + 1);
+    CHECK(run.until<action::TakeAhead>().content == Tasks{"C"});
 }
 
 TEST_CASE("landing run: a gate that cannot be run at all blocks everybody") {
