@@ -36,50 +36,21 @@ void Handler::go_on(ActiveTask& task, TaskEvent what) {
     task.not_before = now_;
     task.start_failures = 0;
     task.waits_for = WaitsFor::turn;
-    switch (what) {
-        case TaskEvent::prepare_succeeded:
-            task.run.step = StepKind::work;
-            task.counts.restarts = 0;
-            return;
-        case TaskEvent::work_succeeded:
-        case TaskEvent::remediate_succeeded:
-            task.run.step = StepKind::integrate;
-            task.counts.restarts = 0;
-            task.slot.reset();
-            return;
-        case TaskEvent::integrate_mendable:
-            task.run.step = StepKind::remediate;
-            task.counts.restarts = 0;
-            return;
-        case TaskEvent::work_needed:
-            task.run.step = StepKind::prepare;
-            ++task.run.attempt;
-            task.counts.restarts = 0;
-            return;
-        case TaskEvent::integrate_deferred:
-            task.not_before =
-                now_ + backoff_after(task.counts.integrations, supervisor_.settings.push_backoff);
-            task.counts.restarts = 0;
-            return;
-        case TaskEvent::step_lost:
-            ++task.counts.restarts;
-            task.run.attempt += task.run.step == StepKind::work ? 1 : 0;
-            return;
-        case TaskEvent::prepare_found_landed:
-        case TaskEvent::prepare_failed:
-        case TaskEvent::work_failed:
-        case TaskEvent::work_blocked:
-        case TaskEvent::integrate_succeeded:
-        case TaskEvent::integrate_exhausted:
-        case TaskEvent::integrate_blocked:
-        case TaskEvent::integrate_found_nothing:
-        case TaskEvent::integrate_failed:
-        case TaskEvent::remediate_failed:
-        case TaskEvent::step_waits:
-        case TaskEvent::restarts_exhausted:
-        case TaskEvent::interrupted:
-        case TaskEvent::retry_requested:
-            return;
+    const Transition& row = transition_of(what);
+    task.run.step = row.next.value_or(task.run.step);
+    task.run.attempt += row.is_new_attempt ? 1 : 0;
+    if (row.is_progress) {
+        task.counts.restarts = 0;
+    }
+    if (row.frees_slot) {
+        task.slot.reset();
+    }
+    if (what == TaskEvent::integrate_deferred) {
+        task.not_before = now_ + backoff_after(task.counts.integrations, supervisor_.settings.push_backoff);
+    }
+    if (what == TaskEvent::step_lost) {
+        ++task.counts.restarts;
+        task.run.attempt += task.run.step == StepKind::work ? 1 : 0;
     }
 }
 

@@ -2,8 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <map>
+#include <regex>
 #include <set>
 #include <string>
+#include <utility>
 
 using namespace ralph::core;
 
@@ -77,7 +81,7 @@ Standing standing(bool blocked, bool attempts_left, bool remediations_left) {
 }  // namespace
 
 TEST_CASE("transition: all pairs of lifecycle and event") {
-    REQUIRE(std::size(table) == all_task_events.size());
+    REQUIRE(std::size(table) == transitions.size());
     int pairs = 0;
     for (const Row& row : table) {
         CAPTURE(row.name);
@@ -91,14 +95,67 @@ TEST_CASE("transition: all pairs of lifecycle and event") {
     CHECK(pairs == 105);
 }
 
-TEST_CASE("transition: every event has its name, and the list holds each once") {
+TEST_CASE("transition: every event has its name, and the table holds each once") {
     std::set<std::string> names;
-    for (std::size_t i = 0; i < all_task_events.size(); ++i) {
-        CHECK(all_task_events[i] == table[i].event);
-        CHECK(to_string(table[i].event) == table[i].name);
-        names.emplace(to_string(all_task_events[i]));
+    for (const Row& row : table) {
+        CHECK(to_string(row.event) == row.name);
+    }
+    for (const Transition& row : transitions) {
+        names.emplace(row.name);
     }
     CHECK(names.size() == 21);
+}
+
+namespace {
+
+// "| step: what it is | 10: what it means | next |" of the README's table, by step and code; "" is any other
+// end.
+std::map<std::pair<std::string, std::string>, std::string> exit_codes_of_readme() {
+    std::map<std::pair<std::string, std::string>, std::string> rows;
+    std::ifstream readme(RALPH_SOURCE_DIR "/README.md");
+    const std::regex row(R"(\| (?:(\w+): )?[^|]*\| (?:(\d+)|[a-z])[^|]*\| ([^|]*)\|)");
+    bool in_table = false;
+    std::string step;
+    for (std::string line; std::getline(readme, line);) {
+        in_table = line == "| step | exit | next |" || (in_table && !line.empty());
+        std::smatch found;
+        if (in_table && std::regex_match(line, found, row) && line != "| step | exit | next |") {
+            step = found[1].matched ? found[1].str() : step;
+            rows[{step, found[2].str()}] = found[3].str();
+        }
+    }
+    return rows;
+}
+
+}  // namespace
+
+TEST_CASE("transition: the README says of every exit code what the table says") {
+    auto readme = exit_codes_of_readme();
+    CHECK(readme.erase({"discard", ""}) == 1);
+    CHECK(readme.size() == exit_meanings.size());
+    for (const ExitMeaning& meaning : exit_meanings) {
+        const std::string step{to_string(meaning.step)};
+        const std::string code = meaning.code ? std::to_string(*meaning.code) : "";
+        CAPTURE(step);
+        CAPTURE(code);
+        REQUIRE(readme.count({step, code}) == 1);
+        const std::string& says = readme[{step, code}];
+        CAPTURE(says);
+        const bool is_before_landing = meaning.step == StepKind::prepare || meaning.step == StepKind::work;
+        const Lifecycle before = is_before_landing ? Lifecycle::running : Lifecycle::integrating;
+        for (const TaskEvent event :
+             {meaning.event, meaning.condition == nullptr ? meaning.event : meaning.otherwise}) {
+            const auto after = transition(before, event);
+            REQUIRE(after.has_value());
+            if (*after != before) {
+                CHECK((says.find("`" + std::string(to_string(*after)) + "`") != std::string::npos ||
+                       says.find(to_string(transition_of(event).next.value_or(meaning.step))) !=
+                           std::string::npos));
+            } else if (event == TaskEvent::step_waits) {
+                CHECK(says.find("waits") != std::string::npos);
+            }
+        }
+    }
 }
 
 TEST_CASE("transition: lifecycles and steps read back what they write") {
