@@ -164,6 +164,9 @@ std::string run_spec_text(const RunSpec& spec) {
     if (!spec.batch.empty()) {
         root["batch"] = strings(spec.batch);
     }
+    if (spec.settings) {
+        root["settings"] = *spec.settings;
+    }
     return canonical_json(root);
 }
 
@@ -184,6 +187,10 @@ Result<RunSpec> read_run_spec(const JsonDocument& document) {
     reader.read("working_directory", spec.working_directory);
     reader.read("created_at", spec.created_at);
     reader.read("batch", spec.batch);
+    if (const json::value* const settings = reader.find("settings");
+        settings != nullptr && settings->is_object()) {
+        spec.settings = settings->as_object();
+    }
     return finished(document, fault, std::move(spec));
 }
 

@@ -12,6 +12,7 @@
 //       lane.json      what an integrate step does at this moment (optional)
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -157,6 +158,9 @@ struct RunSpec {
     std::string created_at;
     std::vector<std::string> batch =
         {};  // the tasks that an integrate run shall land beside its own, in order
+    // For a built-in step: what it is started with (daemon/store/settings_snapshot.h). Nothing: it reads
+    // them.
+    std::optional<boost::json::object> settings = {};
 
     bool operator==(const RunSpec&) const = default;
 };

@@ -11,6 +11,7 @@
 #include "daemon/git/tracked_files.h"
 #include "daemon/git/trust.h"
 #include "daemon/os/files.h"
+#include "daemon/store/queue_files.h"
 
 namespace ralph::daemon {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "core/base/time.h"
 #include "daemon/cli/commands.h"
+#include "daemon/store/queue_files.h"
 #include "daemon/store/settings.h"
 
 namespace ralph::daemon {

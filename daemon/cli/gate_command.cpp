@@ -10,6 +10,7 @@
 
 #include "daemon/cli/common.h"
 #include "daemon/git/git.h"
+#include "daemon/git/trust.h"
 #include "daemon/landing/gate.h"
 #include "daemon/os/files.h"
 #include "daemon/os/program.h"

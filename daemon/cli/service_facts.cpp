@@ -15,6 +15,7 @@
 #include "core/base/json_reader.h"
 #include "daemon/git/git.h"
 #include "daemon/git/tracked_files.h"
+#include "daemon/git/trust.h"
 #include "daemon/os/files.h"
 #include "daemon/store/settings.h"
 

@@ -30,7 +30,13 @@ int refuse(const StepContext& context) {
 int run_step(const std::string& step) {
     const auto context = read_step_context();
     if (!context) {
-        const int code = report_error(context.error());
+        StepContext unread;
+        unread.run_directory = our_variable("RALPH_RUN_DIR");
+        core::Outcome outcome;
+        outcome.summary = context.error().line();
+        const auto written =
+            unread.run_directory.empty() ? core::Result<void>{} : write_outcome(unread, outcome);
+        const int code = report_error(written ? context.error() : written.error());
         return context.error().is_passing() ? static_cast<int>(core::exit_unavailable) : code;
     }
     if (step == "refuse") {

@@ -11,6 +11,7 @@
 #include "daemon/cli/common.h"
 #include "daemon/cli/init.h"
 #include "daemon/git/git.h"
+#include "daemon/git/trust.h"
 #include "daemon/os/clock.h"
 #include "daemon/os/files.h"
 

@@ -7,6 +7,7 @@
 #include "daemon/doctor/examination.h"
 #include "daemon/git/tracked_files.h"
 #include "daemon/git/trust.h"
+#include "daemon/store/queue_files.h"
 
 namespace ralph::daemon {
 namespace {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/base/error.h"
+#include "daemon/git/trust.h"
 #include "daemon/store/settings.h"
 
 namespace ralph::daemon {
@@ -28,5 +29,8 @@ inline constexpr const char* trust_remedy =
 // and .ralph is no repository of its own. Else why it is not. What git cannot tell is not known to be the
 // user's.
 [[nodiscard]] std::string foreign_trust(const Paths& paths);
+
+// `root` as found by find_repository. Asks git whether trust is this user's own.
+[[nodiscard]] core::Result<Settings> load_settings(const std::string& root);
 
 }  // namespace ralph::daemon

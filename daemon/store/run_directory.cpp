@@ -20,6 +20,7 @@ namespace ralph::daemon {
 namespace {
 
 constexpr std::size_t record_limit = 1ULL << 20;
+constexpr std::size_t spec_limit = 8ULL << 20;   // with the settings
 constexpr std::size_t task_limit = 64ULL << 20;  // as long as the queue may be that it comes from
 constexpr int sweep_patience_ms = 5'000;
 constexpr std::string_view removed_suffix = ".removed";
@@ -108,6 +109,10 @@ Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::strin
 
 }  // namespace
 
+Result<std::optional<core::RunSpec>> read_spec(const std::string& directory) {
+    return read_document(directory + "/spec.json", core::read_run_spec, spec_limit);
+}
+
 Result<RunView> view_run(const std::string& directory, core::Run run) {
     RunView view;
     view.run = run;
@@ -117,7 +122,7 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     // Before the records: a shim writes its exit record first and frees the lock after that.
     TRY_ASSIGN(auto alive, is_locked(directory + "/lock"));
     view.shim_alive = alive;
-    auto spec = read_document(directory + "/spec.json", core::read_run_spec);
+    auto spec = read_spec(directory);
     auto shim = read_document(directory + "/shim.json", core::read_process_record);
     auto worker = read_document(directory + "/worker.json", core::read_process_record);
     auto exit = read_document(directory + "/exit.json", core::read_exit_record);

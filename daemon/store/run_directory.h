@@ -41,6 +41,9 @@ enum class LeftOver { end, leave };
 // again on the strength of the answer.
 [[nodiscard]] Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over);
 
+// What was asked for in a run directory; nothing if that is not there.
+[[nodiscard]] Result<std::optional<core::RunSpec>> read_spec(const std::string& directory);
+
 // All runs of a task, and up to which number they were dealt with. A run directory that cannot be read or
 // understood is an error, never an end.
 struct TaskRuns {

@@ -9,7 +9,6 @@
 #include <optional>
 
 #include "config/trust.h"
-#include "core/queue/task_codec.h"
 #include "daemon/os/files.h"
 #include "daemon/store/ralph_folder.h"
 #include "daemon/store/repository_folder.h"
@@ -22,7 +21,6 @@ using core::Error;
 using core::Result;
 
 constexpr std::size_t settings_limit = 1ULL << 20;
-constexpr std::size_t queue_limit = 64ULL << 20;
 
 Result<std::optional<config::Layer>> read_layer(const std::string& path) {
     TRY_ASSIGN(auto text, read_file(path, settings_limit));
@@ -97,15 +95,6 @@ std::string default_workspace_root(const std::string& root) {
     return (path.parent_path() / ".workspaces" / path.filename() / "parallel").string();
 }
 
-Error missing_queue(const std::string& path) {
-    return Error{fmt::format("{}: there is no such file", path), "make one with `ralph init`"};
-}
-
-Result<core::TaskFile> understand_task_file(std::string text, const std::string& path) {
-    auto document = core::JsonDocument::parse(std::move(text), path);
-    return document ? core::read_task_file(*document) : Result<core::TaskFile>{document.error()};
-}
-
 }  // namespace
 
 Result<std::string> find_repository(const std::string& start) {
@@ -137,29 +126,26 @@ Result<bool> trust_file_allows(const Paths& paths) {
 }
 
 Result<Settings> read_settings(const Paths& paths, bool trusted) {
+    SettingsFiles files;
+    if (const std::string folder = global_folder(); !folder.empty()) {
+        TRY_ASSIGN(files.global_project, read_layer(folder + "/config.jsonc"));
+        TRY_ASSIGN(files.global_supervisor, read_layer(folder + "/supervisor.jsonc"));
+    }
+    TRY_ASSIGN(files.project, read_layer(paths.config()));
+    TRY_ASSIGN(files.supervisor, read_layer(paths.supervisor_config()));
+    return make_settings(paths, trusted, std::move(files));
+}
+
+Result<Settings> make_settings(const Paths& paths, bool trusted, SettingsFiles files) {
     Settings settings;
     settings.paths = paths;
     settings.trusted = trusted;
     const std::string& root = paths.root;
-    const std::string folder = global_folder();
-    bool own_root = false;
-    for (const bool shared : {true, false}) {
-        const char* const name = shared ? "/config.jsonc" : "/supervisor.jsonc";
-        auto global = folder.empty() ? Result<std::optional<config::Layer>>{std::optional<config::Layer>{}}
-                                     : read_layer(folder + name);
-        auto project = read_layer(settings.paths.ralph() + name);
-        if (!global || !project) {
-            return global ? project.error() : global.error();
-        }
-        if (shared) {
-            TRY_ASSIGN(auto loaded, config::load_project_config(*global, *project, settings.trusted));
-            settings.project = std::move(loaded);
-            own_root = has_own_workspace_root(*project);
-        } else {
-            TRY_ASSIGN(auto loaded, config::load_supervisor_config(*global, *project, settings.trusted));
-            settings.supervisor = std::move(loaded);
-        }
-    }
+    TRY_ASSIGN(settings.project, config::load_project_config(files.global_project, files.project, trusted));
+    TRY_ASSIGN(settings.supervisor,
+               config::load_supervisor_config(files.global_supervisor, files.supervisor, trusted));
+    const bool own_root = has_own_workspace_root(files.project);
+    settings.files = std::move(files);
     settings.queue_file = absolute(settings.project.queue.file, root);
     settings.done_file = absolute(settings.project.queue.done_file, root);
     auto queue_relative = relative_to_root(settings.queue_file, root, "queue.file");
@@ -186,37 +172,6 @@ Result<Settings> reload_settings(const Settings& before) {
                      "let the run end, then start it again"};
     }
     return settings;
-}
-
-Result<core::TaskFile> load_task_file(const std::string& path, bool missing_is_empty) {
-    TRY_ASSIGN(auto text, read_file(path, queue_limit));
-    if (!text) {
-        return missing_is_empty ? Result<core::TaskFile>{core::TaskFile{}}
-                                : Result<core::TaskFile>{missing_queue(path)};
-    }
-    return understand_task_file(std::move(*text), path);
-}
-
-Result<QueueTexts> read_queue(const Settings& settings) {
-    TRY_ASSIGN(auto queue, read_file(settings.queue_file, queue_limit));
-    if (!queue) {
-        return missing_queue(settings.queue_file);
-    }
-    TRY_ASSIGN(auto done, read_file(settings.done_file, queue_limit));
-    return QueueTexts{std::move(*queue), std::move(done)};
-}
-
-Result<LoadedQueue> understand_queue(const Settings& settings, QueueTexts texts) {
-    TRY_ASSIGN(auto queue, understand_task_file(std::move(texts.queue), settings.queue_file));
-    TRY_ASSIGN(auto done, texts.done ? understand_task_file(std::move(*texts.done), settings.done_file)
-                                     : Result<core::TaskFile>{core::TaskFile{}});
-    TRY_ASSIGN(auto warnings, core::validate_queue(queue, done, settings.queue_rules()));
-    return LoadedQueue{core::QueueSnapshot{std::move(queue), std::move(done)}, std::move(warnings)};
-}
-
-Result<LoadedQueue> load_queue(const Settings& settings) {
-    auto texts = read_queue(settings);
-    return texts ? understand_queue(settings, std::move(*texts)) : Result<LoadedQueue>{texts.error()};
 }
 
 }  // namespace ralph::daemon

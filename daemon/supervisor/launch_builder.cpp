@@ -12,6 +12,7 @@
 #include "daemon/os/environment.h"
 #include "daemon/store/handoff.h"
 #include "daemon/store/run_directory.h"
+#include "daemon/store/settings_snapshot.h"
 
 extern char**
     environ;  // NOLINT(readability-redundant-declaration): POSIX leaves the declaration to the program
@@ -204,6 +205,9 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     launch.spec.working_directory = std::move(command.directory);
     launch.spec.created_at = core::format_rfc3339(now);
     launch.spec.batch = start.batch;
+    if (start.run.step != core::StepKind::work && start.run.step != core::StepKind::remediate) {
+        launch.spec.settings = snapshot_of(settings);
+    }
     launch.timeout = command.timeout * static_cast<int>(1 + start.batch.size());
     launch.kill_grace = settings.supervisor.worker.kill_grace;
     launch.log_limit_bytes = static_cast<long long>(settings.supervisor.worker.log_limit_mib) << 20U;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "daemon/store/queue_files.h"
 #include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/supervisor/runtime.h"
@@ -105,7 +106,7 @@ void Runtime::load_queue_soon() {
 void Runtime::load_queue_now(bool last_try) {
     auto texts = read_queue(settings_);
     const bool unreadable = !texts;
-    auto loaded = texts ? understand_queue(settings_, std::move(*texts)) : Result<LoadedQueue>{texts.error()};
+    auto loaded = texts ? parse_queue(settings_, std::move(*texts)) : Result<LoadedQueue>{texts.error()};
     if (loaded) {
         for (const std::string& warning : loaded->warnings) {
             spdlog::debug("{}", warning);

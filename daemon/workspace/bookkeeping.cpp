@@ -13,6 +13,7 @@
 #include "daemon/os/clock.h"
 #include "daemon/os/files.h"
 #include "daemon/os/folder.h"
+#include "daemon/store/queue_files.h"
 #include "daemon/workspace/known_ids.h"
 
 namespace ralph::daemon {

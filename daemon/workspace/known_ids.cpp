@@ -5,6 +5,7 @@
 #include "core/queue/queue_validation.h"
 #include "daemon/git/git.h"
 #include "daemon/os/files.h"
+#include "daemon/store/queue_files.h"
 #include "daemon/store/state_store.h"
 
 namespace ralph::daemon {

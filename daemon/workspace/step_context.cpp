@@ -7,9 +7,12 @@
 #include <cstdio>
 
 #include "core/queue/queue_validation.h"
+#include "daemon/git/trust.h"
 #include "daemon/os/files.h"
 #include "daemon/os/program.h"
+#include "daemon/store/ralph_folder.h"
 #include "daemon/store/run_directory.h"
+#include "daemon/store/settings_snapshot.h"
 
 namespace ralph::daemon {
 namespace {
@@ -29,6 +32,28 @@ Result<std::uint32_t> number(const char* name) {
     return value;
 }
 
+// Those that the supervisor decided with. A supervisor of before such a snapshot leaves none. Trust that has
+// been taken back since is lost at once.
+Result<Settings> settings_of_run(const std::string& root, const std::string& run_directory) {
+    TRY_ASSIGN(const auto spec, read_spec(run_directory));
+    if (!spec || !spec->settings) {
+        return load_settings(root);
+    }
+    const Paths paths{root};
+    TRY(check_ralph_folder(paths));
+    TRY_ASSIGN(auto settings, settings_of(paths, *spec->settings));
+    if (settings.trusted) {
+        TRY_ASSIGN(const auto trust, trust_of(paths));
+        if (!trust.is_given) {
+            return Error{trust.refusal.empty()
+                             ? fmt::format("{}: this repository is not trusted any more", paths.trust())
+                             : trust.refusal,
+                         "run `ralph init --trust` if you trust its commands"};
+        }
+    }
+    return settings;
+}
+
 }  // namespace
 
 Result<StepContext> read_step_context() {
@@ -38,7 +63,7 @@ Result<StepContext> read_step_context() {
             return Error{fmt::format("{} is not set", name), remedy};
         }
     }
-    TRY_ASSIGN(auto settings, load_settings(our_variable("RALPH_ROOT")));
+    TRY_ASSIGN(auto settings, settings_of_run(our_variable("RALPH_ROOT"), our_variable("RALPH_RUN_DIR")));
     const std::string batch = our_variable("RALPH_BATCH");
     auto attempt = number("RALPH_ATTEMPT");
     auto integration = number("RALPH_INTEGRATION");

@@ -150,7 +150,8 @@ TEST_CASE("init: again changes nothing, and a folder that came with a clone is n
     CHECK(ignored == ".ralph/cache/\n.ralph/lock/\n.ralph/logs/\n.ralph/workspaces/\n.ralph/trust.jsonc\n");
 }
 
-TEST_CASE("the demo kills its supervisor three times, and ends with every task at its right end" * doctest::test_suite("as-built")) {
+TEST_CASE("the demo kills its supervisor three times, and ends with every task at its right end" *
+          doctest::test_suite("as-built")) {
     const Project project;
     const auto end = project.ralph({"demo", "--dir", project.outside("demo")});
     CAPTURE(end.output);

@@ -131,7 +131,8 @@ TEST_CASE("a failure, a blocked task and a landing: exit 3, and every one at its
     CHECK(status.at("lifecycle_counts").at("failed").as_int64() == 1);
 }
 
-TEST_CASE("a blocked task that was resolved by hand lands after a retry, without working again" * doctest::test_suite("as-built")) {
+TEST_CASE("a blocked task that was resolved by hand lands after a retry, without working again" *
+          doctest::test_suite("as-built")) {
     Project project;
     project.add("lands", "echo x > README");
     const std::string blocked = project.add(
@@ -186,7 +187,8 @@ TEST_CASE("a retry reaches a running supervisor") {
     CHECK(project.wait() == 128 + SIGTERM);
 }
 
-TEST_CASE("dependencies run one after the other, though side by side would be possible" * doctest::test_suite("as-built")) {
+TEST_CASE("dependencies run one after the other, though side by side would be possible" *
+          doctest::test_suite("as-built")) {
     Project project;
     const std::string first = project.add("first", "echo 1 > first.txt");
     const std::string second = project.add("second", "cat first.txt > second.txt", {first});
@@ -322,7 +324,8 @@ TEST_CASE("the first signal drains, the second ends the workers and their trees"
     }
 }
 
-TEST_CASE("a killed supervisor: its workers go on, and the next one lands them, each run once" * doctest::test_suite("as-built")) {
+TEST_CASE("a killed supervisor: its workers go on, and the next one lands them, each run once" *
+          doctest::test_suite("as-built")) {
     Project project;
     for (const char* name : {"a", "b", "c"}) {
         project.add(name, ledger_worker(project, name));
@@ -402,7 +405,8 @@ TEST_CASE("a second supervisor is refused and told who the first is") {
     CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
 }
 
-TEST_CASE("a queue that is spoiled while it runs stops nobody, and is picked up again when mended" * doctest::test_suite("as-built")) {
+TEST_CASE("a queue that is spoiled while it runs stops nobody, and is picked up again when mended" *
+          doctest::test_suite("as-built")) {
     Project project;
     project.add("works", ledger_worker(project, "works"));
     project.commit_and_push();

@@ -8,6 +8,7 @@
 #include "core/queue/task_codec.h"
 #include "daemon/os/clock.h"
 #include "daemon/os/files.h"
+#include "daemon/store/queue_files.h"
 #include "daemon/store/settings.h"
 #include "tests/support/project.h"
 

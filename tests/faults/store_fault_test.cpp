@@ -250,7 +250,8 @@ TEST_CASE("a read that fails is no corruption: nothing is set aside, and nothing
     }
 }
 
-TEST_CASE("the locks: a supervisor that dies at any operation is in nobody's way" * doctest::test_suite("as-built")) {
+TEST_CASE("the locks: a supervisor that dies at any operation is in nobody's way" *
+          doctest::test_suite("as-built")) {
     const auto hold_and_let_go = [](Machine& machine) {
         const auto lock = SupervisorLock::acquire(machine.paths, now);
         if (lock) {

@@ -12,6 +12,7 @@
 #include "daemon/os/clock.h"
 #include "daemon/os/program.h"
 #include "daemon/steps/prepare.h"
+#include "daemon/store/queue_files.h"
 #include "tests/support/disk.h"
 #include "tests/support/git_fixture.h"
 #include "tests/support/git_wrapper.h"
@@ -105,7 +106,8 @@ const std::string half =
 
 }  // namespace
 
-TEST_CASE("a checkout whose git was killed is brought to its end, and the user's own change stays" * doctest::test_suite("as-built")) {
+TEST_CASE("a checkout whose git was killed is brought to its end, and the user's own change stays" *
+          doctest::test_suite("as-built")) {
     const GitFixture fixture;
     push_changes(fixture);
     std::string script;
@@ -350,7 +352,8 @@ TEST_CASE("a landing whose checkout stands half-way is tried again, but never bl
     expect_whole(fixture, "");
 }
 
-TEST_CASE("a git that is killed or has no room is no broken workspace and no blocked task" * doctest::test_suite("as-built")) {
+TEST_CASE("a git that is killed or has no room is no broken workspace and no blocked task" *
+          doctest::test_suite("as-built")) {
     const GitFixture fixture;
     REQUIRE(run_prepare_step(fixture.context()) == 0);
     GitFixture::write(fixture.workspace() + "/work.txt", "work\n");

@@ -150,7 +150,8 @@ TEST_CASE("a task that somebody else has finished is done, also if its worker le
     CHECK(contains(fixture.outcome().landed_by, "commit "));
 }
 
-TEST_CASE("what another task has landed while the worker was at work is not taken back in silence" * doctest::test_suite("as-built")) {
+TEST_CASE("what another task has landed while the worker was at work is not taken back in silence" *
+          doctest::test_suite("as-built")) {
     const GitFixture fixture;
     fixture.push_by_colleague("f.txt", ten_lines);
     fixture.push_by_colleague("old.txt", "old\n");

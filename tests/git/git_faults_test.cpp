@@ -108,7 +108,8 @@ TEST_CASE(
     CHECK(std::count(subjects.begin(), subjects.end(), "part 2") == 1);
 }
 
-TEST_CASE("an object that is missing in a workspace keeps its work from landing, and says so" * doctest::test_suite("as-built")) {
+TEST_CASE("an object that is missing in a workspace keeps its work from landing, and says so" *
+          doctest::test_suite("as-built")) {
     const GitFixture fixture;
     REQUIRE(ralph::daemon::run_prepare_step(fixture.context()) == 0);
     const std::string workspace = fixture.workspace();
@@ -142,7 +143,8 @@ TEST_CASE("an object that is missing in a workspace keeps its work from landing,
           "second.txt by the worker\n");
 }
 
-TEST_CASE("an object that is missing in the repository is fetched from origin into the workspace" * doctest::test_suite("as-built")) {
+TEST_CASE("an object that is missing in the repository is fetched from origin into the workspace" *
+          doctest::test_suite("as-built")) {
     const GitFixture fixture;
     const std::string missing = fixture.git(fixture.root(), {"rev-parse", "HEAD:a.txt"});
     fs::remove(object_path(fixture.root(), missing));

@@ -86,7 +86,8 @@ TEST_CASE("work in a workspace that stands is put on the tip of the target") {
     CHECK(fixture.remote_file("forced.local") == "ignored, but added\n");
 }
 
-TEST_CASE("work that conflicts with the target stays on the base that it had, and integrate says so" * doctest::test_suite("as-built")) {
+TEST_CASE("work that conflicts with the target stays on the base that it had, and integrate says so" *
+          doctest::test_suite("as-built")) {
     const GitFixture fixture;
     REQUIRE(run_prepare_step(fixture.context()) == 0);
     const std::string base = fixture.outcome().base_sha;
@@ -128,7 +129,8 @@ TEST_CASE("a merge of the worker and a branch of its own are not rebased away") 
     CHECK(contains(fixture.outcome().note, "on the base that it had"));
 }
 
-TEST_CASE("a workspace that is gone is made again from what was kept of it" * doctest::test_suite("as-built")) {
+TEST_CASE("a workspace that is gone is made again from what was kept of it" *
+          doctest::test_suite("as-built")) {
     const GitFixture fixture;
     bool moved = false;
     REQUIRE(run_prepare_step(fixture.context()) == 0);

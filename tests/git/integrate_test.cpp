@@ -494,7 +494,8 @@ TEST_CASE("a task that is not on the remote cannot be archived") {
 }
 
 // As a power failure may leave it: a ref without content, which git cannot even fetch beside.
-TEST_CASE("a place for candidates that cannot be used is made anew in the same run" * doctest::test_suite("as-built")) {
+TEST_CASE("a place for candidates that cannot be used is made anew in the same run" *
+          doctest::test_suite("as-built")) {
     const GitFixture fixture;
     work(fixture);
     REQUIRE(run_integrate_step(fixture.context()) == 0);

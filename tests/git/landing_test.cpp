@@ -9,6 +9,7 @@
 #include "daemon/landing/integrate.h"
 #include "daemon/os/program.h"
 #include "daemon/steps/prepare.h"
+#include "daemon/store/queue_files.h"
 #include "tests/support/git_fixture.h"
 #include "tests/support/text.h"
 

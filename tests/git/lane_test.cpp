@@ -27,7 +27,8 @@ using tests::lines_of;
 using tests::Project;
 namespace fs = std::filesystem;
 
-TEST_CASE("sixteen tasks that finish at once land behind one run of the gate, with one push" * doctest::test_suite("as-built")) {
+TEST_CASE("sixteen tasks that finish at once land behind one run of the gate, with one push" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     crowd.add(16, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
     crowd.watch_pushes();
@@ -46,7 +47,8 @@ TEST_CASE("sixteen tasks that finish at once land behind one run of the gate, wi
     CHECK(crowd.project.remote_done().size() == 16);
 }
 
-TEST_CASE("one bad task among sixteen: at most six runs of the gate, and the others land" * doctest::test_suite("as-built")) {
+TEST_CASE("one bad task among sixteen: at most six runs of the gate, and the others land" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     crowd.add(16, [](int i) { return commit_file(i == 6 ? "bad-6" : fmt::format("file-{}", i), i); });
     crowd.watch_pushes();
@@ -60,7 +62,8 @@ TEST_CASE("one bad task among sixteen: at most six runs of the gate, and the oth
     crowd.check_history();
 }
 
-TEST_CASE("three bad tasks among sixteen are found, and nobody else is blamed" * doctest::test_suite("as-built")) {
+TEST_CASE("three bad tasks among sixteen are found, and nobody else is blamed" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     crowd.add(16, [](int i) {
         const bool is_bad = i == 1 || i == 8 || i == 9;
@@ -77,7 +80,8 @@ TEST_CASE("three bad tasks among sixteen are found, and nobody else is blamed" *
     crowd.check_history();
 }
 
-TEST_CASE("who conflicts with another one of the batch is in nobody's way" * doctest::test_suite("as-built")) {
+TEST_CASE("who conflicts with another one of the batch is in nobody's way" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     crowd.add(6, [](int i) { return commit_file(i == 2 || i == 5 ? "same" : fmt::format("file-{}", i), i); });
     crowd.watch_pushes();
@@ -123,7 +127,8 @@ TEST_CASE("a worker that has merged the target keeps its merge, first in a batch
     CHECK(std::count(subjects.begin(), subjects.end(), "Merge branch 'side'") == 1);
 }
 
-TEST_CASE("somebody else's pushes put a batch off, and it lands all the same" * doctest::test_suite("as-built")) {
+TEST_CASE("somebody else's pushes put a batch off, and it lands all the same" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     const std::string colleague = project.outside("colleague");
@@ -145,7 +150,8 @@ TEST_CASE("somebody else's pushes put a batch off, and it lands all the same" * 
     CHECK(project.record("RQ-0008")->push_attempts == 2);
 }
 
-TEST_CASE("a target that is red by itself is nobody's fault, and the lane goes on when it is mended" * doctest::test_suite("as-built")) {
+TEST_CASE("a target that is red by itself is nobody's fault, and the lane goes on when it is mended" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     Project::write(project.root() + "/bad-by-itself", "x");
@@ -187,7 +193,8 @@ TEST_CASE("a target that is red by itself is nobody's fault, and the lane goes o
 }
 
 // The fourth: the run is the third one of the first task, and each one tries another of those that are left.
-TEST_CASE("a task that mends a red target lands, though others of its batch are bad" * doctest::test_suite("as-built")) {
+TEST_CASE("a task that mends a red target lands, though others of its batch are bad" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     Project::write(project.root() + "/bad-by-itself", "x");
@@ -233,7 +240,8 @@ TEST_CASE("several gates run in their order, each with a log of its own, until o
     CHECK(logs == 2);
 }
 
-TEST_CASE("status shows the lane: who is in the batch, which gate runs since when, and who waits" * doctest::test_suite("as-built")) {
+TEST_CASE("status shows the lane: who is in the batch, which gate runs since when, and who waits" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     const std::string open = project.outside("open");
@@ -304,7 +312,8 @@ TEST_CASE("a batch whose run is killed at any of its phases lands once" * doctes
     CHECK(project.remote_done().size() == 5);
 }
 
-TEST_CASE("records that the doctor makes anew know of a batch: nothing lands or runs twice" * doctest::test_suite("as-built")) {
+TEST_CASE("records that the doctor makes anew know of a batch: nothing lands or runs twice" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     crowd.add(4, [](int i) { return commit_file(i == 3 ? "bad-3" : fmt::format("file-{}", i), i); });
@@ -324,7 +333,8 @@ TEST_CASE("records that the doctor makes anew know of a batch: nothing lands or 
 }
 
 // A scripted agent, which does what the handoff packet is for.
-TEST_CASE("conflicting pairs are mended by an agent, which is told what is wrong" * doctest::test_suite("as-built")) {
+TEST_CASE("conflicting pairs are mended by an agent, which is told what is wrong" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     const std::string agent = project.outside("agent");
@@ -353,7 +363,8 @@ TEST_CASE("conflicting pairs are mended by an agent, which is told what is wrong
     CHECK(!record.last_error);
 }
 
-TEST_CASE("work that is red alone is mended by an agent, and one that cannot is blocked with its workspace" * doctest::test_suite("as-built")) {
+TEST_CASE("work that is red alone is mended by an agent, and one that cannot is blocked with its workspace" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     const std::string agent = project.outside("agent");
@@ -377,7 +388,8 @@ TEST_CASE("work that is red alone is mended by an agent, and one that cannot is 
     crowd.check_history();
 }
 
-TEST_CASE("an agent that leaves the conflict unresolved has mended nothing" * doctest::test_suite("as-built")) {
+TEST_CASE("an agent that leaves the conflict unresolved has mended nothing" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     const std::string agent = project.outside("agent");
@@ -394,7 +406,8 @@ TEST_CASE("an agent that leaves the conflict unresolved has mended nothing" * do
                         [](const std::string& each) { return each.rfind("work ", 0) == 0; }) == 1);
 }
 
-TEST_CASE("a push that the remote refuses because of one task blocks that one alone" * doctest::test_suite("as-built")) {
+TEST_CASE("a push that the remote refuses because of one task blocks that one alone" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     const std::string hook = crowd.project.remote() + "/hooks/pre-receive";
     crowd.add(5, [](int i) { return commit_file(i == 4 ? "secret" : fmt::format("file-{}", i), i); });
@@ -409,7 +422,8 @@ TEST_CASE("a push that the remote refuses because of one task blocks that one al
     crowd.check_history();
 }
 
-TEST_CASE("a push that does not even reach the remote blocks all, behind one run of the gate" * doctest::test_suite("as-built")) {
+TEST_CASE("a push that does not even reach the remote blocks all, behind one run of the gate" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     crowd.add(4, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
@@ -421,7 +435,8 @@ TEST_CASE("a push that does not even reach the remote blocks all, behind one run
                    "does not appear to be a git repository"));
 }
 
-TEST_CASE("a task that breaks the gate's own program is red, and nobody else is blocked by it" * doctest::test_suite("as-built")) {
+TEST_CASE("a task that breaks the gate's own program is red, and nobody else is blocked by it" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     Project::write(project.root() + "/ci.sh", "#!/bin/sh\necho x >> '" + project.outside("judged") + "'\n");

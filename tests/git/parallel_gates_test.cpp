@@ -43,7 +43,8 @@ Lines batches(const Crowd& crowd) {
 
 }  // namespace
 
-TEST_CASE("a batch and its successor on top of it pass the gate at the same time" * doctest::test_suite("as-built")) {
+TEST_CASE("a batch and its successor on top of it pass the gate at the same time" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     set_integration(crowd.project,
                     "\"batch\": {\"max\": 2, \"min\": 4, \"wait\": \"1h\"}, \"parallel_gates\": 2");
@@ -86,7 +87,8 @@ TEST_CASE("status shows what is gated ahead of time" * doctest::test_suite("as-b
     CHECK(crowd.judged().size() == 2);
 }
 
-TEST_CASE("with gates at the same time, bad tasks are found as without, and nobody else is blamed" * doctest::test_suite("as-built")) {
+TEST_CASE("with gates at the same time, bad tasks are found as without, and nobody else is blamed" *
+          doctest::test_suite("as-built")) {
     for (const char* settings : {"\"parallel_gates\": 3", "\"parallel_gates\": 2, \"batch\": {\"max\": 3}"}) {
         CAPTURE(settings);
         Crowd crowd;
@@ -104,7 +106,8 @@ TEST_CASE("with gates at the same time, bad tasks are found as without, and nobo
     }
 }
 
-TEST_CASE("what is gated ahead of time and not wanted any more is ended, with all that it started" * doctest::test_suite("as-built")) {
+TEST_CASE("what is gated ahead of time and not wanted any more is ended, with all that it started" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     set_integration(project, "\"batch\": {\"max\": 1, \"min\": 3, \"wait\": \"1h\"}, \"parallel_gates\": 3");
@@ -137,7 +140,8 @@ TEST_CASE("what is gated ahead of time and not wanted any more is ended, with al
 
 // With three gates the second task is gated on top of the first one, and alone; but then there is more on the
 // target than that.
-TEST_CASE("what somebody else pushes makes verdicts from ahead of time void" * doctest::test_suite("as-built")) {
+TEST_CASE("what somebody else pushes makes verdicts from ahead of time void" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     set_integration(project, "\"batch\": {\"max\": 1, \"min\": 2, \"wait\": \"1h\"}, \"parallel_gates\": 3");
@@ -197,7 +201,8 @@ TEST_CASE("nobody is blamed on top of what was green only elsewhere" * doctest::
     project.crash();
 }
 
-TEST_CASE("lanes by scope pass the gate apart, and a change of a barrier alone" * doctest::test_suite("as-built")) {
+TEST_CASE("lanes by scope pass the gate apart, and a change of a barrier alone" *
+          doctest::test_suite("as-built")) {
     Crowd crowd;
     Project& project = crowd.project;
     set_integration(project,

@@ -281,7 +281,8 @@ TEST_CASE("a workspace that knows more of origin than the repository keeps knowi
     CHECK(GitFixture::exists(fixture.workspace() + "/b.txt"));
 }
 
-TEST_CASE("files that git does not carry are copied and cannot be published" * doctest::test_suite("as-built")) {
+TEST_CASE("files that git does not carry are copied and cannot be published" *
+          doctest::test_suite("as-built")) {
     const GitFixture fixture;
     const std::string root = fixture.root();
     GitFixture::write(root + "/.ralph/tracked.md", "as committed\n");

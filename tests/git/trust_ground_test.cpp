@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "daemon/git/own_places.h"
+#include "daemon/git/trust.h"
 #include "daemon/landing/gate_log.h"
 #include "daemon/store/ralph_folder.h"
 #include "daemon/store/settings.h"

@@ -9,6 +9,7 @@
 
 #include "core/base/time.h"
 #include "core/queue/queue_edit.h"
+#include "daemon/git/trust.h"
 #include "daemon/landing/integrate.h"
 #include "daemon/steps/discard.h"
 #include "daemon/steps/prepare.h"

@@ -37,7 +37,8 @@ void begin(Project& project) {
 
 }  // namespace
 
-TEST_CASE("a state folder that is removed: the worker is ended before anybody can start it again" * doctest::test_suite("as-built")) {
+TEST_CASE("a state folder that is removed: the worker is ended before anybody can start it again" *
+          doctest::test_suite("as-built")) {
     Project project;
     begin(project);
     const std::string worker = Project::read(project.outside("pid"));

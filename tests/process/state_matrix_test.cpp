@@ -177,7 +177,8 @@ TEST_CASE("a state that cannot be read, with a whole previous generation" * doct
     matrix.check_next_run();
 }
 
-TEST_CASE("a state that cannot be read, with a previous generation that cannot be read either" * doctest::test_suite("as-built")) {
+TEST_CASE("a state that cannot be read, with a previous generation that cannot be read either" *
+          doctest::test_suite("as-built")) {
     Matrix matrix;
     for (const Corruption& corruption : corruptions) {
         CAPTURE(corruption.name);
@@ -202,7 +203,8 @@ TEST_CASE("a state that cannot be read, without a previous generation" * doctest
 
 // Cut off anywhere, any bit flipped. What is still a document is outside of what can be detected, and
 // counted.
-TEST_CASE("every length and every flipped bit of a state is found out, or is a document still" * doctest::test_suite("as-built")) {
+TEST_CASE("every length and every flipped bit of a state is found out, or is a document still" *
+          doctest::test_suite("as-built")) {
     const TemporaryDirectory folder;
     const Paths paths{folder.path()};
     fs::create_directories(paths.parallel());

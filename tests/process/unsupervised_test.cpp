@@ -182,7 +182,8 @@ TEST_CASE("the supervisor's lock is inherited by nobody") {
     CHECK(begun.ledger() == "begin 1\nend\n");
 }
 
-TEST_CASE("the programs are replaced while they run: what runs goes on, what is new starts, and is adopted" * doctest::test_suite("as-built")) {
+TEST_CASE("the programs are replaced while they run: what runs goes on, what is new starts, and is adopted" *
+          doctest::test_suite("as-built")) {
     Begun begun("echo one > one.txt", true);
     const std::string next = begun.project.add("two", "echo two > two.txt", {"RQ-0001"});
     begun.project.commit_and_push();
@@ -216,7 +217,8 @@ TEST_CASE("much output while nobody supervises: the worker is not held up, and n
     CHECK(log.find_first_not_of('x', log.find('\n') + 1) == std::string::npos);
 }
 
-TEST_CASE("a line without end: the log keeps its limit, the shim its size, and the status is true" * doctest::test_suite("as-built")) {
+TEST_CASE("a line without end: the log keeps its limit, the shim its size, and the status is true" *
+          doctest::test_suite("as-built")) {
     constexpr long long limit = 1 << 20;
     const std::string bytes = sanitized ? "67108864" : "1073741824";
     Bench bench;

@@ -21,7 +21,8 @@ void make_file(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("a folder that the kernel cannot watch is looked at, and watched when it can be" * doctest::test_suite("as-built")) {
+TEST_CASE("a folder that the kernel cannot watch is looked at, and watched when it can be" *
+          doctest::test_suite("as-built")) {
     const TemporaryDirectory folder;
     Loop loop;
     Timer patience(loop);

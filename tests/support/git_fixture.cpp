@@ -9,6 +9,7 @@
 
 #include "core/queue/queue_edit.h"
 #include "core/queue/task_codec.h"
+#include "daemon/git/trust.h"
 #include "daemon/landing/integration_workspace.h"
 #include "daemon/steps/prepare.h"
 #include "daemon/workspace/workspace.h"
