@@ -36,14 +36,16 @@ bool holds_slot(const FakeRun& run) {
 }
 
 // Since the task was selected or retried: all before that is settled.
+bool is_integration(const FakeRun& run) {
+    return run.run.step == StepKind::integrate && run.status == FakeRun::Status::exited &&
+           !run.exit.stopped && !(run.target_is_red && run.exited_with(75)) && !run.exited_with(67) &&
+           !run.exited_with(69) && !run.comes_to_no_verdict();
+}
+
 std::uint32_t integrations_ended(const FakeTask& task) {
-    return static_cast<std::uint32_t>(
-        std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
-            return run.run.number > task.settled && run.run.step == StepKind::integrate &&
-                   run.status == FakeRun::Status::exited && !run.exit.stopped &&
-                   !(run.target_is_red && run.exited_with(75)) && !run.exited_with(67) &&
-                   !run.exited_with(69) && !run.comes_to_no_verdict();
-        }));
+    return static_cast<std::uint32_t>(std::count_if(
+        task.runs.begin(), task.runs.end(),
+        [&](const FakeRun& run) { return run.run.number > task.settled && is_integration(run); }));
 }
 
 // Whether a worker has ended since the task was selected or retried.
@@ -365,6 +367,19 @@ void Oracle::on_saved(const core::ParallelState& before, const core::ParallelSta
             demand(record.lifecycle == Lifecycle::completed || !task.workspace, record.task_id,
                    "the record of kept work is forgotten");
         }
+    }
+}
+
+void Oracle::on_rebuilt(const core::ParallelState& rebuilt, const Circumstances& circumstances) const {
+    for (const core::WorkerRecord& record : rebuilt.workers) {
+        const FakeTask& task = model_.task(record.task_id);
+        const auto attempts = std::count_if(task.runs.begin(), task.runs.end(), is_integration);
+        demand(circumstances.outcome_unread || record.push_attempts == attempts, task.id,
+               "the doctor counts other attempts to land than there were");
+        demand(record.lifecycle != Lifecycle::completed || task.landed, task.id,
+               "the doctor takes for completed what has not landed");
+        demand(task.live() == nullptr || !record.is_terminal() || task.live()->run.step == StepKind::discard,
+               task.id, "the doctor takes for ended what runs");
     }
 }
 

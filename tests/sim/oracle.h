@@ -35,6 +35,8 @@ class Oracle {
                   const Circumstances& circumstances) const;
     void on_saved(const core::ParallelState& before, const core::ParallelState& after,
                   const Circumstances& circumstances) const;
+    // What the doctor makes of the run directories.
+    void on_rebuilt(const core::ParallelState& rebuilt, const Circumstances& circumstances) const;
     void on_settled(const std::string& task_id, std::uint32_t number) const;
     void on_runs_removed(const std::string& task_id) const;
     // At any time.

@@ -9,6 +9,7 @@
 #include "core/queue/queue_edit.h"
 #include "core/queue/task_codec.h"
 #include "core/supervisor/state_codec.h"
+#include "daemon/doctor/examination.h"
 #include "tests/sim/fake_service_manager.h"
 
 namespace ralph::sim {
@@ -235,6 +236,9 @@ void Simulation::between_lives() {
     if (weather_.state_rots && random_.chance(20)) {
         rot_state();
     }
+    if (shims_.lands_batches && service_random_.chance(25)) {
+        make_state_anew();
+    }
     if (random_.chance(10)) {
         request_retry();
     }
@@ -449,6 +453,25 @@ void Simulation::rot_state() {
     if (text != nullptr && previous != nullptr && !text->empty()) {
         record("the state is torn");
         world_.disk.put(settings_.paths.state(), text->substr(0, random_.below(text->size())));
+        circumstances_.state_was_lost = true;
+    }
+}
+
+// As `ralph doctor --fix` does, with a disk that is sound meanwhile.
+void Simulation::make_state_anew() {
+    const auto troubles = std::exchange(world_.disk.before, nullptr);
+    world_.dead = false;
+    const auto rebuilt = daemon::rebuild_state(settings_, "main", world_.wall_clock());
+    world_.dead = true;
+    world_.disk.before = troubles;
+    if (!rebuilt) {
+        judge([&rebuilt] { throw Violation{"the state cannot be made anew: " + rebuilt.error().line()}; });
+        return;
+    }
+    record("the state is made anew from the run directories");
+    judge([&] { oracle_.on_rebuilt(*rebuilt, circumstances_); });
+    if (world_.disk.content(settings_.paths.state()) != nullptr) {
+        world_.disk.put(settings_.paths.state(), core::state_text(*rebuilt));
         circumstances_.state_was_lost = true;
     }
 }

@@ -59,6 +59,7 @@ class Simulation {
     void start_second_supervisor();
     void request_retry();
     void rot_state();
+    void make_state_anew();
     void put_file(const std::string& path, const std::string& content);
     void write_queue();
     void land(FakeTask& task);
