@@ -187,19 +187,19 @@ constexpr std::array<Setting, 31> settings{{
      }},
     {"integration", "parallel_gates", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 1, 16, out.lane.parallel_gates);
+         read_whole(section, key, 1, 16, out.partitions.parallel_gates);
      }},
     {"integration", "lanes", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_either(section, key, "one", "scope", out.lane.by_scope);
+         read_either(section, key, "one", "scope", out.partitions.by_scope);
      }},
     {"integration", "barrier_paths", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_patterns(section, key, out.lane.barrier_paths);
+         read_patterns(section, key, out.partitions.barrier_paths);
      }},
     {"integration", "undo", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_either(section, key, "refuse", "allow", out.lane.may_undo);
+         read_either(section, key, "refuse", "allow", out.partitions.may_undo);
      }},
     {"integration.remediate", "max", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {

@@ -60,17 +60,17 @@ struct BatchSettings {
 
 // Which finished tasks share a run of the gate, how many such runs there are at the same time, and what none
 // may do to another.
-struct LaneSettings {
+struct PartitionSettings {
     std::uint32_t parallel_gates = 1;        // 1 to 16
     bool by_scope = false;                   // tasks that have nothing in common pass the gate apart
     std::vector<std::string> barrier_paths;  // globs; who changes one of these passes the gate alone
     bool may_undo = false;                   // undo "allow": a task may take back what another has landed
 
-    bool operator==(const LaneSettings&) const = default;
+    bool operator==(const PartitionSettings&) const = default;
 };
 
 struct RemediateSettings {
-    std::uint32_t max = 1;                                  // 0 to 10: how often a task's work may be mended
+    std::uint32_t max = 1;                                  // 0 to 10: how often a task's work may be fixed
     std::vector<std::string> command;                       // with placeholders; empty means worker.command
     core::Milliseconds silence = std::chrono::minutes{15};  // 1 s to 7 d without output; then it is ended
 
@@ -95,7 +95,7 @@ struct SupervisorConfig {
     GateSettings gate;
     std::vector<NamedGateSettings> gates;  // after agent.ci_gate, in this order
     BatchSettings batch;
-    LaneSettings lane;
+    PartitionSettings partitions;
     RemediateSettings remediate;
     LimitSettings limits;
     core::Milliseconds kept_work_retention = std::chrono::hours{14 * 24};  // 1 s to 3650 d

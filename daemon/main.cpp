@@ -10,6 +10,7 @@
 #include "core/base/shown_text.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/common.h"
+#include "daemon/cli/examples.h"
 #include "daemon/cli/owner.h"
 #include "daemon/demo/demo.h"
 #include "daemon/supervisor/cgroup_layout.h"
@@ -31,59 +32,6 @@ struct DoctorArguments {
     bool fix = false;
     bool json = false;
 };
-
-constexpr const char* examples = R"(
-First steps:
-  ralph demo                                     watch it work in a temporary folder
-  ralph init                                     make .ralph/ in the git repository you are in
-  ralph task add "Fix the typo" --run "make fix" queue a task with a command of its own
-  git add -A && git commit -m "Add the queue" && git push
-  ralph run --parallel 3                         work on three tasks at once and land them
-  ralph run parallel status                      see how it went
-
-When something went wrong:
-  ralph run parallel stop --now                  end what runs; the work is kept
-  ralph run parallel retry --task RQ-0001        run a failed or blocked task again, from where it was
-  ralph kept list                                work that is kept of tasks that did not land
-  ralph doctor                                   what is wrong here, what it means, what to do
-
-Exit codes:
-  0      done; of `run`: everything landed
-  1      could not run: bad input, no repository, another supervisor
-  2      wrong usage
-  3      `run` has drained the queue, but some tasks failed or are blocked
-  4      `doctor` has found something that is wrong
-  5      `gate` is red
-  128+n  `run` was ended by signal n
-)";
-
-constexpr const char* kept_examples = R"(
-Examples:
-  ralph kept list                         what is kept, of which task, until when
-  ralph kept show RQ-0001                 the newest of that task: its commits and files
-  ralph kept show RQ-0001/2 --patch       that one with all its changes
-  ralph kept restore RQ-0001/2            make the branch kept/RQ-0001/2 of it
-  ralph kept prune --older-than 7d        remove what was kept before
-  ralph kept prune --all RQ-0001          remove all of a task, so that it begins from zero
-)";
-
-constexpr const char* doctor_examples = R"(
-Examples:
-  ralph doctor          look, and explain; also while a supervisor runs
-  ralph doctor --fix    mend what can be mended without losing anything
-  ralph doctor --json   the same for programs, "version": 1
-
-Exit codes: 0 nothing is wrong, 4 something is, 1 it could not look or may not mend now.
-)";
-
-constexpr const char* service_examples = R"(
-Examples:
-  sudo ralph service install                  run this repository's queue from now on, as its owner
-  sudo ralph service install --workers 8      with eight workers, whatever config.jsonc says
-  sudo ralph service install --dry-run        show what that would write and run, and do nothing
-  ralph service install --user                under your own systemd instead, without root
-  ralph service logs --follow                 what it says, as it says it
-)";
 
 // As whom the commands are run that work in a repository without supervising it: never as root in somebody
 // else's.
@@ -132,10 +80,10 @@ void add_doctor(CLI::App& app, const CommonArguments& common, DoctorArguments& a
     auto* doctor =
         app.add_subcommand("doctor", "Say what is wrong here, what it means and what to do")->fallthrough();
     doctor->footer(doctor_examples);
-    doctor->add_flag("--fix", arguments.fix, "Mend what can be mended without losing anything");
+    doctor->add_flag("--fix", arguments.fix, "Fix what can be fixed without losing anything");
     doctor->add_flag("--json", arguments.json, "As JSON (document version 1)");
     doctor->callback([&] {
-        exit_code = as_owner(common, [&] { return consult_doctor(common, arguments.fix, arguments.json); });
+        exit_code = as_owner(common, [&] { return run_doctor(common, arguments.fix, arguments.json); });
     });
 }
 
@@ -197,6 +145,143 @@ void parse_workers(const CLI::App* app, const std::string& text, RunArguments& a
     arguments.workers = static_cast<std::uint32_t>(number);
 }
 
+// What the command line says.
+struct Arguments {
+    CommonArguments common;
+    RunArguments run;
+    TaskAddArguments task;
+    KeptArguments kept;
+    DoctorArguments doctor;
+    ServiceArguments service;
+    std::string workers;
+    std::string task_id;
+    std::string step;
+    std::string demo_folder;
+    bool json = false;
+    bool trust = false;
+    bool now = false;
+    int exit_code = 0;
+};
+
+void add_common(CLI::App& app, CommonArguments& common) {
+    app.add_option("--repo", common.repository, "The repository, or a folder inside it")->type_name("DIR");
+    app.add_option("--log-level", common.log_level, "trace, debug, info, warn, error or off")
+        ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+        ->type_name("LEVEL");
+    app.add_option("--log-format", common.log_format,
+                   "plain, or json for one JSON object a line; without it what fits where the log goes")
+        ->check(CLI::IsMember({"plain", "json"}))
+        ->type_name("FORMAT");
+}
+
+void add_init(CLI::App& app, Arguments& all) {
+    auto* init = app.add_subcommand("init", "Make .ralph/ in a git repository")->fallthrough();
+    init->footer(init_examples);
+    init->add_flag("--trust", all.trust, "Allow this repository's files to name commands that are run");
+    init->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return initialize(all.common, all.trust); }); });
+}
+
+void add_task_commands(CLI::App& app, Arguments& all) {
+    auto* task = app.add_subcommand("task", "Change the queue")->require_subcommand(1)->fallthrough();
+    task->footer(task_examples);
+    auto* add =
+        task->add_subcommand("add", "Add a task to the end of the queue; prints its id")->fallthrough();
+    add->add_option("TITLE", all.task.title, "What is to be done, in one line")->required();
+    add->add_option("--depends-on", all.task.depends_on, "A task that must be done first; may be repeated")
+        ->type_name("ID")
+        ->allow_extra_args(false);
+    add->add_option("--run", all.task.run, "A shell command that does the task, instead of worker.command")
+        ->type_name("CMD");
+    add->add_option("--description", all.task.description, "More about it")->type_name("TEXT");
+    add->add_option("--priority", all.task.priority, "critical, high, medium or low")
+        ->check(CLI::IsMember({"critical", "high", "medium", "low"}))
+        ->type_name("LEVEL");
+    add->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return add_task(all.common, all.task); }); });
+}
+
+void add_queue_commands(CLI::App& app, Arguments& all) {
+    auto* queue = app.add_subcommand("queue", "Look at the queue, or ask the supervisor to finish")
+                      ->require_subcommand(1)
+                      ->fallthrough();
+    queue->footer(queue_examples);
+    auto* list = queue->add_subcommand("list", "Show the open tasks")->fallthrough();
+    list->add_flag("--json", all.json, "As JSON");
+    list->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return list_queue(all.common, all.json); }); });
+    queue->add_subcommand("validate", "Check queue and done file")->fallthrough()->callback([&] {
+        all.exit_code = as_owner(all.common, [&] { return validate_queue_files(all.common); });
+    });
+    queue->add_subcommand("stop", "Ask the supervisor to start nothing new and finish what runs")
+        ->fallthrough()
+        ->callback(
+            [&] { all.exit_code = as_owner(all.common, [&] { return request_stop(all.common, false); }); });
+}
+
+void add_parallel_commands(CLI::App& parallel, Arguments& all) {
+    auto* status = parallel.add_subcommand("status", "Show every task's record")->fallthrough();
+    status->add_flag("--json", all.json, "As JSON (document version 3)");
+    status->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return show_status(all.common, all.json); }); });
+    auto* stop = parallel.add_subcommand("stop", "Start nothing new and finish what runs; or end what runs")
+                     ->fallthrough();
+    stop->add_flag("--now", all.now,
+                   "End the workers and their trees; the tasks count as failed, their work is kept");
+    stop->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return request_stop(all.common, all.now); }); });
+    auto* retry = parallel.add_subcommand("retry", "Run a failed or blocked task again")->fallthrough();
+    retry->add_option("--task", all.task_id, "Which")->required()->type_name("ID");
+    retry->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return retry_task(all.common, all.task_id); }); });
+}
+
+void add_run(CLI::App& app, Arguments& all) {
+    auto* run =
+        app.add_subcommand("run", "Run the queued tasks (--parallel N), or look at a run")->fallthrough();
+    run->footer(run_examples);
+    run->require_subcommand(0, 1);
+    add_run_options(run, all.run, all.workers);
+    auto* loop = run->add_subcommand("loop", "The same as `ralph run`")->fallthrough();
+    add_run_options(loop, all.run, all.workers);
+    auto* parallel =
+        run->add_subcommand("parallel", "Look at a run, or change it")->require_subcommand(1)->fallthrough();
+    add_parallel_commands(*parallel, all);
+    run->final_callback([&all, run, loop, parallel] {
+        if (parallel->parsed()) {
+            return;
+        }
+        parse_workers(loop->parsed() && loop->count("--parallel") > 0 ? loop : run, all.workers, all.run);
+        all.exit_code = run_supervisor(all.common, all.run);
+    });
+}
+
+void add_gate_and_demo(CLI::App& app, Arguments& all) {
+    auto* gate = app.add_subcommand(
+                        "gate",
+                        "Run the gate on the commit that is checked out here; the merge queue will not run "
+                        "it again on the same files")
+                     ->fallthrough();
+    gate->footer(gate_examples);
+    gate->callback([&] { all.exit_code = as_owner(all.common, [&] { return run_gate(all.common); }); });
+    auto* demo =
+        app.add_subcommand("demo", "Watch eight tasks being worked on and landed, in a temporary folder");
+    demo->footer(demo_examples);
+    demo->add_option("--dir", all.demo_folder, "An empty or new folder to use instead")->type_name("DIR");
+    demo->callback([&] { all.exit_code = demonstrate(all.demo_folder); });
+}
+
+// Not for people: run by the supervisor, and by the unit when its main process has ended.
+void add_internal(CLI::App& app, Arguments& all) {
+    auto* step = app.add_subcommand("step", "")->group("");
+    step->add_option("STEP", all.step)->required();
+    step->callback([&] { all.exit_code = run_step(all.step); });
+    app.add_subcommand("release-cgroup", "")->group("")->callback([&] {
+        const auto released = release_controllers();
+        all.exit_code = released ? 0 : report_error(released.error());
+    });
+}
+
 int run_command_line(int argc, char** argv) {
     CLI::App app{
         "ralph runs queued tasks side by side, each in its own git workspace, and lands them.\n"
@@ -209,117 +294,17 @@ int run_command_line(int argc, char** argv) {
     app.failure_message([](const CLI::App*, const CLI::Error& error) {
         return std::string("ralph: ") + error.what() + "; see `ralph --help`\n";
     });
-
-    CommonArguments common;
-    RunArguments run_arguments;
-    TaskAddArguments task_arguments;
-    std::string workers;
-    std::string task_id;
-    std::string step;
-    std::string demo_folder;
-    bool json = false;
-    bool trust = false;
-    bool now = false;
-    int exit_code = 0;
-
-    app.add_option("--repo", common.repository, "The repository, or a folder inside it")->type_name("DIR");
-    app.add_option("--log-level", common.log_level, "trace, debug, info, warn, error or off")
-        ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
-        ->type_name("LEVEL");
-    app.add_option("--log-format", common.log_format,
-                   "plain, or json for one JSON object a line; without it what fits where the log goes")
-        ->check(CLI::IsMember({"plain", "json"}))
-        ->type_name("FORMAT");
-
-    auto* init = app.add_subcommand("init", "Make .ralph/ in a git repository")->fallthrough();
-    init->add_flag("--trust", trust, "Allow this repository's files to name commands that are run");
-    init->callback([&] { exit_code = as_owner(common, [&] { return initialize(common, trust); }); });
-
-    auto* task = app.add_subcommand("task", "Change the queue")->require_subcommand(1)->fallthrough();
-    auto* add =
-        task->add_subcommand("add", "Add a task to the end of the queue; prints its id")->fallthrough();
-    add->add_option("TITLE", task_arguments.title, "What is to be done, in one line")->required();
-    add->add_option("--depends-on", task_arguments.depends_on,
-                    "A task that must be done first; may be repeated")
-        ->type_name("ID")
-        ->allow_extra_args(false);
-    add->add_option("--run", task_arguments.run,
-                    "A shell command that does the task, instead of worker.command")
-        ->type_name("CMD");
-    add->add_option("--description", task_arguments.description, "More about it")->type_name("TEXT");
-    add->add_option("--priority", task_arguments.priority, "critical, high, medium or low")
-        ->check(CLI::IsMember({"critical", "high", "medium", "low"}))
-        ->type_name("LEVEL");
-    add->callback([&] { exit_code = as_owner(common, [&] { return add_task(common, task_arguments); }); });
-
-    auto* queue = app.add_subcommand("queue", "Look at the queue, or ask the supervisor to finish")
-                      ->require_subcommand(1)
-                      ->fallthrough();
-    auto* list = queue->add_subcommand("list", "Show the open tasks")->fallthrough();
-    list->add_flag("--json", json, "As JSON");
-    list->callback([&] { exit_code = as_owner(common, [&] { return list_queue(common, json); }); });
-    queue->add_subcommand("validate", "Check queue and done file")->fallthrough()->callback([&] {
-        exit_code = as_owner(common, [&] { return validate_queue_files(common); });
-    });
-    queue->add_subcommand("stop", "Ask the supervisor to start nothing new and finish what runs")
-        ->fallthrough()
-        ->callback([&] { exit_code = as_owner(common, [&] { return request_stop(common, false); }); });
-
-    auto* run =
-        app.add_subcommand("run", "Run the queued tasks (--parallel N), or look at a run")->fallthrough();
-    run->require_subcommand(0, 1);
-    add_run_options(run, run_arguments, workers);
-    auto* loop = run->add_subcommand("loop", "The same as `ralph run`")->fallthrough();
-    add_run_options(loop, run_arguments, workers);
-    auto* parallel =
-        run->add_subcommand("parallel", "Look at a run, or change it")->require_subcommand(1)->fallthrough();
-    auto* status = parallel->add_subcommand("status", "Show every task's record")->fallthrough();
-    status->add_flag("--json", json, "As JSON (document version 3)");
-    status->callback([&] { exit_code = as_owner(common, [&] { return show_status(common, json); }); });
-    auto* stop = parallel->add_subcommand("stop", "Start nothing new and finish what runs; or end what runs")
-                     ->fallthrough();
-    stop->add_flag("--now", now,
-                   "End the workers and their trees; the tasks count as failed, their work is kept");
-    stop->callback([&] { exit_code = as_owner(common, [&] { return request_stop(common, now); }); });
-    auto* retry = parallel->add_subcommand("retry", "Run a failed or blocked task again")->fallthrough();
-    retry->add_option("--task", task_id, "Which")->required()->type_name("ID");
-    retry->callback([&] { exit_code = as_owner(common, [&] { return retry_task(common, task_id); }); });
-    run->final_callback([&] {
-        if (parallel->parsed()) {
-            return;
-        }
-        parse_workers(loop->parsed() && loop->count("--parallel") > 0 ? loop : run, workers, run_arguments);
-        exit_code = run_supervisor(common, run_arguments);
-    });
-
-    app.add_subcommand(
-           "gate",
-           "Run the gate on the commit that is checked out here; the lane will not run it again on "
-           "the same files")
-        ->fallthrough()
-        ->callback([&] { exit_code = as_owner(common, [&] { return run_gate(common); }); });
-
-    KeptArguments kept_arguments;
-    add_kept_commands(app, common, kept_arguments, exit_code);
-    DoctorArguments doctor_arguments;
-    add_doctor(app, common, doctor_arguments, exit_code);
-    ServiceArguments service_arguments;
-    add_service(app, common, service_arguments, exit_code);
-
-    auto* demo =
-        app.add_subcommand("demo", "Watch eight tasks being worked on and landed, in a temporary folder");
-    demo->add_option("--dir", demo_folder, "An empty or new folder to use instead")->type_name("DIR");
-    demo->callback([&] { exit_code = demonstrate(demo_folder); });
-
-    auto* internal = app.add_subcommand("step", "")->group("");  // run by the supervisor, not by people
-    internal->add_option("STEP", step)->required();
-    internal->callback([&] { exit_code = run_step(step); });
-    // Run by the unit when its main process has ended.
-    app.add_subcommand("release-cgroup", "")->group("")->callback([&] {
-        const auto released = release_controllers();
-        exit_code = released ? 0 : report_error(released.error());
-    });
-
+    Arguments all;
+    add_common(app, all.common);
+    add_init(app, all);
+    add_task_commands(app, all);
+    add_queue_commands(app, all);
+    add_run(app, all);
+    add_gate_and_demo(app, all);
+    add_kept_commands(app, all.common, all.kept, all.exit_code);
+    add_doctor(app, all.common, all.doctor, all.exit_code);
+    add_service(app, all.common, all.service, all.exit_code);
+    add_internal(app, all);
     try {
         app.parse(argc, argv);
         if (app.get_subcommands().empty()) {
@@ -333,7 +318,7 @@ int run_command_line(int argc, char** argv) {
         const int told = print(said.str());
         return asked_for ? told : 2;
     }
-    return exit_code;
+    return all.exit_code;
 }
 
 }  // namespace

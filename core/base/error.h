@@ -1,5 +1,5 @@
 // Errors of the world are values. A Result<T> holds either a T or an Error that is ready to be shown:
-// one line that names the place, and, where there is one, the command or edit that mends it.
+// one line that names the place, and, where there is one, the command or edit that fixes it.
 #pragma once
 
 #include <boost/assert/source_location.hpp>

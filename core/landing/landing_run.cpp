@@ -127,7 +127,7 @@ struct LandingRun::Handler {
                 end(each, Conclusion::fixable, run.tip_reason_);
             }
         }
-        end_waiting(Conclusion::try_again, fmt::format("{} is red by itself, nobody is blamed: {}",
+        end_waiting(Conclusion::try_again, fmt::format("{} itself fails the gate, nobody is blamed: {}",
                                                        run.rules_.target, run.tip_reason_));
         bring_forward();
     }
@@ -161,8 +161,8 @@ struct LandingRun::Handler {
     // never blocked by it.
     void operator()(const event::BroughtForward& forward) const {
         const Task& first = *first_landed();
-        if (forward.again && run.rules_.may_come_again) {
-            actions.emplace_back(action::ComeAgain{
+        if (forward.again && run.rules_.may_run_again) {
+            actions.emplace_back(action::RunAgain{
                 first.id,
                 fmt::format("{} has landed on {}, but {}", first.id, run.rules_.target, forward.note)});
         } else {
@@ -239,7 +239,7 @@ struct LandingRun::Handler {
 
     void go_on() const {
         const MergeQueue::Next next = run.queue_->next();
-        if (const auto* const each = std::get_if<MergeQueue::Try>(&next)) {
+        if (const auto* const each = std::get_if<MergeQueue::Probe>(&next)) {
             actions.emplace_back(action::Build{each->tasks});
         } else if (std::holds_alternative<MergeQueue::GateTip>(next)) {
             // Really: what was green yesterday may be red today for reasons of the machine, and it is now
@@ -252,16 +252,16 @@ struct LandingRun::Handler {
     }
 
     void gate(const Tasks& candidate) const {
-        const std::size_t places = run.rules_.places_ahead;
+        const std::size_t places = run.rules_.slots_ahead;
         // What is under way ahead of time goes on for as long as it may still be asked for.
         actions.emplace_back(action::Gate{
             candidate,
-            places == 0 ? std::vector<Tasks>{} : run.queue_->foresee(likely_for_each_place * places),
+            places == 0 ? std::vector<Tasks>{} : run.queue_->predict(likely_for_each_place * places),
             run.landed_});
     }
 
     void conclude() const {
-        for (const std::string& task_id : run.queue_->blamed()) {
+        for (const std::string& task_id : run.queue_->culprits()) {
             end(task(task_id), Conclusion::fixable, run.red_[task_id], true);
         }
         if (run.queue_->tip_is_red()) {
@@ -272,7 +272,7 @@ struct LandingRun::Handler {
     }
 
     void tried(const Tasks& candidate, MergeQueue::Result result) const {
-        run.queue_->tried(candidate, std::exchange(run.ended_, {}), result);
+        run.queue_->probed(candidate, std::exchange(run.ended_, {}), result);
         go_on();
     }
 
@@ -293,7 +293,7 @@ struct LandingRun::Handler {
         for (const std::string& task_id : run.candidate_) {
             set_ended(task(task_id), run.candidate_);
         }
-        actions.emplace_back(action::Settle{run.candidate_, pushed.answer_was_lost});
+        actions.emplace_back(action::Landed{run.candidate_, pushed.answer_was_lost});
         if (pushed.is_tip) {
             run.landed_.insert(run.landed_.end(), run.candidate_.begin(), run.candidate_.end());
         } else {

@@ -18,8 +18,8 @@
 #include <variant>
 #include <vector>
 
-#include "core/landing/lanes.h"
 #include "core/landing/merge_queue.h"
+#include "core/landing/partitions.h"
 
 namespace ralph::core {
 
@@ -28,11 +28,11 @@ namespace landing {
 using Tasks = std::vector<std::string>;
 
 struct Rules {
-    LaneRules groups;
-    std::size_t places_ahead = 0;  // how many candidates can be gated ahead of time, side by side
-    std::size_t turn = 0;          // another one at each run: who is tried alone on a red target
-    bool may_come_again = true;    // another run may end what this one leaves undone
-    std::string target;            // for messages: "origin/main"
+    PartitionRules groups;
+    std::size_t slots_ahead = 0;  // how many candidates can be gated ahead of time, side by side
+    std::size_t turn = 0;         // another one at each run: who is tried alone on a red target
+    bool may_run_again = true;    // another run may end what this one leaves undone
+    std::string target;           // for messages: "origin/main"
 };
 
 struct Verdict {
@@ -156,7 +156,7 @@ struct BringForward {
 };
 // No answer to these.
 struct ForgetAhead {};
-struct Settle {  // they have landed
+struct Landed {  // they have landed
     Tasks candidate;
     bool answer_was_lost = false;
 };
@@ -170,7 +170,7 @@ struct Note {
     std::string task_id;
     std::string text;
 };
-struct ComeAgain {  // it has landed, and the run is done again for what comes after that
+struct RunAgain {  // it has landed, and the run is done again for what comes after that
     std::string task_id;
     std::string why;
 };
@@ -181,8 +181,8 @@ struct Finish {
 
 using Action = std::variant<action::Open, action::Prepare, action::Build, action::Recall, action::TakeAhead,
                             action::Gate, action::Push, action::FindMakers, action::AskRemote, action::Renew,
-                            action::BringForward, action::ForgetAhead, action::Settle, action::End,
-                            action::Note, action::ComeAgain, action::Finish>;
+                            action::BringForward, action::ForgetAhead, action::Landed, action::End,
+                            action::Note, action::RunAgain, action::Finish>;
 
 }  // namespace landing
 

@@ -68,11 +68,11 @@ MergeQueue::Next MergeQueue::next() const {
     }
     if (const std::size_t group = current(); group < groups_.size()) {
         const Tasks& red = groups_[group].red;
-        return red.empty() ? Try{groups_[group].pending}
-                           : Try{{red.begin() + static_cast<std::ptrdiff_t>(red.size() / 2), red.end()}};
+        return red.empty() ? Probe{groups_[group].pending}
+                           : Probe{{red.begin() + static_cast<std::ptrdiff_t>(red.size() / 2), red.end()}};
     }
     if (!suspects_.empty()) {
-        return Try{{suspects_.front()}};
+        return Probe{{suspects_.front()}};
     }
     return Done{};
 }
@@ -82,11 +82,11 @@ MergeQueue::Next MergeQueue::next_on_red_tip() const {
     for (const Group& group : groups_) {
         left.insert(left.end(), group.pending.begin(), group.pending.end());
     }
-    if (mending_was_tried_ || left.empty()) {
+    if (fixing_was_tried_ || left.empty()) {
         return Done{};
     }
     std::sort(left.begin(), left.end());
-    return Try{{left[turn_ % left.size()]}};
+    return Probe{{left[turn_ % left.size()]}};
 }
 
 void MergeQueue::forget(const Tasks& tasks) {
@@ -97,12 +97,12 @@ void MergeQueue::forget(const Tasks& tasks) {
     remove(suspects_, tasks);
 }
 
-void MergeQueue::tried(const Tasks& candidate, const Tasks& decided, Result result) {
+void MergeQueue::probed(const Tasks& candidate, const Tasks& decided, Result result) {
     CHECK(!candidate.empty() || !decided.empty());
     CHECK(candidate.empty() == (result == Result::empty));
     const std::size_t group = current();
     const bool judging = group == groups_.size() && tip_ != Tip::red;
-    mending_was_tried_ = tip_ == Tip::red;
+    fixing_was_tried_ = tip_ == Tip::red;
     forget(decided);
     switch (result) {
         case Result::landed:
@@ -120,7 +120,7 @@ void MergeQueue::tried(const Tasks& candidate, const Tasks& decided, Result resu
             if (judging) {
                 CHECK(tip_ == Tip::green && candidate.size() == 1);
                 forget(candidate);
-                blamed_.push_back(candidate.front());
+                culprits_.push_back(candidate.front());
             } else {
                 groups_[group].red = candidate;
             }
@@ -150,11 +150,11 @@ double MergeQueue::chance_of_green() const {
     return groups_[group].red.empty() ? 0.8 : 0.5;
 }
 
-std::vector<Tasks> MergeQueue::foresee(std::size_t count) const {
+std::vector<Tasks> MergeQueue::predict(std::size_t count) const {
     std::vector<Tasks> candidates;
     std::priority_queue<Future> futures;
     futures.push({1, *this});
-    const bool is_under_way = std::holds_alternative<Try>(next());  // the first one, which is no guess then
+    const bool is_under_way = std::holds_alternative<Probe>(next());  // the first one, which is no guess then
     Tasks present;
     for (int i = 0; i < most_futures && !futures.empty() && candidates.size() < count; ++i) {
         Future future = futures.top();
@@ -163,7 +163,7 @@ std::vector<Tasks> MergeQueue::foresee(std::size_t count) const {
             future.queue.tip_gated(true);
         }
         const Next next = future.queue.next();
-        const auto* const each = std::get_if<Try>(&next);
+        const auto* const each = std::get_if<Probe>(&next);
         if (each == nullptr || future.queue.tip_is_red()) {
             continue;
         }
@@ -177,8 +177,8 @@ std::vector<Tasks> MergeQueue::foresee(std::size_t count) const {
         }
         const double green = future.queue.chance_of_green();
         Future red{future.chance * (1 - green), future.queue, future.landed};
-        red.queue.tried(each->tasks, {}, Result::red);
-        future.queue.tried(each->tasks, {}, Result::landed);
+        red.queue.probed(each->tasks, {}, Result::red);
+        future.queue.probed(each->tasks, {}, Result::landed);
         futures.push({future.chance * green, std::move(future.queue), std::move(content)});
         futures.push(std::move(red));
     }

@@ -11,7 +11,7 @@
 // A task that was isolated is only suspected: its gate was red together with a tip of which nobody knows
 // whether it is green. At the end it is judged: alone, on a tip that is known to be green. Often that costs
 // no run, since the same files have been gated before. Is the tip red by itself, nobody is blamed; one task
-// of those that are left, which may be the one that mends it, is tried alone.
+// of those that are left, which may be the one that fixes it, is tried alone.
 #pragma once
 
 #include <cstddef>
@@ -29,10 +29,10 @@ class MergeQueue {
     // the queue. `turn`: which task is tried alone on a tip that is red, so that it is another one each time.
     explicit MergeQueue(const std::vector<Tasks>& groups, std::size_t turn = 0);
 
-    // Try these, in this order, and answer with tried().
-    struct Try {
+    // Try these, in this order, and answer with probed().
+    struct Probe {
         Tasks tasks;
-        bool operator==(const Try&) const = default;
+        bool operator==(const Probe&) const = default;
     };
     // Run the gate on the tip itself, and answer with tip_gated().
     struct GateTip {
@@ -41,29 +41,29 @@ class MergeQueue {
     struct Done {
         bool operator==(const Done&) const = default;
     };
-    using Next = std::variant<Try, GateTip, Done>;
+    using Next = std::variant<Probe, GateTip, Done>;
     [[nodiscard]] Next next() const;
 
     enum class Result {
         landed,    // the gate was green, and the target is the candidate
         unproven,  // it has landed, but nobody knows whether the target is green now: there is more on it, or
-                   // the gate did not run in this run of the lane
+                   // the gate did not run in this run of the merge queue
         red,
         empty,  // there is no candidate: all of the tasks are among `decided`
     };
     // `candidate`: who was in it. Who was to be tried and is in neither list conflicts with another one of
     // the candidate, and is tried again later. `decided`: who ended otherwise and is to be tried no more. At
     // least the first task of a try must be in one of the lists.
-    void tried(const Tasks& candidate, const Tasks& decided, Result result);
+    void probed(const Tasks& candidate, const Tasks& decided, Result result);
     void tip_gated(bool green);
 
     // Candidates that may be asked for after the present one, the most probable first, at most `count`: each
     // as the tasks that it has on top of the present tip, those included that will have landed by then. What
     // is gated beforehand need not be waited for; a guess that turns out wrong costs nothing but its gate.
-    [[nodiscard]] std::vector<Tasks> foresee(std::size_t count) const;
+    [[nodiscard]] std::vector<Tasks> predict(std::size_t count) const;
 
     // Red alone on a tip that is green without them.
-    [[nodiscard]] const Tasks& blamed() const { return blamed_; }
+    [[nodiscard]] const Tasks& culprits() const { return culprits_; }
     [[nodiscard]] bool tip_is_red() const { return tip_ == Tip::red; }
 
   private:
@@ -83,9 +83,9 @@ class MergeQueue {
     std::vector<Group> groups_;
     std::size_t turn_;
     Tip tip_ = Tip::unknown;
-    bool mending_was_tried_ = false;
+    bool fixing_was_tried_ = false;
     Tasks suspects_;  // isolated, and to be judged
-    Tasks blamed_;
+    Tasks culprits_;
 };
 
 }  // namespace ralph::core

@@ -65,7 +65,7 @@ class Handler {
     void wait_for_target(ActiveTask& task, const Outcome& outcome, bool resumed);
     void end_outage_by(StepKind step);
     void end_batch(const Outcome& outcome, Instant leader_waits_until);
-    void end_unstarted(ActiveTask& task, const UnstartedRun& unstarted);
+    void end_start_failed(ActiveTask& task, const StartFailed& start_failed);
     [[nodiscard]] bool not_yet(ActiveTask& task, const Outcome& outcome);
     void conclude(Tasks::iterator task, const ExitRecord& record, const std::optional<BlockMarker>& marker,
                   const Outcome& outcome);

@@ -15,7 +15,7 @@ RunFacts facts_of(const RunHistory::Newest& newest) {
     facts.leads_batch = newest.leads_batch;
     facts.target_is_red = newest.outcome.target_is_red;
     if (newest.end) {
-        facts.never_executed = std::holds_alternative<UnstartedRun>(*newest.end);
+        facts.never_executed = std::holds_alternative<StartFailed>(*newest.end);
         if (const auto* const record = std::get_if<ExitRecord>(&*newest.end)) {
             facts.exit = *record;
         }
@@ -48,18 +48,18 @@ void RunCounts::add_end(const RunFacts& run) {
     worked = worked || run.step == StepKind::work || run.step == StepKind::remediate;
 }
 
-RunHistory fold(const std::vector<RunFacts>& runs, std::uint32_t settled) {
+RunHistory fold(const std::vector<RunFacts>& runs, std::uint32_t acknowledged) {
     RunHistory history;
-    // Numbers go on from what was settled, too: the directory of a start that failed may never have become
-    // durable, and a new run must not bear a number that counts as dealt with.
-    history.last_number = settled;
+    // Numbers go on from what was acknowledged, too: the directory of a start that failed may never have
+    // become durable, and a new run must not bear a number that counts as dealt with.
+    history.last_number = acknowledged;
     StepKind step_before = StepKind::prepare;
     for (const RunFacts& run : runs) {
         history.last_number = std::max(history.last_number, run.number);
         history.work_attempts += run.step == StepKind::work && run.began && !run.never_executed ? 1 : 0;
-        if (run.number <= settled) {
-            history.settled_step = step_after(run);
-            history.settled_integrations += run.was_integration() ? 1 : 0;
+        if (run.number <= acknowledged) {
+            history.acknowledged_step = step_after(run);
+            history.acknowledged_integrations += run.was_integration() ? 1 : 0;
             continue;
         }
         RunCounts& counts = history.counts;
@@ -80,11 +80,11 @@ RunHistory fold(const std::vector<RunFacts>& runs, std::uint32_t settled) {
     return history;
 }
 
-RunHistory settled(RunHistory history) {
+RunHistory acknowledged(RunHistory history) {
     if (history.newest && history.newest->end) {
         const RunFacts newest = facts_of(*history.newest);
-        history.settled_step = step_after(newest);
-        history.settled_integrations += history.counts.integrations + (newest.was_integration() ? 1 : 0);
+        history.acknowledged_step = step_after(newest);
+        history.acknowledged_integrations += history.counts.integrations + (newest.was_integration() ? 1 : 0);
         history.counts = {};
         history.newest.reset();
     }

@@ -40,15 +40,15 @@ struct RunCounts {
 
 // What the run directories of a task tell.
 struct RunHistory {
-    std::uint32_t last_number = 0;           // 0: there are none
-    std::uint32_t work_attempts = 0;         // work runs whose worker has begun, settled ones included
-    std::uint32_t settled_integrations = 0;  // attempts that were dealt with
-    RunCounts counts;                        // of what is not settled, but for the newest run
-    // The step of the newest settled run; integrate, too, if that left finished work: it was a batch's run
-    // that decided on it then, or it could not be mended.
-    std::optional<StepKind> settled_step;
+    std::uint32_t last_number = 0;    // 0: there are none
+    std::uint32_t work_attempts = 0;  // work runs whose worker has begun, acknowledged ones included
+    std::uint32_t acknowledged_integrations = 0;  // attempts that were dealt with
+    RunCounts counts;                             // of what is not acknowledged, but for the newest run
+    // The step of the newest acknowledged run; integrate, too, if that left finished work: it was a batch's
+    // run that decided on it then, or it could not be fixed.
+    std::optional<StepKind> acknowledged_step;
     bool workspace_exists = false;
-    struct Newest {  // the newest run that is not settled
+    struct Newest {  // the newest run that is not acknowledged
         Run run;
         std::uint32_t slot = 0;
         bool leads_batch = false;
@@ -59,13 +59,13 @@ struct RunHistory {
     std::optional<Newest> newest;
 };
 
-// `runs` by number, ascending; those up to the number `settled` were dealt with. The last one, if it is not,
-// is the `newest` of the history: whoever fills that in decides on it, so its end is counted then. Only that
-// a worker has ended is known at once.
-[[nodiscard]] RunHistory fold(const std::vector<RunFacts>& runs, std::uint32_t settled);
+// `runs` by number, ascending; those up to the number `acknowledged` were dealt with. The last one, if it is
+// not, is the `newest` of the history: whoever fills that in decides on it, so its end is counted then. Only
+// that a worker has ended is known at once.
+[[nodiscard]] RunHistory fold(const std::vector<RunFacts>& runs, std::uint32_t acknowledged);
 
 // The same history once all that has ended is dealt with, as that of a task whose record is terminal.
-[[nodiscard]] RunHistory settled(RunHistory history);
+[[nodiscard]] RunHistory acknowledged(RunHistory history);
 
 // How often it was tried to land the task, all its runs taken together.
 [[nodiscard]] std::uint32_t push_attempts(const std::vector<RunFacts>& runs);

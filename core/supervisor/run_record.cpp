@@ -115,7 +115,7 @@ std::optional<StepKind> parse_step_kind(std::string_view text) {
 bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch) {
     const bool is_verdict =
         !record.timed_out && (record.exited_with(0) || record.exited_with(exit_blocked) ||
-                              record.exited_with(exit_mendable) || record.exited_with(exit_nothing_to_land) ||
+                              record.exited_with(exit_fixable) || record.exited_with(exit_nothing_to_land) ||
                               record.exited_with(exit_unavailable) || record.exited_with(exit_try_again));
     if (step == StepKind::integrate && leads_batch && !record.stopped && !is_verdict) {
         return true;
@@ -300,7 +300,7 @@ std::string landed_by_text(std::string_view landed_by) {
     return fmt::format("landed by somebody else: {}", landed_by);
 }
 
-std::string lane_progress_text(const LaneProgress& progress) {
+std::string landing_progress_text(const LandingProgress& progress) {
     json::object root;
     root["version"] = run_format_version;
     root["doing"] = progress.doing;
@@ -312,9 +312,9 @@ std::string lane_progress_text(const LaneProgress& progress) {
     return canonical_json(root);
 }
 
-Result<LaneProgress> read_lane_progress(const JsonDocument& document) {
+Result<LandingProgress> read_landing_progress(const JsonDocument& document) {
     std::optional<JsonFault> fault;
-    LaneProgress progress;
+    LandingProgress progress;
     ObjectReader reader(document.root(), "", fault);
     read_version(reader);
     reader.require("doing", progress.doing);

@@ -31,7 +31,7 @@ namespace ralph::core {
 inline constexpr std::uint32_t run_format_version = 1;
 
 // prepare makes the workspace, work is the worker's command, integrate is one attempt to land it, remediate
-// lets the worker mend what could not be landed, discard keeps what is not on the remote and removes the
+// lets the worker fix what could not be landed, discard keeps what is not on the remote and removes the
 // workspace.
 enum class StepKind { prepare, work, integrate, remediate, discard };
 
@@ -87,21 +87,21 @@ struct LostRun {
     std::string reason;
 };
 // Nothing of the step was executed.
-struct UnstartedRun {
+struct StartFailed {
     std::string reason;
 };
-using RunEnd = std::variant<ExitRecord, LostRun, UnstartedRun>;
+using RunEnd = std::variant<ExitRecord, LostRun, StartFailed>;
 
 // Whether a run that ended so counts as lost. Prepare, integrate and discard are idempotent and decide
 // nothing before they end: one that was killed by a signal that is not of our sending runs again. A worker
-// that was killed, at its work or at mending it, has failed.
+// that was killed, at its work or at fixing it, has failed.
 // A run that lands several tasks and comes to no verdict, by its time or an exit code that is none, is
 // nobody's failure either.
 [[nodiscard]] bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch = false);
 
 // Whether an integrate run that ended so was an attempt to land its task. It was none if it was lost or
 // stopped, found nothing to land, or met what is nobody's fault: a host or remote with a bad minute, a target
-// that is red by itself.
+// that itself fails the gate.
 [[nodiscard]] bool counts_as_integration(const ExitRecord& record, bool target_is_red, bool leads_batch);
 
 // How an integrate run ended for another task of its batch: the exit code that a run of that task alone would
@@ -118,7 +118,7 @@ struct BatchEnd {
 };
 
 // Whether the work is done and only waits to be landed, by the step and its end (null: lost). What the worker
-// makes of mending it changes nothing in that.
+// makes of fixing it changes nothing in that.
 [[nodiscard]] inline bool leaves_finished_work(StepKind step, const ExitRecord* record) {
     return step == StepKind::remediate || (step == StepKind::work && record != nullptr &&
                                            record->exited_with(0) && !record->stopped && !record->timed_out);
@@ -133,7 +133,7 @@ struct Outcome {
     std::string kept = {};  // the kept ref that a prepared workspace goes on from
     // Of an integrate run: the other tasks of its batch. One that is not named was not decided on.
     std::vector<BatchEnd> batch = {};
-    // The target branch is red by itself: nobody's fault, and nothing lands until it is mended.
+    // The target branch itself fails the gate: nobody's fault, and nothing lands until it is fixed.
     bool target_is_red = false;
     // Who has landed the task, if it was none of ours: "commit 1a2b3c4d by A. Colleague".
     std::string landed_by = {};
@@ -150,14 +150,14 @@ struct RunSpec {
     std::string task_id;
     Run run;
     std::uint32_t slot = 0;
-    std::string
-        run_id;  // random; in the step's environment as RALPH_RUN_ID, the mark of every process of the tree
+    // Random; in the step's environment as RALPH_RUN_ID, the mark of every process of the tree.
+    std::string run_id;
     std::vector<std::string> command;
     std::vector<std::string> environment_names;
     std::string working_directory;
     std::string created_at;
-    std::vector<std::string> batch =
-        {};  // the tasks that an integrate run shall land beside its own, in order
+    // The tasks that an integrate run shall land beside its own, in order.
+    std::vector<std::string> batch = {};
     // For a built-in step: what it is started with (daemon/store/settings_snapshot.h). Nothing: it reads
     // them.
     std::optional<boost::json::object> settings = {};
@@ -173,7 +173,7 @@ struct RunSpec {
 [[nodiscard]] Result<Outcome> read_outcome(const JsonDocument& document);
 
 // What an integrate run does at this moment: lane.json in its run directory, for people.
-struct LaneProgress {
+struct LandingProgress {
     std::string doing;               // "building", "gating" or "pushing"
     std::string gate;                // its name, while one runs
     std::string candidate;           // the commit that is gated or pushed
@@ -181,11 +181,11 @@ struct LaneProgress {
     std::vector<std::string> ahead;  // what is gated ahead of time, each "RQ-0001,RQ-0002"
     std::string since;               // RFC 3339
 
-    bool operator==(const LaneProgress&) const = default;
+    bool operator==(const LandingProgress&) const = default;
 };
 
-[[nodiscard]] std::string lane_progress_text(const LaneProgress& progress);
-[[nodiscard]] Result<LaneProgress> read_lane_progress(const JsonDocument& document);
+[[nodiscard]] std::string landing_progress_text(const LandingProgress& progress);
+[[nodiscard]] Result<LandingProgress> read_landing_progress(const JsonDocument& document);
 
 // The worker's or integrate step's mark that the work is there but could not be landed (contract
 // section 8.4).

@@ -31,7 +31,7 @@ bool is_due(const ActiveTask& task, Instant now) {
     return task.phase == Phase::ready && task.not_before <= now;
 }
 
-// What a task still being recovered holds, the lane or which slot, is not known yet.
+// What a task still being recovered holds, the merge queue or which slot, is not known yet.
 bool any_recovering(const Supervisor& supervisor) {
     return std::any_of(supervisor.active.begin(), supervisor.active.end(),
                        [](const ActiveTask& task) { return task.phase == Phase::recovering; });
@@ -74,7 +74,7 @@ std::size_t most_in_a_run(const Supervisor& supervisor) {
     return supervisor.lands_alone ? 1 : std::min(most_tasks_in_a_run, std::size_t{batch.max} * batch.gates);
 }
 
-// Until when the first of those who wait in the lane waits for company; in the past if it does not.
+// Until when the first of those who wait in the merge queue waits for company; in the past if it does not.
 Instant company_until(const Supervisor& supervisor, const std::vector<ActiveTask*>& waiting) {
     const BatchSettings& batch = supervisor.settings.batch;
     const bool somebody_works =
@@ -107,14 +107,14 @@ void look_at_outage(Supervisor& supervisor, Instant now, std::vector<Action>& ac
     }
     ActiveTask* next = nullptr;
     for (ActiveTask& task : supervisor.active) {
-        const bool may_begin =
-            integrates(task) ? supervisor.lane_opens <= now : task.slot || free_slot(supervisor).has_value();
+        const bool may_begin = integrates(task) ? supervisor.merge_queue_opens <= now
+                                                : task.slot || free_slot(supervisor).has_value();
         if (needs_host(task) && is_due(task, now) && may_begin &&
             (next == nullptr || task.not_before < next->not_before)) {
             next = &task;
         }
     }
-    for (const Instant later : {supervisor.outage->next_look, supervisor.lane_opens}) {
+    for (const Instant later : {supervisor.outage->next_look, supervisor.merge_queue_opens}) {
         if (later > now) {
             actions.emplace_back(action::WakeAt{later});
         }
@@ -144,12 +144,12 @@ void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& action
     if (waiting.empty()) {
         return;
     }
-    const Instant begin = std::max(company_until(supervisor, waiting), supervisor.lane_opens);
+    const Instant begin = std::max(company_until(supervisor, waiting), supervisor.merge_queue_opens);
     if (begin > now) {
         actions.emplace_back(action::WakeAt{begin});
         return;
     }
-    supervisor.lane_opens = Instant::min();
+    supervisor.merge_queue_opens = Instant::min();
     start(*waiting.front(), actions);
     auto& batch = std::get<action::StartRun>(actions.back()).batch;
     for (std::size_t i = 1; i < std::min(waiting.size(), most_in_a_run(supervisor)); ++i) {
@@ -230,7 +230,7 @@ bool task_limit_reached(const Supervisor& supervisor) {
     return supervisor.settings.max_tasks != 0 && supervisor.started >= supervisor.settings.max_tasks;
 }
 
-// Work that waits for the lane must not pile up without end: as many may wait as there are workers.
+// Work that waits for the merge queue must not pile up without end: as many may wait as there are workers.
 bool has_room(const Supervisor& supervisor) {
     const auto takes_room = [](const ActiveTask& task) {
         return task.phase != Phase::ready || task.waits_for != WaitsFor::workspace;
@@ -285,7 +285,7 @@ bool waits_for_ever(const Supervisor& supervisor, const ActiveTask& task) {
         return false;
     }
     if ((supervisor.outage && needs_host(task)) ||
-        (supervisor.lane_opens != Instant::min() && integrates(task))) {
+        (supervisor.merge_queue_opens != Instant::min() && integrates(task))) {
         return true;
     }
     switch (task.waits_for) {

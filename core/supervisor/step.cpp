@@ -56,7 +56,7 @@ void Handler::go_on(ActiveTask& task, TaskEvent what) {
 
 // The task has a terminal record: it is active no longer.
 void Handler::retire(Tasks::iterator task, Lifecycle lifecycle) {
-    actions_.emplace_back(action::SettleRuns{task->task_id, task->run.number});
+    actions_.emplace_back(action::AcknowledgeRuns{task->task_id, task->run.number});
     if (lifecycle == Lifecycle::completed) {
         supervisor_.queue_fresh = false;
         ActiveTask discard;
@@ -101,10 +101,10 @@ void Handler::apply(Tasks::iterator task, TaskEvent what, const std::string& det
             record->mark_blocked_push(wall_, detail);
             break;
     }
-    if (what == TaskEvent::integrate_mendable) {
+    if (what == TaskEvent::integrate_fixable) {
         record->last_error = detail;  // why it is not landed, for as long as that is so
     }
-    if (*next != from || what == TaskEvent::integrate_deferred || what == TaskEvent::integrate_mendable) {
+    if (*next != from || what == TaskEvent::integrate_deferred || what == TaskEvent::integrate_fixable) {
         actions_.emplace_back(
             action::Announce{task->task_id, from, *next, task->run.attempt, detail, task->run.step, end});
     }
@@ -165,8 +165,8 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         end_batch_lost(task, *lost);
         return;
     }
-    if (const auto* const unstarted = std::get_if<UnstartedRun>(&end)) {
-        end_unstarted(*task, *unstarted);
+    if (const auto* const start_failed = std::get_if<StartFailed>(&end)) {
+        end_start_failed(*task, *start_failed);
         return;
     }
     const auto& record = std::get<ExitRecord>(end);
@@ -196,7 +196,7 @@ void Handler::count_end(ActiveTask& task, const ExitRecord& record, const Outcom
         // Set, not counted up: applying the same end again after a crash changes nothing.
         WorkerRecord* const worker = supervisor_.state.find(task.task_id);
         worker->push_attempts =
-            std::max(worker->push_attempts, task.settled_integrations + task.counts.integrations);
+            std::max(worker->push_attempts, task.acknowledged_integrations + task.counts.integrations);
     }
 }
 
@@ -235,8 +235,8 @@ void Handler::conclude(Tasks::iterator task, const ExitRecord& record,
     }
 }
 
-// What a batch's run says of the others. Who is not in the lane any more, or was never told of, is left as it
-// is: it integrates again.
+// What a batch's run says of the others. Who is not in the merge queue any more, or was never told of, is
+// left as it is: it integrates again.
 void Handler::end_batch(const Outcome& outcome, Instant leader_waits_until) {
     for (const BatchEnd& end : outcome.batch) {
         const auto task = find(supervisor_.active, end.task_id);
@@ -269,8 +269,8 @@ void Handler::forget_kept(std::string_view task_id) {
 }
 
 void Handler::end_discard(Tasks::iterator task, const RunEnd& end, const Outcome& outcome) {
-    if (const auto* const unstarted = std::get_if<UnstartedRun>(&end)) {
-        end_unstarted(*task, *unstarted);
+    if (const auto* const start_failed = std::get_if<StartFailed>(&end)) {
+        end_start_failed(*task, *start_failed);
         return;
     }
     const auto* const lost = std::get_if<LostRun>(&end);
@@ -294,7 +294,7 @@ void Handler::end_discard(Tasks::iterator task, const RunEnd& end, const Outcome
     if (!outcome.note.empty()) {
         note(true, task->task_id, outcome.note);
     }
-    actions_.emplace_back(action::SettleRuns{task->task_id, task->run.number});
+    actions_.emplace_back(action::AcknowledgeRuns{task->task_id, task->run.number});
     supervisor_.discards.erase(task);
 }
 
@@ -319,7 +319,7 @@ void Handler::operator()(const event::QueueLoaded& event) {
 
 void Handler::operator()(const event::QueueInvalid& event) {
     if (supervisor_.queue_fault != event.reason) {
-        note(true, "", fmt::format("no new task starts until the queue is mended: {}", event.reason));
+        note(true, "", fmt::format("no new task starts until the queue is fixed: {}", event.reason));
     }
     supervisor_.queue_fault = event.reason;
     supervisor_.queue_requested = supervisor_.queue_requested && !event.requested;
@@ -417,7 +417,7 @@ void Handler::operator()(const event::RetryHistoryRead& event) {
     task.phase = Phase::recovering;
     supervisor_.attempted.insert(event.task_id);
     supervisor_.active.push_back(std::move(task));
-    (*this)(event::TaskRecovered{event.task_id, settled(event.history)});
+    (*this)(event::TaskRecovered{event.task_id, acknowledged(event.history)});
 }
 
 void Handler::operator()(const event::RunsForgotten& event) {

@@ -34,9 +34,9 @@ Supervisor make_supervisor(SupervisorSettings settings, ParallelState state,
 void Handler::resume(ActiveTask& task, const RunHistory& history) {
     WorkerRecord* const record = supervisor_.state.find(task.task_id);
     const bool finished =
-        !history.newest && history.settled_step.value_or(record->lifecycle == Lifecycle::integrating
-                                                             ? StepKind::integrate
-                                                             : StepKind::prepare) == StepKind::integrate;
+        !history.newest && history.acknowledged_step.value_or(record->lifecycle == Lifecycle::integrating
+                                                                  ? StepKind::integrate
+                                                                  : StepKind::prepare) == StepKind::integrate;
     task.phase = Phase::ready;
     task.counts.restarts = 0;  // those were of a discard, if there were any
     if (finished && history.workspace_exists && supervisor_.settings.max_push_attempts != 0) {
@@ -65,7 +65,7 @@ void Handler::operator()(const event::TaskRecovered& event) {
     WorkerRecord* const record = supervisor_.state.find(event.task_id);
     CHECK(record != nullptr);
     task->counts = history.counts;
-    task->settled_integrations = history.settled_integrations;
+    task->acknowledged_integrations = history.acknowledged_integrations;
     if (!history.newest || (history.newest->run.step == StepKind::discard && history.newest->end)) {
         resume(*task, history);
         return;
@@ -82,7 +82,7 @@ void Handler::operator()(const event::TaskRecovered& event) {
     }
     if (!history.newest->end) {
         adopt(*task, history);
-    } else if (std::holds_alternative<UnstartedRun>(*history.newest->end)) {
+    } else if (std::holds_alternative<StartFailed>(*history.newest->end)) {
         // The crash may have come before the number of the attempt was written.
         const std::uint32_t begun = history.work_attempts + (is_landing ? 0 : 1);
         task->run.attempt = std::max(task->run.attempt, begun);

@@ -53,7 +53,7 @@ bool Handler::waits(ActiveTask& task, const ExitRecord& record, const Outcome& o
 }
 
 // Nothing was executed, so trying again costs nothing and is never counted against the task.
-void Handler::end_unstarted(ActiveTask& task, const UnstartedRun& unstarted) {
+void Handler::end_start_failed(ActiveTask& task, const StartFailed& start_failed) {
     ++task.start_failures;
     task.phase = Phase::ready;
     if (task.waits_for != WaitsFor::host && task.waits_for != WaitsFor::workspace) {
@@ -64,7 +64,7 @@ void Handler::end_unstarted(ActiveTask& task, const UnstartedRun& unstarted) {
     if (task.start_failures == 1) {
         note(true, task.task_id,
              fmt::format("{} could not be started: {}; trying again until it can", to_string(task.run.step),
-                         unstarted.reason));
+                         start_failed.reason));
     }
 }
 
@@ -152,7 +152,7 @@ void Handler::wait_for_target(ActiveTask& task, const Outcome& outcome, bool res
     if (resumed) {
         return;
     }
-    supervisor_.lane_opens = now_ + red_target_pause;
+    supervisor_.merge_queue_opens = now_ + red_target_pause;
     note(true, task.task_id,
          fmt::format("nothing is landed for {} s: {}",
                      std::chrono::duration_cast<std::chrono::seconds>(red_target_pause).count(),

@@ -5,14 +5,14 @@
 // directories, the queue and the settings, which is what a restart does.
 //
 // A task's way: selected -> prepare -> work -> integrate -> terminal -> (completed only) discard. Between two
-// integrations there may be a remediate, by which the worker mends what could not be landed. A task is
+// integrations there may be a remediate, by which the worker fixes what could not be landed. A task is
 // `active` from its selection, or recovery, to its terminal record. Prepare, work and remediate hold a slot,
-// of which there are as many as workers; integrate holds the lane, of which there is one; discard runs one at
-// a time beside them.
+// of which there are as many as workers; integrate holds the merge queue, of which there is one; discard runs
+// one at a time beside them.
 //
-// One integrate run lands a batch: its own task and others that wait in the lane. It says in its outcome how
-// it ended for them. They have no run of their own meanwhile and stay ready, so a crash costs nothing: who
-// was not told of an end integrates again, and finds out that it has landed if it has.
+// One integrate run lands a batch: its own task and others that wait in the merge queue. It says in its
+// outcome how it ended for them. They have no run of their own meanwhile and stay ready, so a crash costs
+// nothing: who was not told of an end integrates again, and finds out that it has landed if it has.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,7 @@ struct SupervisorSettings {
     std::uint32_t max_push_attempts = 50;
     std::vector<Milliseconds> push_backoff;
     BatchSettings batch;
-    std::uint32_t max_remediations = 0;  // how often the worker may mend what could not be landed
+    std::uint32_t max_remediations = 0;  // how often the worker may fix what could not be landed
     std::string workspace_root;
     Milliseconds kept_work_retention{0};
     Milliseconds stop_timeout{0};  // how long a service that is stopped waits for what runs
@@ -64,7 +64,7 @@ struct QueueSnapshot {
     TaskFile done;
 };
 
-// Where an active task stands. `ready` waits for its time, a slot or the lane;
+// Where an active task stands. `ready` waits for its time, a slot or the merge queue;
 // `recovering` waits for what the run directories tell, after a restart as after the selection.
 enum class Phase { recovering, ready, starting, running };
 
@@ -85,10 +85,10 @@ struct ActiveTask {
     WaitsFor waits_for = WaitsFor::turn;
     Instant not_before = Instant::min();
     std::optional<std::uint32_t> slot;
-    RunCounts counts;                        // restarts: of the present step
-    std::uint32_t settled_integrations = 0;  // before those
-    bool leads_batch = false;                // the run under way lands others, too
-    std::uint32_t start_failures = 0;        // in a row
+    RunCounts counts;                             // restarts: of the present step
+    std::uint32_t acknowledged_integrations = 0;  // before those
+    bool leads_batch = false;                     // the run under way lands others, too
+    std::uint32_t start_failures = 0;             // in a row
 };
 
 enum class Mode {
@@ -128,8 +128,9 @@ struct Supervisor {
     bool queue_fresh = false;                    // nothing has landed since `queue` was read
     bool finished = false;
     bool lands_alone = false;  // the next integrate run takes no others: the last ones came to no end
-    Instant lane_opens = Instant::min();  // nothing is landed before, since the target is red by itself
-    std::optional<Outage> outage;         // forgotten by a restart, which looks at once
+    Instant merge_queue_opens =
+        Instant::min();            // nothing is landed before, since the target itself fails the gate
+    std::optional<Outage> outage;  // forgotten by a restart, which looks at once
 };
 
 namespace event {
@@ -182,8 +183,8 @@ struct RunsForgotten {
 struct DrainRequested {
     int signal = 0;
     std::string reason;
-    bool limited =
-        false;  // to settings.stop_timeout; what still runs then is ended, and resumed by the next start
+    // To settings.stop_timeout; what still runs then is ended, and resumed by the next start.
+    bool limited = false;
 };
 struct StopRequested {
     int signal = 0;
@@ -207,7 +208,7 @@ struct StartRun {
     Run run;
     std::uint32_t slot = 0;
     std::uint32_t integration = 0;        // which attempt to land this is, from 1; 0 for other steps
-    std::vector<std::string> batch = {};  // tasks that wait in the lane and are landed by the same run
+    std::vector<std::string> batch = {};  // tasks that wait in the merge queue and are landed by the same run
 };
 // Look at the run directories of a task and answer with TaskRecovered. The text of a task that was just
 // selected is kept there; null for a terminal record whose retention has ended.
@@ -224,7 +225,7 @@ struct EndRun {
     Run run;
 };
 // The runs up to `number` have been dealt with; recovery shall not look at them again.
-struct SettleRuns {
+struct AcknowledgeRuns {
     std::string task_id;
     std::uint32_t number = 0;
 };
@@ -272,7 +273,7 @@ struct Finish {
 }  // namespace action
 
 using Action = std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun,
-                            action::SettleRuns, action::NoteExpired, action::ForgetRuns,
+                            action::AcknowledgeRuns, action::NoteExpired, action::ForgetRuns,
                             action::ReadRetryHistory, action::ForgetRetryRequest, action::LoadQueue,
                             action::WakeAt, action::Announce, action::Note, action::Finish>;
 
@@ -283,10 +284,10 @@ inline constexpr int exit_usage = 2;
 inline constexpr int exit_some_not_landed = 3;
 
 // A supervisor that starts, or starts again. Every record that is not terminal becomes an active task in
-// phase recovering; the runtime owes one TaskRecovered for each. Before, it has settled the ended runs of
-// terminal records, lest a later retry meets an end that was dealt with; the WorkspaceLeft events come before
-// the first QueueLoaded. `attempted` are the tasks begun in the
-// session that a crash interrupted (empty for a new session).
+// phase recovering; the runtime owes one TaskRecovered for each. Before, it has acknowledged the ended runs
+// of terminal records, lest a later retry meets an end that was dealt with; the WorkspaceLeft events come
+// before the first QueueLoaded. `attempted` are the tasks begun in the session that a crash interrupted
+// (empty for a new session).
 [[nodiscard]] Supervisor make_supervisor(SupervisorSettings settings, ParallelState state,
                                          std::set<std::string, std::less<>> attempted);
 

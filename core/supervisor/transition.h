@@ -27,7 +27,7 @@ enum class TaskEvent {
     integrate_blocked,        // an operator must resolve it
     integrate_found_nothing,  // the worker left nothing to land
     integrate_failed,
-    integrate_mendable,   // remediations are left: the worker may repair it
+    integrate_fixable,    // remediations are left: the worker may repair it
     work_needed,          // nothing to land, but no worker ran since the retry: it is worked on first
     remediate_succeeded,  // back into the merge queue
     remediate_failed,
@@ -65,7 +65,7 @@ inline constexpr std::array<Transition, 21> transitions{{
     {TaskEvent::integrate_blocked, "integrate_blocked", ".b..."},
     {TaskEvent::integrate_found_nothing, "integrate_found_nothing", ".b..."},
     {TaskEvent::integrate_failed, "integrate_failed", ".f..."},
-    {TaskEvent::integrate_mendable, "integrate_mendable", ".i...", StepKind::remediate, true},
+    {TaskEvent::integrate_fixable, "integrate_fixable", ".i...", StepKind::remediate, true},
     {TaskEvent::work_needed, "work_needed", ".r...", StepKind::prepare, true, false, true},
     {TaskEvent::remediate_succeeded, "remediate_succeeded", ".i...", StepKind::integrate, true, true},
     {TaskEvent::remediate_failed, "remediate_failed", ".b..."},
@@ -87,13 +87,13 @@ inline constexpr std::array<Transition, 21> transitions{{
 [[nodiscard]] std::optional<Lifecycle> transition(Lifecycle lifecycle, TaskEvent event);
 
 // Exit codes with which the steps speak to the table (EX_DATAERR, EX_UNAVAILABLE and EX_TEMPFAIL of
-// sysexits.h, and four of ours). Mendable: as blocked, but whoever made the work may be able to repair it.
+// sysexits.h, and four of ours). Fixable: as blocked, but whoever made the work may be able to repair it.
 // Nothing to land: the worker exited with 0 and left no commit and no change. Unavailable: the host or the
 // remote has a bad minute, which is nobody's failure. In use: the task's workspace is held by a living worker
 // that is none of ours.
 inline constexpr std::uint32_t exit_already_landed = 10;
 inline constexpr std::uint32_t exit_blocked = 65;
-inline constexpr std::uint32_t exit_mendable = 66;
+inline constexpr std::uint32_t exit_fixable = 66;
 inline constexpr std::uint32_t exit_nothing_to_land = 67;
 inline constexpr std::uint32_t exit_unavailable = 69;
 inline constexpr std::uint32_t exit_in_use = 71;
@@ -103,7 +103,7 @@ inline constexpr std::uint32_t exit_try_again = 75;
 struct Standing {
     bool blocked = false;            // the worker left a readable marker
     bool attempts_left = false;      // another integration may follow this one
-    bool remediations_left = false;  // the worker may be asked to mend its work
+    bool remediations_left = false;  // the worker may be asked to fix its work
     bool worked = true;              // a worker ran since the selection or the retry
 };
 
@@ -130,7 +130,7 @@ inline constexpr std::array<ExitMeaning, 17> exit_meanings{{
     {StepKind::integrate, 0U, TaskEvent::integrate_succeeded},
     {StepKind::integrate, exit_try_again, TaskEvent::integrate_deferred, &Standing::attempts_left,
      TaskEvent::integrate_exhausted},
-    {StepKind::integrate, exit_mendable, TaskEvent::integrate_mendable, &Standing::remediations_left,
+    {StepKind::integrate, exit_fixable, TaskEvent::integrate_fixable, &Standing::remediations_left,
      TaskEvent::integrate_blocked},
     {StepKind::integrate, exit_blocked, TaskEvent::integrate_blocked},
     {StepKind::integrate, exit_nothing_to_land, TaskEvent::integrate_found_nothing, &Standing::worked,

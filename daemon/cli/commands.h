@@ -63,7 +63,7 @@ int kept_show(const CommonArguments& common, const std::string& name, bool patch
 int kept_restore(const CommonArguments& common, const std::string& name, const std::string& branch);
 int kept_prune(const CommonArguments& common, const KeptPruneArguments& arguments);
 int run_gate(const CommonArguments& common);
-int consult_doctor(const CommonArguments& common, bool fix, bool json);
+int run_doctor(const CommonArguments& common, bool fix, bool json);
 int service_install(const CommonArguments& common, const ServiceArguments& arguments);
 int service_uninstall(const CommonArguments& common, const ServiceArguments& arguments);
 int service_status(const CommonArguments& common, const ServiceArguments& arguments);

@@ -7,7 +7,7 @@
 
 #include "core/base/shown_text.h"
 #include "daemon/cli/common.h"
-#include "daemon/doctor/examination.h"
+#include "daemon/doctor/diagnosis.h"
 #include "daemon/os/clock.h"
 #include "daemon/store/ralph_folder.h"
 
@@ -20,7 +20,7 @@ constexpr std::size_t longest_line = 2'000;
 constexpr int exit_something_wrong = 4;
 
 // What --fix did about one finding.
-struct Mended {
+struct Fixed {
     std::string title;
     std::string place;
     bool done = false;
@@ -37,7 +37,7 @@ std::string paragraph(const Finding& finding) {
     line("where", finding.place);
     line("means", finding.meaning);
     line("do", finding.advice);
-    line("--fix", finding.mend ? finding.remedy : std::string("does nothing about it"));
+    line("--fix", finding.fix ? finding.remedy : std::string("does nothing about it"));
     return text + "\n";
 }
 
@@ -45,10 +45,10 @@ bool is_wrong(const Finding& finding) {
     return finding.severity == Severity::wrong;
 }
 
-std::string report_text(const std::vector<Finding>& findings, const std::vector<Mended>& mended) {
+std::string report_text(const std::vector<Finding>& findings, const std::vector<Fixed>& fixed) {
     std::string text;
-    for (const Mended& each : mended) {
-        text += core::printable(fmt::format("{}: {} ({})", each.done ? "mended" : "could not be mended",
+    for (const Fixed& each : fixed) {
+        text += core::printable(fmt::format("{}: {} ({})", each.done ? "fixed" : "could not be fixed",
                                             each.title, each.place)) +
                 "\n  " + core::printable(each.text) + "\n\n";
     }
@@ -62,7 +62,7 @@ std::string report_text(const std::vector<Finding>& findings, const std::vector<
     return text + fmt::format("{} {} wrong.\n", wrong, wrong == 1 ? "thing is" : "things are");
 }
 
-std::string report_document(const std::vector<Finding>& findings, const std::vector<Mended>& mended) {
+std::string report_document(const std::vector<Finding>& findings, const std::vector<Fixed>& fixed) {
     json::array all;
     for (const Finding& finding : findings) {
         json::object object;
@@ -72,14 +72,14 @@ std::string report_document(const std::vector<Finding>& findings, const std::vec
         object["place"] = finding.place;
         object["meaning"] = finding.meaning;
         object["advice"] = finding.advice;
-        object["fixable"] = finding.mend != nullptr;
-        if (finding.mend) {
+        object["fixable"] = finding.fix != nullptr;
+        if (finding.fix) {
             object["fix"] = finding.remedy;
         }
         all.push_back(std::move(object));
     }
     json::array done;
-    for (const Mended& each : mended) {
+    for (const Fixed& each : fixed) {
         json::object object;
         object["title"] = each.title;
         object["place"] = each.place;
@@ -94,30 +94,30 @@ std::string report_document(const std::vector<Finding>& findings, const std::vec
     return core::canonical_json(document) + "\n";
 }
 
-Result<std::vector<Mended>> mend(const std::string& root) {
+Result<std::vector<Fixed>> fix_all(const std::string& root) {
     const Paths paths{root};
     const auto refusal = [](const std::string& who) {
-        return Error{fmt::format("nothing is mended while {}", who),
+        return Error{fmt::format("nothing is fixed while {}", who),
                      "ask it to finish with `ralph queue stop`, then run `ralph doctor --fix`"};
     };
     TRY(check_ralph_folder(paths));
     TRY(make_directories(paths.parallel()));
     // Not shown as a supervisor's: one that starts meanwhile waits for a moment.
     TRY_ASSIGN(const auto lock, FileLock::acquire(paths.supervisor_lock(), FileLock::Wait::no));
-    Examination examination = examine(root, wall_clock());
+    Diagnosis diagnosis = diagnose(root, wall_clock());
     if (!lock) {
-        return examination.supervisor
-                   ? refusal(fmt::format("the supervisor {} runs (since {})", examination.supervisor->pid,
-                                         examination.supervisor->started_at))
+        return diagnosis.supervisor
+                   ? refusal(fmt::format("the supervisor {} runs (since {})", diagnosis.supervisor->pid,
+                                         diagnosis.supervisor->started_at))
                    : refusal("another command changes the state");
     }
     // A state is made anew from the runs, so these come first.
-    std::stable_partition(examination.findings.begin(), examination.findings.end(),
+    std::stable_partition(diagnosis.findings.begin(), diagnosis.findings.end(),
                           [](const Finding& finding) { return finding.kind == "run_unreadable"; });
-    std::vector<Mended> all;
-    for (const Finding& finding : examination.findings) {
-        if (finding.mend) {
-            const auto done = finding.mend();
+    std::vector<Fixed> all;
+    for (const Finding& finding : diagnosis.findings) {
+        if (finding.fix) {
+            const auto done = finding.fix();
             all.push_back(
                 {finding.title, finding.place, done.has_value(), done ? *done : done.error().line()});
         }
@@ -127,22 +127,22 @@ Result<std::vector<Mended>> mend(const std::string& root) {
 
 }  // namespace
 
-int consult_doctor(const CommonArguments& common, bool fix, bool as_json) {
+int run_doctor(const CommonArguments& common, bool fix, bool as_json) {
     const auto root = find_repository(common.repository);
     if (!root) {
         return report_error(root.error());
     }
-    std::vector<Mended> mended;
+    std::vector<Fixed> fixed;
     if (fix) {
-        auto done = mend(*root);
+        auto done = fix_all(*root);
         if (!done) {
             return report_error(done.error());
         }
-        mended = std::move(*done);
+        fixed = std::move(*done);
     }
-    const Examination examination = examine(*root, wall_clock());
-    const std::vector<Finding>& findings = examination.findings;
-    const int told = print(as_json ? report_document(findings, mended) : report_text(findings, mended));
+    const Diagnosis diagnosis = diagnose(*root, wall_clock());
+    const std::vector<Finding>& findings = diagnosis.findings;
+    const int told = print(as_json ? report_document(findings, fixed) : report_text(findings, fixed));
     if (told != 0) {
         return told;
     }

@@ -1,4 +1,4 @@
-// ralph gate: the gate of the lane, run by hand or by a worker on the commit that is checked out here.
+// ralph gate: the gate of the merge queue, run by hand or by a worker on the commit that is checked out here.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>

@@ -10,7 +10,7 @@
 #include "daemon/cli/common.h"
 #include "daemon/os/clock.h"
 #include "daemon/workspace/kept_refs.h"
-#include "daemon/workspace/set_aside.h"
+#include "daemon/workspace/quarantine.h"
 
 namespace ralph::daemon {
 namespace {
@@ -183,7 +183,7 @@ Result<std::string> prune_by_retention(const Settings& settings) {
     if (!kept) {
         return kept.error();
     }
-    TRY_ASSIGN(const auto aside, prune_set_aside(settings, moment));
+    TRY_ASSIGN(const auto aside, prune_quarantined(settings, moment));
     std::string text;
     for (const KeptRef& ref : kept->removed) {
         text += removal(ref, "removed", now);

@@ -75,9 +75,9 @@ int add_task(const CommonArguments& common, const TaskAddArguments& arguments) {
     if (!settings) {
         return report_error(settings.error());
     }
-    // What is added to half a checkout would be the user's change there, and keep it from being mended.
-    if (const CheckoutEnd mended = mend_checkout(*settings, FileLock::Wait::yes); !mended.note.empty()) {
-        say(mended.note);
+    // What is added to half a checkout would be the user's change there, and keep it from being fixed.
+    if (const CheckoutEnd fixed = fix_checkout(*settings, FileLock::Wait::yes); !fixed.note.empty()) {
+        say(fixed.note);
     }
     // Once without the locks: what cannot be added changes nothing, not even a lock file.
     if (auto possible = with_new_task(*settings, arguments); !possible) {

@@ -93,7 +93,7 @@ Result<void> check_filters(const Settings& settings) {
     return Error{fmt::format("files of {} go through the filter {}, but its program {} ({}) is not found",
                              settings.paths.root, core::printable(first.driver),
                              core::printable(first.program), core::printable(first.setting)),
-                 "install it, or mend the setting"};
+                 "install it, or fix the setting"};
 }
 
 // Before anything is begun, every task must have a command that may be run.
@@ -130,10 +130,10 @@ struct Preflight {
 Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
     TRY_ASSIGN(auto executables, find_executables());
     // A landing that was cut off may have left queue and done at odds in the checkout. If a shim's step is at
-    // it this very moment, that has the lock and mends it.
-    const CheckoutEnd mended = mend_checkout(settings, FileLock::Wait::no);
-    if (!mended.note.empty()) {
-        spdlog::warn("{}", mended.note);
+    // it this very moment, that has the lock and fixes it.
+    const CheckoutEnd fixed = fix_checkout(settings, FileLock::Wait::no);
+    if (!fixed.note.empty()) {
+        spdlog::warn("{}", fixed.note);
     }
     const auto state = read_state_file(settings.paths.state());
     const bool has_work_in_progress = state && *state && (*state)->active_count() > 0;
@@ -183,13 +183,13 @@ core::SupervisorSettings supervisor_settings(const Settings& settings, const Run
     // A step of the user's own lands its task, and knows nothing of others.
     if (settings.supervisor.integrate.command.empty()) {
         result.batch.max = settings.supervisor.batch.max;
-        result.batch.gates = settings.supervisor.lane.parallel_gates;
+        result.batch.gates = settings.supervisor.partitions.parallel_gates;
     }
     result.batch.min = settings.supervisor.batch.min;
     result.batch.wait = settings.supervisor.batch.wait;
-    const bool can_mend =
+    const bool can_fix =
         !settings.supervisor.remediate.command.empty() || !settings.supervisor.worker.command.empty();
-    result.max_remediations = can_mend ? settings.supervisor.remediate.max : 0;
+    result.max_remediations = can_fix ? settings.supervisor.remediate.max : 0;
     return result;
 }
 

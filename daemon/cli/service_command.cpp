@@ -82,7 +82,7 @@ Result<void> run_command(const std::vector<std::string>& command) {
     TRY_ASSIGN(const auto end, run_program(request));
     if (!end.succeeded()) {
         return Error{fmt::format("{}: {}", shell_line(command),
-                                 end.errors.empty() ? end.describe() : last_words(end.errors)),
+                                 end.errors.empty() ? end.describe() : last_lines(end.errors)),
                      "`ralph service logs` and `ralph service status` tell more"};
     }
     return {};

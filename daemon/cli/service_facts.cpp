@@ -240,7 +240,7 @@ Result<RepositoryFacts> repository_facts_as(const Account& account, const std::s
     TRY_ASSIGN(const auto end, run_program(request));
     if (!end.succeeded()) {
         return Error{
-            fmt::format("as {}: {}", user, end.errors.empty() ? end.describe() : last_words(end.errors))};
+            fmt::format("as {}: {}", user, end.errors.empty() ? end.describe() : last_lines(end.errors))};
     }
     return facts_from(end.output);
 }

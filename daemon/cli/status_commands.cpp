@@ -44,7 +44,7 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
             integrating.push_back(record->task_id);
         }
     }
-    facts.lane = view_lane(settings.paths, integrating);
+    facts.lane = view_landing(settings.paths, integrating);
     for (const core::WorkerRecord& record : facts.state->workers) {
         if (!core::is_safe_task_id(record.task_id)) {
             continue;

@@ -185,7 +185,7 @@ std::string group_line(const core::WorkerRecord& record, const std::string& bran
     return {};
 }
 
-std::vector<std::string> waiting_for_lane(const StatusFacts& facts) {
+std::vector<std::string> waiting_to_land(const StatusFacts& facts) {
     std::vector<std::string> waiting;
     if (!facts.state) {
         return waiting;
@@ -199,12 +199,12 @@ std::vector<std::string> waiting_for_lane(const StatusFacts& facts) {
     return waiting;
 }
 
-std::string lane_text(const StatusFacts& facts) {
-    const auto waiting = waiting_for_lane(facts);
+std::string landing_text(const StatusFacts& facts) {
+    const auto waiting = waiting_to_land(facts);
     if (!facts.lane && waiting.empty()) {
         return {};
     }
-    std::string text = "\nLane:\n";
+    std::string text = "\nMerge queue:\n";
     if (facts.lane) {
         text += fmt::format("  batch: {}\n", fmt::join(facts.lane->batch, ", "));
         if (const auto& progress = facts.lane->progress) {
@@ -234,11 +234,11 @@ json::array names(const std::vector<std::string>& tasks) {
 }
 
 // Ours; the Rust tools have no lane.
-json::object lane_object(const StatusFacts& facts) {
+json::object landing_object(const StatusFacts& facts) {
     json::object lane;
     lane["batch"] = names(facts.lane ? facts.lane->batch : std::vector<std::string>{});
     if (facts.lane && facts.lane->progress) {
-        const core::LaneProgress& progress = *facts.lane->progress;
+        const core::LandingProgress& progress = *facts.lane->progress;
         lane["doing"] = progress.doing;
         lane["gate"] = progress.gate;
         lane["candidate"] = progress.candidate;
@@ -246,7 +246,7 @@ json::object lane_object(const StatusFacts& facts) {
         lane["ahead"] = names(progress.ahead);
         lane["since"] = progress.since;
     }
-    lane["waiting"] = names(waiting_for_lane(facts));
+    lane["waiting"] = names(waiting_to_land(facts));
     return lane;
 }
 
@@ -313,7 +313,7 @@ json::object status_document(const StatusFacts& facts) {
     document["continuation"] = std::move(continuation);
     document["status"] = state_object(facts.state);
     if (facts.lane || count(facts, Lifecycle::integrating) > 0) {
-        document["lane"] = lane_object(facts);
+        document["lane"] = landing_object(facts);
     }
     return document;
 }
@@ -327,7 +327,7 @@ std::string status_text(const StatusFacts& facts) {
     }
     text += "\nParallel Run Status\n===================\n";
     text += facts.state ? state_text_for_people(*facts.state) : "No parallel state.\n";
-    text += lane_text(facts);
+    text += landing_text(facts);
     if (!facts.retained.empty()) {
         text += "\nRetained for Recovery:\n";
         for (const RetainedWorkspace& workspace : facts.retained) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/supervisor/state.h"
-#include "daemon/landing/lane_progress.h"
+#include "daemon/landing/landing_progress.h"
 
 namespace ralph::daemon {
 
@@ -24,7 +24,7 @@ struct StatusFacts {
     std::vector<RetainedWorkspace> retained;       // of failed and blocked tasks
     std::vector<std::string> drift;                // what a next start will clean up
     std::vector<std::string> retries;              // tasks that were asked to run again
-    std::optional<LaneView> lane;                  // the integrate run that is under way
+    std::optional<LandingView> lane;               // the integrate run that is under way
 };
 
 // Document version 3, the keys in the contract's order.

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <functional>
@@ -17,9 +16,11 @@
 #include "daemon/cli/common.h"
 #include "daemon/demo/demo_project.h"
 #include "daemon/git/git.h"
+#include "daemon/os/clock.h"
 #include "daemon/os/identity.h"
 #include "daemon/os/program.h"
 #include "daemon/os/spawn.h"
+#include "daemon/os/wait.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/state_store.h"
 #include "daemon/supervisor/launch_builder.h"
@@ -28,7 +29,7 @@
 namespace ralph::daemon {
 namespace {
 
-constexpr int look_again_ms = 20;
+constexpr std::chrono::milliseconds poll_interval{20};
 constexpr std::chrono::seconds patience_with_a_moment{60};
 
 // The runs of a step that go on under their shims now.
@@ -84,8 +85,8 @@ class DemoSupervisor {
     [[nodiscard]] bool wait_for(const std::function<bool()>& moment) {
         const auto deadline = std::chrono::steady_clock::now() + patience_with_a_moment;
         while (!moment()) {
-            pollfd wait{child_->pidfd.get(), POLLIN, 0};
-            if (::poll(&wait, 1, look_again_ms) > 0 || std::chrono::steady_clock::now() > deadline) {
+            const auto now = std::chrono::steady_clock::now();
+            if (now > deadline || wait_until(now + poll_interval, child_->pidfd.get(), POLLIN)) {
                 return false;
             }
         }
@@ -102,10 +103,9 @@ class DemoSupervisor {
 
     // Its exit code, or 128 + n if signal n ended it.
     int wait() {
-        int status = 0;
-        while (::waitpid(child_->pid, &status, 0) < 0 && errno == EINTR) {
-        }
+        const Child child = std::move(*child_);
         child_.reset();
+        const int status = reap(child);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }
 
@@ -191,7 +191,7 @@ class Story {
         const auto deadline = std::chrono::steady_clock::now() + patience_with_a_moment;
         static_cast<void>(write_file_durably(places_.leave(), ""));
         while (works() && std::chrono::steady_clock::now() < deadline) {
-            static_cast<void>(::poll(nullptr, 0, look_again_ms));
+            pause_for(poll_interval);
         }
         say(fmt::format("{} has ended, and only its shim has written down how; the next supervisor will tell",
                         id));
@@ -330,7 +330,7 @@ int demonstrate(const std::string& folder) {
     if (told != 0) {
         return told;
     }
-    if (auto built = build_demo_world(*places); !built) {
+    if (auto built = make_demo_project(*places); !built) {
         return report_error(built.error());
     }
     // Ctrl-C is for the supervisor, which drains; the story then ends with it.

@@ -118,7 +118,7 @@ Result<DemoPlaces> make_demo_places(const std::string& wanted) {
 
 // A remote with a first commit, the project's clone with its queue, and somebody else's clone with something
 // to push.
-Result<void> build_demo_world(const DemoPlaces& places) {
+Result<void> make_demo_project(const DemoPlaces& places) {
     if (auto made = Git(places.folder).expect({"init", "-q", "--bare", "-b", "main", places.remote()});
         !made) {
         return made;

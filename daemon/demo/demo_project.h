@@ -37,6 +37,6 @@ struct DemoPlaces {
 
 // `wanted`: a new or empty folder; "" for a temporary one.
 [[nodiscard]] core::Result<DemoPlaces> make_demo_places(const std::string& wanted);
-[[nodiscard]] core::Result<void> build_demo_world(const DemoPlaces& places);
+[[nodiscard]] core::Result<void> make_demo_project(const DemoPlaces& places);
 
 }  // namespace ralph::daemon

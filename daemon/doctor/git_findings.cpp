@@ -9,7 +9,7 @@
 #include <filesystem>
 
 #include "core/queue/queue_validation.h"
-#include "daemon/doctor/examination.h"
+#include "daemon/doctor/diagnosis.h"
 #include "daemon/git/checkout.h"
 #include "daemon/git/filter_programs.h"
 #include "daemon/git/git.h"
@@ -84,12 +84,12 @@ std::optional<core::Instant> made_at(const std::string& path) {
     return core::Instant{std::chrono::seconds{info.st_mtim.tv_sec}};
 }
 
-void examine_index_lock(Examination& examination, const std::string& path) {
+void check_index_lock(Diagnosis& diagnosis, const std::string& path) {
     const auto made = made_at(path);
     if (!made || may_be_held(path, *made)) {
         return;
     }
-    examination.add(
+    diagnosis.add(
         {"index_lock_stale", Severity::wrong, "git was killed in the repository and left its lock", path,
          "No git that was there when the lock was made still runs. Until it goes, git refuses to "
          "commit here, and ralph cannot bring the checkout forward.",
@@ -105,81 +105,80 @@ void examine_index_lock(Examination& examination, const std::string& path) {
          }});
 }
 
-void examine_checkout(Examination& examination) {
-    const std::string path = examination.paths.checkout_move();
-    if (!examination.settings || !path_exists(path)) {
+void check_checkout(Diagnosis& diagnosis) {
+    const std::string path = diagnosis.paths.checkout_move();
+    if (!diagnosis.settings || !path_exists(path)) {
         return;
     }
-    const Settings& settings = *examination.settings;
-    examination.add(
-        {"checkout_halfway", Severity::wrong, "The checkout was cut off on its way forward", path,
-         "A landing was killed, or had no room, while it wrote files; some are as before, some as "
-         "after. The next start or landing mends that, too.",
-         "run `ralph doctor --fix`", "ends the move; what you changed yourself stays",
-         [settings, path]() -> Result<std::string> {
-             const CheckoutEnd end = mend_checkout(settings, FileLock::Wait::no);
-             if (!end.note.empty() || path_exists(path)) {
-                 return Error{end.note.empty() ? path + ": a landing is at it" : end.note,
-                              "then run `ralph doctor` again"};
-             }
-             return {boost::system::in_place_value, "brought to its end"};
-         }});
+    const Settings& settings = *diagnosis.settings;
+    diagnosis.add({"checkout_halfway", Severity::wrong, "The checkout was cut off on its way forward", path,
+                   "A landing was killed, or had no room, while it wrote files; some are as before, some as "
+                   "after. The next start or landing fixes that, too.",
+                   "run `ralph doctor --fix`", "ends the move; what you changed yourself stays",
+                   [settings, path]() -> Result<std::string> {
+                       const CheckoutEnd end = fix_checkout(settings, FileLock::Wait::no);
+                       if (!end.note.empty() || path_exists(path)) {
+                           return Error{end.note.empty() ? path + ": a landing is at it" : end.note,
+                                        "then run `ralph doctor` again"};
+                       }
+                       return {boost::system::in_place_value, "brought to its end"};
+                   }});
 }
 
-void examine_workspace_locks(Examination& examination) {
-    const auto names = examination.settings ? list_directory(examination.settings->workspace_root)
-                                            : Result<std::vector<std::string>>{std::vector<std::string>{}};
+void check_workspace_locks(Diagnosis& diagnosis) {
+    const auto names = diagnosis.settings ? list_directory(diagnosis.settings->workspace_root)
+                                          : Result<std::vector<std::string>>{std::vector<std::string>{}};
     for (const std::string& name : names ? *names : std::vector<std::string>{}) {
-        const std::string path = examination.settings->workspace(name) + "/.git/index.lock";
+        const std::string path = diagnosis.settings->workspace(name) + "/.git/index.lock";
         const auto made = made_at(path);
         if (core::is_safe_task_id(name) && made && !may_be_held(path, *made)) {
-            examination.add({"workspace_lock_stale", Severity::notice,
-                             "git was killed in a workspace and left its lock", path,
-                             "The next step of the task removes it.", "nothing", "", nullptr});
+            diagnosis.add({"workspace_lock_stale", Severity::notice,
+                           "git was killed in a workspace and left its lock", path,
+                           "The next step of the task removes it.", "nothing", "", nullptr});
         }
     }
 }
 
-void examine_branch(Examination& examination, const Git& git) {
+void check_branch(Diagnosis& diagnosis, const Git& git) {
     const auto branch = git.current_branch();
     if (!branch || !*branch) {
-        examination.add({"head_detached", Severity::wrong, "No branch is checked out",
-                         branch ? examination.paths.root + "/.git/HEAD" : branch.error().message,
-                         "Work is landed on the branch that is checked out, so `ralph run` does not start.",
-                         "check out a branch, for example `git checkout main`", "", nullptr});
+        diagnosis.add({"head_detached", Severity::wrong, "No branch is checked out",
+                       branch ? diagnosis.paths.root + "/.git/HEAD" : branch.error().message,
+                       "Work is landed on the branch that is checked out, so `ralph run` does not start.",
+                       "check out a branch, for example `git checkout main`", "", nullptr});
     }
     const auto url = git.origin_url(Git::Direction::push);
     if (!url || !*url) {
-        examination.add({"no_origin", Severity::wrong, "There is no remote named origin",
-                         url ? examination.paths.root + "/.git/config" : url.error().message,
-                         "Work is landed on that remote, so `ralph run` does not start.",
-                         "add it with `git remote add origin URL`", "", nullptr});
+        diagnosis.add({"no_origin", Severity::wrong, "There is no remote named origin",
+                       url ? diagnosis.paths.root + "/.git/config" : url.error().message,
+                       "Work is landed on that remote, so `ralph run` does not start.",
+                       "add it with `git remote add origin URL`", "", nullptr});
     }
 }
 
-void examine_rewritten_target(Examination& examination) {
-    const std::string path = examination.paths.rewritten_target();
+void check_rewritten_target(Diagnosis& diagnosis) {
+    const std::string path = diagnosis.paths.rewritten_target();
     const auto text = read_file(path, 1U << 16U);
     if (!text || !*text) {
         return;
     }
-    examination.add({"target_rewritten", Severity::wrong, "The target was rewritten by force", path,
-                     core::printable(core::trimmed(**text)),
-                     "see whether those commits are missed, then run `ralph doctor --fix`", "forgets it",
-                     [path]() -> Result<std::string> {
-                         auto removed = remove_file(path);
-                         return removed ? Result<std::string>{boost::system::in_place_value, "forgotten"}
-                                        : Result<std::string>{removed.error()};
-                     }});
+    diagnosis.add({"target_rewritten", Severity::wrong, "The target was rewritten by force", path,
+                   core::printable(core::trimmed(**text)),
+                   "see whether those commits are missed, then run `ralph doctor --fix`", "forgets it",
+                   [path]() -> Result<std::string> {
+                       auto removed = remove_file(path);
+                       return removed ? Result<std::string>{boost::system::in_place_value, "forgotten"}
+                                      : Result<std::string>{removed.error()};
+                   }});
 }
 
-void examine_own_places(Examination& examination, const Git& git) {
-    const std::string& root = examination.paths.root;
+void check_own_places_in_git(Diagnosis& diagnosis, const Git& git) {
+    const std::string& root = diagnosis.paths.root;
     if (const auto checked = check_own_places(root); !checked) {
         if (!checked.error().is_passing()) {
-            examination.add({"own_place_tracked", Severity::wrong, "Git tracks what is a supervisor's own",
-                             checked.error().message, "`ralph run` refuses to begin.", checked.error().remedy,
-                             "", nullptr});
+            diagnosis.add({"own_place_tracked", Severity::wrong, "Git tracks what is a supervisor's own",
+                           checked.error().message, "`ralph run` refuses to begin.", checked.error().remedy,
+                           "", nullptr});
         }
         return;
     }
@@ -189,48 +188,47 @@ void examine_own_places(Examination& examination, const Git& git) {
     }
     const std::string target = "refs/remotes/origin/" + **branch;
     if (const auto places = own_places_in(root, target); places && !places->empty()) {
-        examination.add(
-            {"own_place_on_target", Severity::wrong, "The target holds what is a supervisor's own",
-             fmt::format("{} of {}", fmt::join(*places, ", "), target),
-             "The checkout is not brought forward to it.", take_off_elsewhere(places->front()), "", nullptr});
+        diagnosis.add({"own_place_on_target", Severity::wrong, "The target holds what is a supervisor's own",
+                       fmt::format("{} of {}", fmt::join(*places, ", "), target),
+                       "The checkout is not brought forward to it.", take_off_elsewhere(places->front()), "",
+                       nullptr});
     }
 }
 
-void examine_filters(Examination& examination) {
-    const auto missing = missing_filters(examination.paths.root);
+void check_filters(Diagnosis& diagnosis) {
+    const auto missing = missing_filters(diagnosis.paths.root);
     for (const MissingFilter& each : missing ? *missing : std::vector<MissingFilter>{}) {
-        examination.add({"filter_missing", Severity::wrong, "A filter of git's has no program",
-                         core::printable(fmt::format("{} names {}", each.setting, each.program)),
-                         "Files of the repository go through it. Without it they would be read and published "
-                         "as they are, so `ralph run` does not start.",
-                         "install it, or mend the setting", "", nullptr});
+        diagnosis.add({"filter_missing", Severity::wrong, "A filter of git's has no program",
+                       core::printable(fmt::format("{} names {}", each.setting, each.program)),
+                       "Files of the repository go through it. Without it they would be read and published "
+                       "as they are, so `ralph run` does not start.",
+                       "install it, or fix the setting", "", nullptr});
     }
 }
 
 }  // namespace
 
-void examine_git(Examination& examination) {
-    const std::string& root = examination.paths.root;
+void check_git(Diagnosis& diagnosis) {
+    const std::string& root = diagnosis.paths.root;
     const Git git(root);
     if (const auto version = git.run({"--version"}); !version) {
-        examination.add({"git_missing", Severity::wrong, "git cannot be run", version.error().message,
-                         "No step works without it.", "install git", "", nullptr});
+        diagnosis.add({"git_missing", Severity::wrong, "git cannot be run", version.error().message,
+                       "No step works without it.", "install git", "", nullptr});
         return;
     }
     const auto folder = git.line({"rev-parse", "--absolute-git-dir"});
     if (!folder) {
-        examination.add({"no_repository", Severity::wrong, "This is no git repository that git can read",
-                         root, folder.error().message, "run `git init` there, or mend the repository", "",
-                         nullptr});
+        diagnosis.add({"no_repository", Severity::wrong, "This is no git repository that git can read", root,
+                       folder.error().message, "run `git init` there, or fix the repository", "", nullptr});
         return;
     }
-    examine_branch(examination, git);
-    examine_rewritten_target(examination);
-    examine_own_places(examination, git);
-    examine_filters(examination);
-    examine_checkout(examination);
-    examine_index_lock(examination, *folder + "/index.lock");
-    examine_workspace_locks(examination);
+    check_branch(diagnosis, git);
+    check_rewritten_target(diagnosis);
+    check_own_places_in_git(diagnosis, git);
+    check_filters(diagnosis);
+    check_checkout(diagnosis);
+    check_index_lock(diagnosis, *folder + "/index.lock");
+    check_workspace_locks(diagnosis);
 }
 
 }  // namespace ralph::daemon

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <csignal>
 
-#include "daemon/doctor/examination.h"
+#include "daemon/doctor/diagnosis.h"
 #include "daemon/os/identity.h"
 
 namespace ralph::daemon {
@@ -41,14 +41,14 @@ Result<std::string> remove_if_empty(const std::string& directory) {
     return {boost::system::in_place_value, directory + " was removed"};
 }
 
-void examine_ownerless(Examination& examination) {
-    const std::string directory = examination.paths.queue_lock();
+void check_ownerless(Diagnosis& diagnosis) {
+    const std::string directory = diagnosis.paths.queue_lock();
     struct stat info {};
     const auto names = list_directory(directory);
     const bool is_empty = names && names->empty();
     const bool is_old =
         ::lstat(directory.c_str(), &info) == 0 &&
-        core::Instant{std::chrono::seconds{info.st_mtim.tv_sec}} < examination.now - instant_at_most;
+        core::Instant{std::chrono::seconds{info.st_mtim.tv_sec}} < diagnosis.now - instant_at_most;
     Finding finding{"queue_lock_ownerless",
                     Severity::wrong,
                     "The queue lock says of nobody that he holds it",
@@ -61,45 +61,44 @@ void examine_ownerless(Examination& examination) {
     if (is_empty && is_old) {
         finding.advice = "run `ralph doctor --fix`";
         finding.remedy = "removes the folder, which is empty and older than a minute";
-        finding.mend = [directory] { return remove_if_empty(directory); };
+        finding.fix = [directory] { return remove_if_empty(directory); };
     }
-    examination.add(std::move(finding));
+    diagnosis.add(std::move(finding));
 }
 
-void examine_queue_lock(Examination& examination) {
-    const Paths& paths = examination.paths;
+void check_queue_lock(Diagnosis& diagnosis) {
+    const Paths& paths = diagnosis.paths;
     if (!path_exists(paths.queue_lock())) {
         return;
     }
     const auto owner = owner_in(paths.queue_lock() + "/owner");
     if (!owner) {
-        examine_ownerless(examination);
+        check_ownerless(diagnosis);
         return;
     }
-    if (examination.supervisor && examination.supervisor->pid == owner->pid) {
+    if (diagnosis.supervisor && diagnosis.supervisor->pid == owner->pid) {
         return;  // told with the supervisor
     }
     const auto crashed = owner_in(paths.supervisor_lock());
-    const bool is_crashed_supervisor = !examination.supervisor && crashed && crashed->pid == owner->pid &&
+    const bool is_crashed_supervisor = !diagnosis.supervisor && crashed && crashed->pid == owner->pid &&
                                        crashed->started_at == owner->started_at;
     if (!is_dead(owner->pid) && !is_crashed_supervisor) {
-        examination.add(
-            {"queue_lock_held", Severity::notice, "The queue is locked", paths.queue_lock(),
-             fmt::format("Process {} ({}) holds it since {}. `ralph run` does not start meanwhile.",
-                         owner->pid, owner->label, owner->started_at),
-             "wait for it to end", "", nullptr});
+        diagnosis.add({"queue_lock_held", Severity::notice, "The queue is locked", paths.queue_lock(),
+                       fmt::format("Process {} ({}) holds it since {}. `ralph run` does not start meanwhile.",
+                                   owner->pid, owner->label, owner->started_at),
+                       "wait for it to end", "", nullptr});
         return;
     }
-    examination.add(
+    diagnosis.add(
         {"queue_lock_stale", Severity::notice, "A queue lock was left by a process that is gone",
          paths.queue_lock(),
          fmt::format("Process {} ({}) took it at {} and did not end properly. The next start clears it.",
                      owner->pid, owner->label, owner->started_at),
-         "nothing", "clears it now", [paths, now = examination.now] { return clear_by_taking(paths, now); }});
+         "nothing", "clears it now", [paths, now = diagnosis.now] { return clear_by_taking(paths, now); }});
 }
 
-void examine_staging(Examination& examination) {
-    const std::string cache = examination.paths.cache();
+void check_staging(Diagnosis& diagnosis) {
+    const std::string cache = diagnosis.paths.cache();
     const auto names = list_directory(cache);
     constexpr std::string_view prefix = "queue-lock.";
     for (const std::string& name : names ? *names : std::vector<std::string>{}) {
@@ -110,29 +109,29 @@ void examine_staging(Examination& examination) {
         if (!ours || !is_dead(pid)) {
             continue;
         }
-        examination.add({"queue_lock_staging", Severity::notice, "A half-made queue lock was left",
-                         cache + "/" + name,
-                         "The process that was taking or freeing the lock is gone. The next one clears it.",
-                         "nothing", "removes it", [cache, name]() -> Result<std::string> {
-                             auto removed = remove_tree(cache, name);
-                             return removed ? Result<std::string>{boost::system::in_place_value, "removed"}
-                                            : Result<std::string>{removed.error()};
-                         }});
+        diagnosis.add({"queue_lock_staging", Severity::notice, "A half-made queue lock was left",
+                       cache + "/" + name,
+                       "The process that was taking or freeing the lock is gone. The next one clears it.",
+                       "nothing", "removes it", [cache, name]() -> Result<std::string> {
+                           auto removed = remove_tree(cache, name);
+                           return removed ? Result<std::string>{boost::system::in_place_value, "removed"}
+                                          : Result<std::string>{removed.error()};
+                       }});
     }
 }
 
 }  // namespace
 
-void examine_locks(Examination& examination) {
-    if (examination.supervisor) {
-        examination.add({"supervisor_lives", Severity::notice, "A supervisor runs here",
-                         examination.paths.supervisor_lock(),
-                         fmt::format("Process {}, since {}. While it runs nothing is mended.",
-                                     examination.supervisor->pid, examination.supervisor->started_at),
-                         "nothing; `ralph queue stop` asks it to finish", "", nullptr});
+void check_locks(Diagnosis& diagnosis) {
+    if (diagnosis.supervisor) {
+        diagnosis.add({"supervisor_lives", Severity::notice, "A supervisor runs here",
+                       diagnosis.paths.supervisor_lock(),
+                       fmt::format("Process {}, since {}. While it runs nothing is fixed.",
+                                   diagnosis.supervisor->pid, diagnosis.supervisor->started_at),
+                       "nothing; `ralph queue stop` asks it to finish", "", nullptr});
     }
-    examine_queue_lock(examination);
-    examine_staging(examination);
+    check_queue_lock(diagnosis);
+    check_staging(diagnosis);
 }
 
 }  // namespace ralph::daemon

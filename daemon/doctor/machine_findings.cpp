@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "daemon/doctor/examination.h"
+#include "daemon/doctor/diagnosis.h"
 #include "daemon/supervisor/launch_builder.h"
 
 namespace ralph::daemon {
@@ -13,14 +13,14 @@ namespace {
 // Less than that, and clones, builds and pushes begin to fail.
 constexpr unsigned long long enough_bytes = 512ULL << 20;
 
-void examine_space(Examination& examination, const std::string& place) {
+void check_space(Diagnosis& diagnosis, const std::string& place) {
     struct statvfs info {};
     if (::statvfs(place.c_str(), &info) != 0) {
         return;  // not there yet
     }
     if (auto finding =
             judge_free_space(place, static_cast<unsigned long long>(info.f_bavail) * info.f_frsize)) {
-        examination.add(std::move(*finding));
+        diagnosis.add(std::move(*finding));
     }
 }
 
@@ -43,18 +43,18 @@ std::optional<Finding> judge_free_space(const std::string& place, unsigned long 
         nullptr};
 }
 
-void examine_machine(Examination& examination) {
+void check_machine(Diagnosis& diagnosis) {
     if (const auto executables = find_executables(); !executables) {
-        examination.add({"shim_missing", Severity::wrong, "ralph is not installed whole",
-                         executables.error().message, "Nothing can be started without it.",
-                         executables.error().remedy, "", nullptr});
+        diagnosis.add({"shim_missing", Severity::wrong, "ralph is not installed whole",
+                       executables.error().message, "Nothing can be started without it.",
+                       executables.error().remedy, "", nullptr});
     }
-    std::set<std::string> places{examination.paths.root};
-    if (examination.settings) {
-        places.insert(examination.settings->workspace_root);
+    std::set<std::string> places{diagnosis.paths.root};
+    if (diagnosis.settings) {
+        places.insert(diagnosis.settings->workspace_root);
     }
     for (const std::string& place : places) {
-        examine_space(examination, place);
+        check_space(diagnosis, place);
     }
 }
 

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "core/supervisor/transition.h"
-#include "daemon/doctor/examination.h"
+#include "daemon/doctor/diagnosis.h"
 #include "daemon/store/block_marker.h"
 #include "daemon/store/run_directory.h"
 
@@ -17,20 +17,20 @@ using core::Lifecycle;
 using core::StepKind;
 
 // What a run of another task has said last of a task of its batch.
-struct BatchWord {
+struct BatchReport {
     core::BatchEnd end;
     core::Instant at;
     std::string ended_at;
 };
-using BatchWords = std::map<std::string, BatchWord>;
+using BatchReports = std::map<std::string, BatchReport>;
 
-void note_batch_words(const TaskRuns& runs, BatchWords& words) {
+void note_batch_reports(const TaskRuns& runs, BatchReports& words) {
     for (const RunView& view : runs.views) {
         const auto at = core::parse_rfc3339(view.exit ? view.exit->ended_at : std::string{});
         for (const core::BatchEnd& end : view.outcome.batch) {
             const auto known = words.find(end.task_id);
             if (at && (known == words.end() || known->second.at < at->instant)) {
-                words.insert_or_assign(end.task_id, BatchWord{end, at->instant, view.exit->ended_at});
+                words.insert_or_assign(end.task_id, BatchReport{end, at->instant, view.exit->ended_at});
             }
         }
     }
@@ -38,7 +38,7 @@ void note_batch_words(const TaskRuns& runs, BatchWords& words) {
 
 // Finished work was dealt with by a run of another task, of its batch: as that has said. If nothing of it can
 // be found, the target tells the next start.
-void end_as_batch(core::WorkerRecord& record, const RunView& last, const BatchWords& words) {
+void end_as_batch(core::WorkerRecord& record, const RunView& last, const BatchReports& words) {
     const auto word = words.find(record.task_id);
     const auto worked = core::parse_rfc3339(last.exit ? last.exit->ended_at : std::string{});
     record.lifecycle = Lifecycle::integrating;
@@ -61,7 +61,7 @@ void end_as_batch(core::WorkerRecord& record, const RunView& last, const BatchWo
 
 // How a task whose runs were all dealt with has ended: as the last one that is not the removal of its
 // workspace.
-void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs, const BatchWords& words) {
+void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs, const BatchReports& words) {
     const auto last = std::find_if(runs.views.rbegin(), runs.views.rend(),
                                    [](const RunView& view) { return view.run.step != StepKind::discard; });
     if (last != runs.views.rend() &&
@@ -99,7 +99,7 @@ void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs, const Bat
 }
 
 std::optional<core::WorkerRecord> record_from(const Settings& settings, const std::string& task_id,
-                                              const TaskRuns& runs, const BatchWords& words,
+                                              const TaskRuns& runs, const BatchReports& words,
                                               core::Instant now) {
     if (runs.views.empty()) {
         return std::nullopt;
@@ -112,7 +112,7 @@ std::optional<core::WorkerRecord> record_from(const Settings& settings, const st
     record.started_at = first.spec && core::parse_rfc3339(first.spec->created_at) ? first.spec->created_at
                                                                                   : core::format_rfc3339(now);
     const RunView& last = runs.views.back();
-    if (last.run.number > runs.settled && last.run.step != StepKind::discard) {
+    if (last.run.number > runs.acknowledged && last.run.step != StepKind::discard) {
         const bool is_landing = last.run.step == StepKind::integrate || last.run.step == StepKind::remediate;
         record.lifecycle = is_landing ? Lifecycle::integrating : Lifecycle::running;
     } else {
@@ -130,10 +130,10 @@ Result<core::ParallelState> rebuild_state(const Settings& settings, const std::s
     state.started_at = core::format_rfc3339(now);
     state.target_branch = branch;
     std::map<std::string, TaskRuns> all;
-    BatchWords words;
+    BatchReports words;
     for (const std::string& task_id : tasks) {
         TRY_ASSIGN(auto runs, read_runs(settings.paths, task_id));
-        note_batch_words(runs, words);
+        note_batch_reports(runs, words);
         all.emplace(task_id, std::move(runs));
     }
     for (const auto& [task_id, runs] : all) {

@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "daemon/doctor/examination.h"
+#include "daemon/doctor/diagnosis.h"
 #include "daemon/git/tracked_files.h"
 #include "daemon/git/trust.h"
 #include "daemon/store/queue_files.h"
@@ -36,52 +36,52 @@ bool is_program(const std::string& name, const std::string& root) {
     return false;
 }
 
-void examine_program(Examination& examination, const std::vector<std::string>& command,
-                     const std::string& setting, const std::string& file, const std::string& meaning) {
-    if (command.empty() || is_program(command.front(), examination.paths.root)) {
+void check_program(Diagnosis& diagnosis, const std::vector<std::string>& command, const std::string& setting,
+                   const std::string& file, const std::string& meaning) {
+    if (command.empty() || is_program(command.front(), diagnosis.paths.root)) {
         return;
     }
-    examination.add({"program_missing", Severity::wrong,
-                     fmt::format("{} names a program that is not there", setting), file,
-                     fmt::format("There is no \"{}\" that could be run. {}", command.front(), meaning),
-                     fmt::format("install {}, or change {}", command.front(), setting), "", nullptr});
+    diagnosis.add({"program_missing", Severity::wrong,
+                   fmt::format("{} names a program that is not there", setting), file,
+                   fmt::format("There is no \"{}\" that could be run. {}", command.front(), meaning),
+                   fmt::format("install {}, or change {}", command.front(), setting), "", nullptr});
 }
 
-void examine_queue(Examination& examination) {
-    auto queue = load_queue(*examination.settings);
+void check_queue(Diagnosis& diagnosis) {
+    auto queue = load_queue(*diagnosis.settings);
     if (queue) {
         return;
     }
-    if (auto absent = not_checked_out(examination.paths.root, {examination.settings->queue_relative})) {
+    if (auto absent = not_checked_out(diagnosis.paths.root, {diagnosis.settings->queue_relative})) {
         queue = std::move(*absent);
     }
-    examination.add({"queue_invalid", Severity::wrong, "The queue cannot be used", queue.error().message,
-                     "No new task starts, and `ralph run` refuses to begin, until the file is mended.",
-                     queue.error().remedy.empty()
-                         ? std::string("mend the file, then check it with `ralph queue validate`")
-                         : queue.error().remedy,
-                     "", nullptr});
+    diagnosis.add({"queue_invalid", Severity::wrong, "The queue cannot be used", queue.error().message,
+                   "No new task starts, and `ralph run` refuses to begin, until the file is fixed.",
+                   queue.error().remedy.empty()
+                       ? std::string("fix the file, then check it with `ralph queue validate`")
+                       : queue.error().remedy,
+                   "", nullptr});
 }
 
 }  // namespace
 
-void examine_settings(Examination& examination) {
-    auto settings = load_settings(examination.paths.root);
+void check_settings(Diagnosis& diagnosis) {
+    auto settings = load_settings(diagnosis.paths.root);
     if (!settings) {
-        examination.add(
-            {"settings_invalid", Severity::wrong, "The settings cannot be used", settings.error().message,
-             "No command of ralph that needs them works; what runs already goes on with the old "
-             "ones. Queue, workspaces and kept work were not looked at.",
-             settings.error().remedy.empty() ? std::string("mend the file, then run `ralph doctor`")
-                                             : settings.error().remedy,
-             "", nullptr});
+        diagnosis.add({"settings_invalid", Severity::wrong, "The settings cannot be used",
+                       settings.error().message,
+                       "No command of ralph that needs them works; what runs already goes on with the old "
+                       "ones. Queue, workspaces and kept work were not looked at.",
+                       settings.error().remedy.empty() ? std::string("fix the file, then run `ralph doctor`")
+                                                       : settings.error().remedy,
+                       "", nullptr});
         return;
     }
-    examination.settings = std::move(*settings);
-    examine_queue(examination);
-    const Settings& used = *examination.settings;
+    diagnosis.settings = std::move(*settings);
+    check_queue(diagnosis);
+    const Settings& used = *diagnosis.settings;
     if (!used.trust_refusal.empty()) {
-        examination.add(
+        diagnosis.add(
             {"trust_is_foreign", Severity::wrong, "The permission to run commands is not this user's",
              used.trust_refusal,
              "A file that came with the repository says that its commands may be run. It counts for "
@@ -89,20 +89,18 @@ void examine_settings(Examination& examination) {
              trust_remedy, "", nullptr});
     }
     if (used.project.wants_webhook) {
-        examination.add({"webhook_unused", Severity::notice, "agent.webhook is enabled, and nothing uses it",
-                         used.paths.config(), "Nothing is reported over HTTP.",
-                         "set agent.webhook.enabled to false", "", nullptr});
+        diagnosis.add({"webhook_unused", Severity::notice, "agent.webhook is enabled, and nothing uses it",
+                       used.paths.config(), "Nothing is reported over HTTP.",
+                       "set agent.webhook.enabled to false", "", nullptr});
     }
     const std::string own = used.paths.supervisor_config();
-    examine_program(examination, used.supervisor.worker.command, "worker.command", own,
-                    "Every task without a command of its own fails.");
-    examine_program(examination, used.supervisor.prepare.command, "prepare.command", own,
-                    "Every task fails.");
-    examine_program(examination, used.supervisor.integrate.command, "integrate.command", own,
-                    "Nothing lands.");
+    check_program(diagnosis, used.supervisor.worker.command, "worker.command", own,
+                  "Every task without a command of its own fails.");
+    check_program(diagnosis, used.supervisor.prepare.command, "prepare.command", own, "Every task fails.");
+    check_program(diagnosis, used.supervisor.integrate.command, "integrate.command", own, "Nothing lands.");
     if (used.project.ci_gate.enabled) {
-        examine_program(examination, used.project.ci_gate.argv, "agent.ci_gate.argv", used.paths.config(),
-                        "Every task ends blocked, since its gate cannot be run.");
+        check_program(diagnosis, used.project.ci_gate.argv, "agent.ci_gate.argv", used.paths.config(),
+                      "Every task ends blocked, since its gate cannot be run.");
     }
 }
 

@@ -28,11 +28,11 @@ Result<std::string> fetch_branch(const Git& repository, const GitFolders& folder
 }
 
 Result<void> clear_locks(const GitFolders& folders) {
-    TRY(clear_left_over_locks(folders.common));
-    return clear_left_over_locks(folders.own);
+    TRY(clear_stale_locks(folders.common));
+    return clear_stale_locks(folders.own);
 }
 
-CheckoutEnd mend_under_lock(const Settings& settings, const FileLock& lock) {
+CheckoutEnd fix_under_lock(const Settings& settings, const FileLock& lock) {
     const auto halfway = [&settings](const Error& error) {
         return CheckoutEnd{fmt::format("the checkout {} is half-way: {}", settings.paths.root, error.line()),
                            true};
@@ -95,8 +95,8 @@ CheckoutEnd bring_checkout_forward(const Settings& settings, const std::string& 
     if (!lock) {
         return left_alone(lock.error().line());
     }
-    if (CheckoutEnd mended = mend_under_lock(settings, **lock); !mended.note.empty()) {
-        return mended;
+    if (CheckoutEnd fixed = fix_under_lock(settings, **lock); !fixed.note.empty()) {
+        return fixed;
     }
     const Git repository(settings.paths.root);
     auto folders = find_git_folders(repository);
@@ -126,8 +126,8 @@ Result<void> fetch_into_repository(const Settings& settings, const std::string& 
     return tip ? Result<void>{} : tip.error();
 }
 
-CheckoutEnd mend_checkout(const Settings& settings, FileLock::Wait wait) {
-    if (!path_exists(settings.paths.checkout_move()) && !has_left_over_locks(settings.paths.root + "/.git")) {
+CheckoutEnd fix_checkout(const Settings& settings, FileLock::Wait wait) {
+    if (!path_exists(settings.paths.checkout_move()) && !has_stale_locks(settings.paths.root + "/.git")) {
         return {};
     }
     auto lock = make_directories(settings.paths.parallel())
@@ -136,7 +136,7 @@ CheckoutEnd mend_checkout(const Settings& settings, FileLock::Wait wait) {
     if (!lock) {
         return {lock.error().line(), true};
     }
-    return *lock ? mend_under_lock(settings, **lock) : CheckoutEnd{};
+    return *lock ? fix_under_lock(settings, **lock) : CheckoutEnd{};
 }
 
 }  // namespace ralph::daemon

@@ -1,4 +1,4 @@
-// The user's own checkout: it follows what landed, and a kill or a full disk on the way is mended.
+// The user's own checkout: it follows what landed, and a kill or a full disk on the way is fixed.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ struct CheckoutEnd {
 };
 
 // Fast-forwards the repository's checkout to origin/<branch> if that is its current branch and nothing
-// tracked is changed in it. Never switches the branch, never loses a change of the user's, and mends first
+// tracked is changed in it. Never switches the branch, never loses a change of the user's, and fixes first
 // what an earlier move left. No hooks are run.
 [[nodiscard]] CheckoutEnd bring_checkout_forward(const Settings& settings, const std::string& branch);
 
@@ -24,6 +24,6 @@ struct CheckoutEnd {
 
 // Ends a move of the checkout that was broken off; does nothing, and asks for no lock, if none was. With
 // Wait::no, it is left to whoever holds the repository's lock.
-[[nodiscard]] CheckoutEnd mend_checkout(const Settings& settings, FileLock::Wait wait);
+[[nodiscard]] CheckoutEnd fix_checkout(const Settings& settings, FileLock::Wait wait);
 
 }  // namespace ralph::daemon

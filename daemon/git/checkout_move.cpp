@@ -101,7 +101,7 @@ class Mover {
         }
         auto staged = git_.run({"diff-index", "--cached", "--quiet", move_.from});
         if (!staged || staged->status > 1) {
-            return fault(staged ? Error{last_words(staged->errors)} : staged.error());
+            return fault(staged ? Error{last_lines(staged->errors)} : staged.error());
         }
         if (staged->status == 1 && *head == move_.to) {
             return {};  // the index has been renamed: all was done
@@ -124,7 +124,7 @@ class Mover {
                                         core::printable(progress->foreign.front()));
                 return {};
             }
-            mend_bookkeeping(*changes, progress->foreign);
+            fix_bookkeeping(*changes, progress->foreign);
             return refused(changed_by_user(*changes, progress->foreign.front()));
         }
         if (Answer answer = prepare_index(); answer.outlook != Outlook::goes_on) {
@@ -137,7 +137,7 @@ class Mover {
             return fault(removed.error());
         }
         if (Answer answer = check_possible(); answer.outlook != Outlook::goes_on) {
-            mend_bookkeeping(*changes, {});
+            fix_bookkeeping(*changes, {});
             return answer;
         }
         return carry_out();
@@ -171,8 +171,8 @@ class Mover {
     }
 
     // Whatever else has to wait for a person, queue and done go together, so that work can go on.
-    void mend_bookkeeping(const std::vector<FileChange>& changes,
-                          const std::vector<std::string>& foreign) const {
+    void fix_bookkeeping(const std::vector<FileChange>& changes,
+                         const std::vector<std::string>& foreign) const {
         const std::array<const std::string*, 2> files{&settings_.done_relative, &settings_.queue_relative};
         const auto is_foreign = [&](const std::string* file) {
             return std::find(foreign.begin(), foreign.end(), *file) != foreign.end();
@@ -263,7 +263,7 @@ class Mover {
             }
             auto end = change(arguments);
             if (!end || end->status != 0) {
-                return end ? Error{last_words(end->errors)} : end.error();
+                return end ? Error{last_lines(end->errors)} : end.error();
             }
         }
         return {};
@@ -278,13 +278,13 @@ class Mover {
         if (!possible) {
             return fault(possible.error());
         }
-        return possible->status == 0 ? Answer{} : refused(last_words(possible->errors));
+        return possible->status == 0 ? Answer{} : refused(last_lines(possible->errors));
     }
 
     Answer carry_out() {
         auto moved = change({"read-tree", "-m", "-u", move_.from, move_.to});
         if (!moved || moved->status != 0) {
-            return fault(moved ? Error{last_words(moved->errors)} : moved.error());
+            return fault(moved ? Error{last_lines(moved->errors)} : moved.error());
         }
         if (auto synced = sync_file_system(settings_.paths.root); !synced) {
             return fault(synced.error());
@@ -354,7 +354,7 @@ Result<std::optional<Move>> read_move(const Paths& paths) {
     }
     const auto remedy = [&paths](const Error& error) {
         return Error{error.line(),
-                     fmt::format("look at the checkout with `git -C {} status`, mend it, then run `rm {}`",
+                     fmt::format("look at the checkout with `git -C {} status`, fix it, then run `rm {}`",
                                  paths.root, paths.checkout_move())};
     };
     auto document = core::JsonDocument::parse(std::move(*text), paths.checkout_move());

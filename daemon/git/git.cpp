@@ -153,7 +153,7 @@ Result<ProgramEnd> Git::run(const std::vector<std::string>& arguments,
 
 Error Git::failure(const std::vector<std::string>& arguments, const ProgramEnd& end) const {
     return Error{{fmt::format("git {} in {}: {}", command_of(arguments), directory_,
-                              end.errors.empty() ? end.describe() : last_words(end.errors)),
+                              end.errors.empty() ? end.describe() : last_lines(end.errors)),
                   {},
                   fault_in(end.errors)}};
 }

@@ -76,12 +76,12 @@ Result<GitFolders> find_git_folders(const Git& git) {
     return GitFolders{std::move(*own), std::move(*common)};
 }
 
-bool has_left_over_locks(const std::string& folder) {
+bool has_stale_locks(const std::string& folder) {
     const auto marks = marks_in(folder);
     return marks && !marks->empty();
 }
 
-Result<void> clear_left_over_locks(const std::string& folder) {
+Result<void> clear_stale_locks(const std::string& folder) {
     TRY_ASSIGN(auto marks, marks_in(folder));
     for (const std::string& mark : marks) {
         TRY(let_go(lock_of_mark(folder, mark), folder + "/" + mark));

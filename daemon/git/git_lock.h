@@ -26,8 +26,8 @@ struct GitFolders {
 [[nodiscard]] core::Result<GitFolders> find_git_folders(const Git& git);
 
 // Removes the locks that a killed process of ours has left in the folder; anybody else's stay.
-[[nodiscard]] core::Result<void> clear_left_over_locks(const std::string& folder);
-[[nodiscard]] bool has_left_over_locks(const std::string& folder);
+[[nodiscard]] core::Result<void> clear_stale_locks(const std::string& folder);
+[[nodiscard]] bool has_stale_locks(const std::string& folder);
 
 class GitLock {
   public:

@@ -41,7 +41,7 @@ bool says_killed(std::string_view all_words) {
 
 }  // namespace
 
-std::string last_words(std::string_view text) {
+std::string last_lines(std::string_view text) {
     std::deque<std::string_view> lines;
     while (!text.empty()) {
         const std::size_t end = text.find_first_of("\r\n");

@@ -10,7 +10,7 @@
 namespace ralph::daemon {
 
 // What a program said at its end, fit for one line: the last lines that are no hints.
-[[nodiscard]] std::string last_words(std::string_view text);
+[[nodiscard]] std::string last_lines(std::string_view text);
 
 // What can be expected of trying again after a git that said this. All that it said, not its last words: a
 // banner of the remote may come after what counts.

@@ -114,7 +114,7 @@ class Carrier {
         request.environment = {"PATH=" + our_variable("PATH"), "LC_ALL=C"};
         const auto end = run_program(request);
         if (!end || !end->succeeded()) {
-            return end ? Error{{fmt::format("sha256sum {}: {}", end->describe(), last_words(end->errors)),
+            return end ? Error{{fmt::format("sha256sum {}: {}", end->describe(), last_lines(end->errors)),
                                 {},
                                 end->signal != 0 ? core::Fault::passing : fault_in(end->errors)}}
                        : end.error();

@@ -23,7 +23,7 @@ namespace ralph::daemon {
 // the workspace, too.
 [[nodiscard]] core::Result<Git> open_plain_within(const std::string& workspace, const std::string& relative);
 
-// A git folder that lies elsewhere than its working tree, the lane's own.
+// A git folder that lies elsewhere than its working tree, the merge queue's own.
 [[nodiscard]] core::Result<void> check_git_folder(const Git& git);
 
 // A working tree in which git would wait for ever, at a pipe called .gitignore for one. open_plain() asks

@@ -17,7 +17,7 @@ struct Trust {
     bool operator==(const Trust&) const = default;
 };
 
-// What mends it, in either case.
+// What fixes it, in either case.
 inline constexpr const char* trust_remedy =
     "run `git rm --cached .ralph/trust.jsonc`, commit that, and if you trust this repository's commands, "
     "`ralph init --trust`";

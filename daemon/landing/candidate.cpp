@@ -21,13 +21,13 @@ namespace {
 using core::Result;
 
 Ending conflict_with_target(const StepContext& task, const std::vector<std::string>& paths) {
-    return mendable(fmt::format("conflict with {} in {}; resolve it in {} (git rebase {}), {}", task.target(),
-                                core::named(paths), task.workspace, task.target(), retry_command(task)));
+    return fixable(fmt::format("conflict with {} in {}; resolve it in {} (git rebase {}), {}", task.target(),
+                               core::named(paths), task.workspace, task.target(), retry_command(task)));
 }
 
 // A merge would bring back what was taken off the target.
 Ending merge_on_rewritten_target(const StepContext& task) {
-    return mendable(
+    return fixable(
         fmt::format("{} was rewritten below the work, which holds a merge; put the work on it in {} "
                     "(git rebase {}, and look at what the merge held), {}",
                     task.target(), task.workspace, task.target(), retry_command(task)));
@@ -36,7 +36,7 @@ Ending merge_on_rewritten_target(const StepContext& task) {
 // Whoever made it can put it right, as with a conflict.
 Ending takes_back(const StepContext& task, const Undone& undone) {
     const std::string commit = undone.commit.substr(0, 12);
-    return mendable(fmt::format(
+    return fixable(fmt::format(
         "it would take back what {} ({}) has landed since its worker began, in {}; put that back in {} "
         "(see `git show {}`), or say that it is meant, in a commit message (\"This reverts commit {}\"), {}",
         commit, core::printable(undone.subject), core::printable(undone.path), task.workspace, commit, commit,
@@ -44,7 +44,7 @@ Ending takes_back(const StepContext& task, const Undone& undone) {
 }
 
 Ending holds_own_place(const StepContext& task, const std::string& place) {
-    return mendable(fmt::format(
+    return fixable(fmt::format(
         "the work holds {0}, which is a supervisor's own and never part of a commit; take it out in {1} "
         "(git rm -r --cached {0}), {2}",
         place, task.workspace, retry_command(task)));
@@ -96,7 +96,7 @@ class Builder {
                                                                    : addition;
     }
 
-    // Before its bookkeeping: whoever settled it here has done the rest.
+    // Before its bookkeeping: whoever landed it by himself has done the rest.
     [[nodiscard]] bool has_landed_itself() const {
         const auto landing = git_.resolve(landing_ref(task_.task_id));
         const auto landed =
@@ -202,7 +202,7 @@ class Builder {
         TRY_ASSIGN(auto conflicts, git_.unmerged_paths());
         if (conflicts.empty()) {
             std::string why =
-                fmt::format("putting the work on {} failed: {}", task_.target(), last_words(end->errors));
+                fmt::format("putting the work on {} failed: {}", task_.target(), last_lines(end->errors));
             return Addition{Addition::Kind::stopped, fault_in(end->errors) == core::Fault::passing
                                                          ? unavailable(std::move(why))
                                                          : try_again(std::move(why))};
@@ -227,8 +227,8 @@ class Builder {
 
 Result<core::Change> change_of(const StepContext& task, const IntegrationWorkspace& integration) {
     core::Change change{task.task_id, {}, {}, false};
-    const config::LaneSettings& lane = task.settings.supervisor.lane;
-    if (!lane.by_scope && lane.barrier_paths.empty()) {
+    const config::PartitionSettings& partitions = task.settings.supervisor.partitions;
+    if (!partitions.by_scope && partitions.barrier_paths.empty()) {
         return change;
     }
     if (const auto kept = read_kept_task(task.settings.paths, task.task_id)) {
@@ -240,7 +240,7 @@ Result<core::Change> change_of(const StepContext& task, const IntegrationWorkspa
         if (!are_bookkeeping_files(task, {path})) {
             change.is_barrier =
                 change.is_barrier ||
-                std::any_of(lane.barrier_paths.begin(), lane.barrier_paths.end(),
+                std::any_of(partitions.barrier_paths.begin(), partitions.barrier_paths.end(),
                             [&path](const std::string& pattern) { return glob_matches(pattern, path); });
             change.files.push_back(std::move(path));
         }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/landing/lanes.h"
+#include "core/landing/partitions.h"
 #include "daemon/landing/integration_workspace.h"
 #include "daemon/landing/landing_commits.h"
 #include "daemon/workspace/step_context.h"
@@ -20,8 +20,8 @@ struct Addition {
     };
     Kind kind = Kind::added;
     Stop stop;  // of a stopped one
-    std::vector<std::string> conflicts =
-        {};  // the files in which it conflicts with the tip, if that is the reason
+    // The files in which it conflicts with the tip, if that is the reason.
+    std::vector<std::string> conflicts = {};
 };
 
 // What the work that was taken over last touches, as far as the settings ask for it.

@@ -15,8 +15,8 @@ Ending blocked(std::string summary) {
     return {static_cast<int>(core::exit_blocked), {std::move(summary), {}, {}, {}}};
 }
 
-Ending mendable(std::string summary) {
-    return {static_cast<int>(core::exit_mendable), {std::move(summary), {}, {}, {}}};
+Ending fixable(std::string summary) {
+    return {static_cast<int>(core::exit_fixable), {std::move(summary), {}, {}, {}}};
 }
 
 Ending nothing_to_land(std::string summary) {

@@ -12,11 +12,11 @@ namespace ralph::daemon {
 // How the step ends early; nothing means that it goes on.
 using Stop = std::optional<Ending>;
 
-// Exit 65: an operator must resolve it. Exit 66: the same, but the worker may be able to mend it. Exit 67:
+// Exit 65: an operator must resolve it. Exit 66: the same, but the worker may be able to fix it. Exit 67:
 // the worker left nothing to land. Exit 69: a bad minute of the host or the remote. Exit 75: the target was
 // in the way, try again.
 [[nodiscard]] Ending blocked(std::string summary);
-[[nodiscard]] Ending mendable(std::string summary);
+[[nodiscard]] Ending fixable(std::string summary);
 [[nodiscard]] Ending nothing_to_land(std::string summary);
 [[nodiscard]] Ending unavailable(std::string summary);
 [[nodiscard]] Ending try_again(std::string summary);

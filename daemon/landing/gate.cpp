@@ -49,8 +49,8 @@ bool was_green(const std::string& path, const std::string& commands) {
 
 // The name of a tree, or of a beginning of such a file.
 bool is_verdict(std::string_view name) {
-    if (name.ends_with(beginning_suffix)) {
-        name.remove_suffix(beginning_suffix.size());
+    if (name.ends_with(partial_suffix)) {
+        name.remove_suffix(partial_suffix.size());
     }
     return name.size() >= 40 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
@@ -68,7 +68,7 @@ void remove_oldest(const std::string& folder) {
     }
     std::sort(verdicts.begin(), verdicts.end());
     for (std::size_t i = 0; i < verdicts.size(); ++i) {
-        if (i + most_remembered <= verdicts.size() || verdicts[i].second.extension() == beginning_suffix) {
+        if (i + most_remembered <= verdicts.size() || verdicts[i].second.extension() == partial_suffix) {
             fs::remove(verdicts[i].second, problem);
         }
     }
@@ -227,7 +227,7 @@ Result<GateVerdict> Gates::run(const NamedGate& gate, const std::string& commit,
             return verdict;
         }
         if (number == tries) {
-            const std::string words = last_words(log.tail());
+            const std::string words = last_lines(log.tail());
             verdict.green = false;
             verdict.reason = fmt::format("gate `{}` {}{}{}; see {}", shown, end->describe(),
                                          tries > 1 ? fmt::format(", {} times", tries) : "",

@@ -11,11 +11,11 @@
 #include "core/landing/landing_run.h"
 #include "core/supervisor/transition.h"
 #include "daemon/git/checkout.h"
+#include "daemon/landing/batch_member.h"
 #include "daemon/landing/candidate.h"
 #include "daemon/landing/gate.h"
 #include "daemon/landing/integration_workspace.h"
-#include "daemon/landing/lane_member.h"
-#include "daemon/landing/lane_progress.h"
+#include "daemon/landing/landing_progress.h"
 #include "daemon/landing/push.h"
 #include "daemon/landing/speculation.h"
 #include "daemon/os/clock.h"
@@ -36,8 +36,8 @@ core::landing::Rules rules_of(const StepContext& context) {
     const config::SupervisorConfig& settings = context.settings.supervisor;
     const auto run =
         core::parse_run_directory_name(context.run_directory.substr(context.run_directory.rfind('/') + 1));
-    return {{settings.lane.by_scope, settings.lane.parallel_gates, settings.batch.max},
-            settings.lane.parallel_gates - 1,
+    return {{settings.partitions.by_scope, settings.partitions.parallel_gates, settings.batch.max},
+            settings.partitions.parallel_gates - 1,
             run ? run->number : 0,
             context.integration < context.max_integrations,
             context.target()};
@@ -64,7 +64,7 @@ class Performer {
     // How it ended for the run's own task, and in its outcome for the others.
     Ending run() {
         Tasks tasks;
-        for (const LaneMember& member : members_) {
+        for (const BatchMember& member : members_) {
             tasks.push_back(member.task_id());
         }
         core::LandingRun decides(tasks, rules_of(context_));
@@ -103,13 +103,13 @@ class Performer {
         return own;
     }
 
-    LaneMember& member_of(const std::string& task_id) {
+    BatchMember& member_of(const std::string& task_id) {
         return *std::find_if(members_.begin(), members_.end(),
-                             [&](const LaneMember& member) { return member.task_id() == task_id; });
+                             [&](const BatchMember& member) { return member.task_id() == task_id; });
     }
 
     void note_all(const std::string& what) {
-        for (LaneMember& member : members_) {
+        for (BatchMember& member : members_) {
             member.note(what);
         }
     }
@@ -128,8 +128,8 @@ class Performer {
 
     void show(const char* doing, const std::string& candidate = {}, const Tasks& tasks = {},
               const std::string& gate = {}) const {
-        note_lane_progress(context_.run_directory,
-                           {doing, gate, candidate, tasks, speculation_.under_way(), {}});
+        note_landing_progress(context_.run_directory,
+                              {doing, gate, candidate, tasks, speculation_.under_way(), {}});
     }
 
     Result<event::Opened> perform(const action::Open&) {
@@ -156,7 +156,7 @@ class Performer {
     Result<event::Prepared> perform(const action::Prepare& prepare) {
         event::Prepared prepared;
         for (const std::string& task_id : prepare.tasks) {
-            LaneMember& member = member_of(task_id);
+            BatchMember& member = member_of(task_id);
             member.get_ready(*integration_, bookkeeping_);
             if (member.has_landed()) {
                 prepared.landed.push_back(task_id);
@@ -177,7 +177,7 @@ class Performer {
         show("building", {}, build.tasks);
         TRY(integration_->go_to(integration_->tip()));
         for (const std::string& task_id : build.tasks) {
-            LaneMember& member = member_of(task_id);
+            BatchMember& member = member_of(task_id);
             auto added = add_to_candidate(member.context(), *integration_);
             TRY_ASSIGN(auto head, added ? integration_->git().head() : Result<std::string>{added.error()});
             switch (added->kind) {
@@ -230,8 +230,8 @@ class Performer {
             show("gating", commit, tasks, name);
         };
         TRY(integration_->seed(bookkeeping_.tracked));
-        if (speculation_.places() != 0 && !gates_->are_none()) {
-            speculation_.aim(gate.likely, integration_->tip(), gate.landed);
+        if (speculation_.slots() != 0 && !gates_->are_none()) {
+            speculation_.schedule(gate.likely, integration_->tip(), gate.landed);
         }
         auto files = gates_->files_of(commit);
         TRY_ASSIGN(auto verdict, files ? gates_->judge(commit, *files, integration_->tip(), gate.candidate)
@@ -249,7 +249,7 @@ class Performer {
 
     Result<event::TipMadeBy> perform(const action::FindMakers&) {
         event::TipMadeBy made{integration_->tip(), {}};
-        for (const LaneMember& member : members_) {
+        for (const BatchMember& member : members_) {
             if (!member.has_ended() && member.has_made(made.tip)) {
                 made.makers.push_back(member.task_id());
             }
@@ -281,24 +281,25 @@ class Performer {
         return {};
     }
 
-    Nothing perform(const action::Settle& settle) {
+    Nothing perform(const action::Landed& landed) {
         for (const IntegrationWorkspace::Landing& landing : landings_) {
-            if (settle.answer_was_lost) {
+            if (landed.answer_was_lost) {
                 member_of(landing.task_id).note("the answer to the push was lost, but it has arrived");
             }
-            member_of(landing.task_id).settle(landing.commit, bookkeeping_.tracked);
+            member_of(landing.task_id).finish_landed(landing.commit, bookkeeping_.tracked);
         }
         return {};
     }
 
     Nothing perform(const action::End& end) {
-        LaneMember& member = member_of(end.task_id);
+        BatchMember& member = member_of(end.task_id);
         const auto with_remedy = [&] {
             return fmt::format("{}; {}", end.why, retry_command(member.context()));
         };
         switch (end.conclusion) {
+            // Told by Landed, or by the member itself.
             case Conclusion::landed:
-                break;  // Settle, or the member by itself
+                break;
             case Conclusion::try_again:
                 member.end(try_again(end.why));
                 break;
@@ -309,7 +310,7 @@ class Performer {
                 member.end(blocked(with_remedy()));
                 break;
             case Conclusion::fixable:
-                member.end(mendable(with_remedy()), {}, end.red_alone ? said_red(end.task_id) : std::nullopt);
+                member.end(fixable(with_remedy()), {}, end.red_alone ? said_red(end.task_id) : std::nullopt);
                 break;
         }
         return {};
@@ -320,8 +321,8 @@ class Performer {
         return {};
     }
 
-    Nothing perform(const action::ComeAgain& again) {
-        member_of(again.task_id).come_again(again.why);
+    Nothing perform(const action::RunAgain& again) {
+        member_of(again.task_id).run_again(again.why);
         return {};
     }
 
@@ -347,7 +348,7 @@ class Performer {
     }
 
     const StepContext& context_;
-    std::vector<LaneMember> members_;  // the run's own task first
+    std::vector<BatchMember> members_;  // the run's own task first
     Speculation speculation_;
     std::optional<IntegrationWorkspace> integration_;
     std::optional<Gates> gates_;                           // of that

@@ -131,7 +131,7 @@ Result<void> IntegrationWorkspace::renew(const StepContext& context) {
 
 Result<void> IntegrationWorkspace::make_sound() const {
     TRY(make_folder());
-    remove_left_overs(context_->settings, git_);
+    remove_stale_files(context_->settings, git_);
     TRY_ASSIGN(auto usable, is_usable());
     if (!usable) {
         auto made = make_git();
@@ -346,7 +346,7 @@ Result<std::string> IntegrationWorkspace::restore(const std::string& commit) con
     restored = restored ? go_to(commit) : restored;
     if (!restored && !restored.error().is_passing()) {
         harm = fmt::format("left its folder as git cannot clean it ({})", restored.error().line());
-        remove_left_overs(context_->settings, git_);
+        remove_stale_files(context_->settings, git_);
         restored = remove_tree(context_->settings.workspace_root, name_);
         restored = restored ? make_folder() : restored;
         restored = restored ? go_to(commit) : restored;

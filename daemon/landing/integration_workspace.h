@@ -1,6 +1,6 @@
-// <workspace_root>/.integration: the folder in which candidates are built and gated. It belongs to the lane
-// alone, holds nobody's only copy, and is kept between runs, so that what the gates have built stays warm.
-// What is gated ahead of time (speculation.h) has such folders of its own, .integration-2 and so on.
+// <workspace_root>/.integration: the folder in which candidates are built and gated. It belongs to the merge
+// queue alone, holds nobody's only copy, and is kept between runs, so that what the gates have built stays
+// warm. What is gated ahead of time (speculation.h) has such folders of its own, .integration-2 and so on.
 //
 // What git knows of it is elsewhere: HEAD, index, refs and settings are in .ralph/cache/parallel/lane.git. A
 // gate finds a `.git` that was made for it, and which is thrown away afterwards:

@@ -28,8 +28,8 @@ Result<Stop> commit(const StepContext& context, const Git& workspace, const std:
         return Stop{try_again(end.error().line())};
     }
     if (end->status != 0) {  // a hook of the repository, most likely
-        return Stop{blocked(fmt::format("the commit \"{}\" was refused: {}; mend it in {}, {}", subject,
-                                        last_words(end->errors.empty() ? end->output : end->errors),
+        return Stop{blocked(fmt::format("the commit \"{}\" was refused: {}; fix it in {}, {}", subject,
+                                        last_lines(end->errors.empty() ? end->output : end->errors),
                                         workspace.directory(), retry_command(context)))};
     }
     return Stop{};
@@ -38,7 +38,7 @@ Result<Stop> commit(const StepContext& context, const Git& workspace, const std:
 Result<bool> has_staged_changes(const Git& workspace) {
     TRY_ASSIGN(auto end, workspace.run({"diff", "--cached", "--quiet"}));
     if (end.status > 1) {
-        return Error{fmt::format("git diff in {}: {}", workspace.directory(), last_words(end.errors))};
+        return Error{fmt::format("git diff in {}: {}", workspace.directory(), last_lines(end.errors))};
     }
     return end.status == 1;
 }
@@ -65,7 +65,7 @@ Result<Stop> commit_work(const StepContext& context, const Git& workspace) {
     added = added ? look_at_all_files(workspace) : added;
     added = added ? workspace.expect({"add", "--all"}) : added;
     if (!added && !added.error().is_passing()) {
-        return Stop{blocked(fmt::format("what the worker left cannot be added: {}; mend it in {}, {}",
+        return Stop{blocked(fmt::format("what the worker left cannot be added: {}; fix it in {}, {}",
                                         added.error().line(), context.workspace, retry_command(context)))};
     }
     if (!added) {

@@ -27,7 +27,7 @@ Result<Pushed> push_candidate(const StepContext& context, IntegrationWorkspace& 
     auto pushed = integration.push(commit);
     const bool said_yes = pushed && pushed->status == 0;
     const std::string words =
-        said_yes ? "" : (pushed ? last_words(pushed->errors + "\n" + pushed->output) : pushed.error().line());
+        said_yes ? "" : (pushed ? last_lines(pushed->errors + "\n" + pushed->output) : pushed.error().line());
     if (auto fetched = integration.fetch(); !fetched) {
         return not_landed(
             PushEnd::unavailable,
@@ -58,10 +58,10 @@ Result<Pushed> push_candidate(const StepContext& context, IntegrationWorkspace& 
             return not_landed(PushEnd::deferred, failed);
         case PushRefusal::refused:
             return not_landed(PushEnd::refused,
-                              fmt::format("the push to {} was refused: {}; mend it", target, words));
+                              fmt::format("the push to {} was refused: {}; fix it", target, words));
         case PushRefusal::shut_out:
             return not_landed(PushEnd::shut_out,
-                              fmt::format("the push to {} was refused: {}; mend it", target, words));
+                              fmt::format("the push to {} was refused: {}; fix it", target, words));
     }
     return not_landed(PushEnd::unavailable, failed);
 }

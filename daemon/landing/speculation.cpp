@@ -18,10 +18,11 @@
 
 #include "core/base/json_reader.h"
 #include "core/base/jsonc.h"
+#include "daemon/landing/batch_member.h"
 #include "daemon/landing/candidate.h"
 #include "daemon/landing/integration_workspace.h"
-#include "daemon/landing/lane_member.h"
 #include "daemon/os/files.h"
+#include "daemon/os/wait.h"
 #include "daemon/workspace/bookkeeping.h"
 
 namespace ralph::daemon {
@@ -88,7 +89,7 @@ bool write_verdict(const std::string& text) {
     return true;
 }
 
-std::string place_name(std::string_view number) {
+std::string slot_name(std::string_view number) {
     return fmt::format("{}-{}", integration_workspace_name, number);
 }
 
@@ -96,15 +97,15 @@ std::string place_name(std::string_view number) {
 
 Speculation::Speculation(const StepContext& context) : context_(context) {
     std::set<std::string> names;
-    for (unsigned number = 2; number <= context.settings.supervisor.lane.parallel_gates; ++number) {
-        places_.emplace_back().number = number;
-        names.insert(place_name(std::to_string(number)));
+    for (unsigned number = 2; number <= context.settings.supervisor.partitions.parallel_gates; ++number) {
+        slots_.emplace_back().number = number;
+        names.insert(slot_name(std::to_string(number)));
     }
     const std::string& root = context.settings.workspace_root;
     const auto found = list_directory(root);
     for (const std::string& name : found ? *found : std::vector<std::string>{}) {
-        const bool is_place = name.rfind(place_name(""), 0) == 0;
-        if (is_place && names.count(name) == 0) {  // of a time with more of them
+        const bool is_slot = name.rfind(slot_name(""), 0) == 0;
+        if (is_slot && names.count(name) == 0) {  // of a time with more of them
             static_cast<void>(IntegrationWorkspace::remove(context.settings, name));
         }
     }
@@ -115,14 +116,14 @@ Speculation::~Speculation() {
 }
 
 // Their gates are killed at once, but a command of git is not cut short. What takes longer is left to come to
-// its end, or to the end of the step's whole tree; its place stays taken.
-void Speculation::end(const std::vector<Place*>& unwanted) {
-    for (Place* const place : unwanted) {
-        place->held.reset();
+// its end, or to the end of the step's whole tree; its slot stays taken.
+void Speculation::end(const std::vector<Slot*>& unwanted) {
+    for (Slot* const slot : unwanted) {
+        slot->held.reset();
     }
     const Clock::time_point until = Clock::now() + patience;
-    for (Place* const place : unwanted) {
-        reap(*place, until);
+    for (Slot* const slot : unwanted) {
+        reap(*slot, until);
     }
 }
 
@@ -134,28 +135,28 @@ Milliseconds Speculation::longest_run() const {
     return time;
 }
 
-void Speculation::aim(const std::vector<Tasks>& likely, const std::string& tip, const Tasks& landed) {
+void Speculation::schedule(const std::vector<Tasks>& likely, const std::string& tip, const Tasks& landed) {
     std::vector<Tasks> contents;
     for (const Tasks& tasks : likely) {
         contents.push_back(landed);
         contents.back().insert(contents.back().end(), tasks.begin(), tasks.end());
     }
-    std::vector<Place*> unwanted;
-    for (Place& place : places_) {
-        if (!reap(place, Clock::now()) && place.held &&
-            std::find(contents.begin(), contents.end(), place.content) == contents.end()) {
-            unwanted.push_back(&place);
+    std::vector<Slot*> unwanted;
+    for (Slot& slot : slots_) {
+        if (!reap(slot, Clock::now()) && slot.held &&
+            std::find(contents.begin(), contents.end(), slot.content) == contents.end()) {
+            unwanted.push_back(&slot);
         }
     }
     end(unwanted);
     for (std::size_t i = 0; i < likely.size(); ++i) {
         const bool is_there = verdicts_.count(contents[i]) != 0 ||
-                              std::any_of(places_.begin(), places_.end(), [&](const Place& place) {
-                                  return !place.is_free() && place.held && place.content == contents[i];
+                              std::any_of(slots_.begin(), slots_.end(), [&](const Slot& slot) {
+                                  return !slot.is_free() && slot.held && slot.content == contents[i];
                               });
         const auto free =
-            std::find_if(places_.begin(), places_.end(), [](const Place& place) { return place.is_free(); });
-        if (free == places_.end()) {
+            std::find_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.is_free(); });
+        if (free == slots_.end()) {
             return;
         }
         if (!is_there) {
@@ -165,7 +166,7 @@ void Speculation::aim(const std::vector<Tasks>& likely, const std::string& tip, 
 }
 
 // Whatever goes wrong here costs nothing but the time that would have been gained.
-void Speculation::start(Place& place, const Tasks& tasks, const std::string& tip, Tasks content) {
+void Speculation::start(Slot& slot, const Tasks& tasks, const std::string& tip, Tasks content) {
     std::array<int, 2> ends{};
     FileDescriptor verdict(::memfd_create("ralph-verdict", MFD_CLOEXEC));
     if (!verdict || ::pipe2(ends.data(), O_CLOEXEC) != 0) {
@@ -177,7 +178,7 @@ void Speculation::start(Place& place, const Tasks& tasks, const std::string& tip
     request.program = "/proc/self/exe";  // this very program, even if its file was replaced
     request.arguments = {"step", "gate"};
     request.environment = our_environment();
-    request.environment.push_back(fmt::format("RALPH_GATE_PLACE={}", place.number));
+    request.environment.push_back(fmt::format("RALPH_GATE_PLACE={}", slot.number));
     request.environment.push_back("RALPH_GATE_TIP=" + tip);
     request.environment.push_back(fmt::format("RALPH_GATE_TASKS={}", fmt::join(tasks, ",")));
     request.descriptors = {{read_end.get(), held_descriptor}, {verdict.get(), verdict_descriptor}};
@@ -187,48 +188,37 @@ void Speculation::start(Place& place, const Tasks& tasks, const std::string& tip
         static_cast<void>(std::fprintf(stderr, "ralph: %s\n", child.error().line().c_str()));
         return;
     }
-    place.child = std::move(*child);
-    place.held = std::move(write_end);
-    place.verdict = std::move(verdict);
-    place.give_up = Clock::now() + longest_run();
-    place.content = std::move(content);
+    slot.child = std::move(*child);
+    slot.held = std::move(write_end);
+    slot.verdict = std::move(verdict);
+    slot.give_up = Clock::now() + longest_run();
+    slot.content = std::move(content);
 }
 
-bool Speculation::reap(Place& place, Clock::time_point until) {
-    if (place.is_free()) {
+bool Speculation::reap(Slot& slot, Clock::time_point until) {
+    if (slot.is_free()) {
         return true;
     }
-    pollfd ended{place.child.pidfd.get(), POLLIN, 0};
-    int ready = -1;
-    while (ready < 0) {
-        const auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();
-        ready = ::poll(&ended, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000'000)));
-        if (ready < 0 && errno != EINTR) {
-            return false;
-        }
-    }
-    if (ready == 0) {
+    if (!wait_until(until, slot.child.pidfd.get(), POLLIN)) {
         return false;
     }
-    int status = 0;
-    while (::waitpid(place.child.pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (place.held && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        if (auto verdict = read_verdict(place.verdict.get())) {
-            verdicts_.insert_or_assign(place.content, std::move(*verdict));
+    const int status = daemon::reap(slot.child);
+    if (slot.held && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        if (auto verdict = read_verdict(slot.verdict.get())) {
+            verdicts_.insert_or_assign(slot.content, std::move(*verdict));
         }
     }
-    place.child = Child{};
-    place.held.reset();
-    place.verdict.reset();
+    slot.child = Child{};
+    slot.held.reset();
+    slot.verdict.reset();
     return true;
 }
 
 std::optional<Speculation::Verdict> Speculation::take(const Tasks& content) {
-    for (Place& place : places_) {
-        const bool is_wanted = !place.is_free() && place.held && place.content == content;
-        if (!reap(place, is_wanted ? place.give_up : Clock::now()) && is_wanted) {
-            place.held.reset();  // longer than everything in it may take
+    for (Slot& slot : slots_) {
+        const bool is_wanted = !slot.is_free() && slot.held && slot.content == content;
+        if (!reap(slot, is_wanted ? slot.give_up : Clock::now()) && is_wanted) {
+            slot.held.reset();  // longer than everything in it may take
         }
     }
     const auto found = verdicts_.find(content);
@@ -237,10 +227,10 @@ std::optional<Speculation::Verdict> Speculation::take(const Tasks& content) {
 
 void Speculation::forget() {
     verdicts_.clear();
-    std::vector<Place*> all;
-    for (Place& place : places_) {
-        if (place.held) {
-            all.push_back(&place);
+    std::vector<Slot*> all;
+    for (Slot& slot : slots_) {
+        if (slot.held) {
+            all.push_back(&slot);
         }
     }
     end(all);
@@ -248,9 +238,9 @@ void Speculation::forget() {
 
 std::vector<std::string> Speculation::under_way() const {
     std::vector<std::string> contents;
-    for (const Place& place : places_) {
-        if (!place.is_free() && place.held) {
-            contents.push_back(fmt::format("{}", fmt::join(place.content, ",")));
+    for (const Slot& slot : slots_) {
+        if (!slot.is_free() && slot.held) {
+            contents.push_back(fmt::format("{}", fmt::join(slot.content, ",")));
         }
     }
     return contents;
@@ -300,10 +290,10 @@ Result<std::optional<Speculation::Verdict>> gate_candidate(const StepContext& co
 
 int run_gate_step(const StepContext& context) {
     const std::string tasks = our_variable("RALPH_GATE_TASKS");
-    const std::string name = place_name(our_variable("RALPH_GATE_PLACE"));
+    const std::string name = slot_name(our_variable("RALPH_GATE_PLACE"));
     const auto integration = IntegrationWorkspace::open_beside(context, name);
     if (integration && integration->tip() != our_variable("RALPH_GATE_TIP")) {
-        return no_verdict;  // the lane is further on
+        return no_verdict;  // the merge queue is further on
     }
     const auto verdict = integration ? gate_candidate(context, *integration, split_task_ids(tasks))
                                      : Result<std::optional<Speculation::Verdict>>{integration.error()};

@@ -22,7 +22,7 @@ class Speculation {
   public:
     using Tasks = std::vector<std::string>;
 
-    // With integration.parallel_gates - 1 places. The context must outlive this.
+    // With integration.parallel_gates - 1 slots. The context must outlive this.
     explicit Speculation(const StepContext& context);
     // Ends what runs.
     ~Speculation();
@@ -36,11 +36,11 @@ class Speculation {
         GateVerdict gates;
     };
 
-    [[nodiscard]] std::size_t places() const { return places_.size(); }
+    [[nodiscard]] std::size_t slots() const { return slots_.size(); }
 
     // These are likely, the most likely first: tasks on top of `tip`, which holds `landed` of this run. What
-    // runs for another one is ended, and what is likely begins where there is a place.
-    void aim(const std::vector<Tasks>& likely, const std::string& tip, const Tasks& landed);
+    // runs for another one is ended, and what is likely begins where there is a slot.
+    void schedule(const std::vector<Tasks>& likely, const std::string& tip, const Tasks& landed);
 
     // What came of a candidate with these tasks, `landed` included, if it has been gated here or is at this
     // moment; then its end is waited for. The candidate was built anew there: compare the files.
@@ -53,8 +53,8 @@ class Speculation {
     [[nodiscard]] std::vector<std::string> under_way() const;
 
   private:
-    struct Place {
-        unsigned number = 0;  // from 2: the first one is the lane's own
+    struct Slot {
+        unsigned number = 0;  // from 2: the first one is the merge queue's own
         Child child;
         FileDescriptor held;     // closed: it shall end
         FileDescriptor verdict;  // a file without a name that it writes to
@@ -63,18 +63,18 @@ class Speculation {
         [[nodiscard]] bool is_free() const { return child.pid < 0; }
     };
 
-    void start(Place& place, const Tasks& tasks, const std::string& tip, Tasks content);
+    void start(Slot& slot, const Tasks& tasks, const std::string& tip, Tasks content);
     // Whether it has ended. Waits for that until then, at the longest.
-    bool reap(Place& place, std::chrono::steady_clock::time_point until);
-    void end(const std::vector<Place*>& unwanted);
+    bool reap(Slot& slot, std::chrono::steady_clock::time_point until);
+    void end(const std::vector<Slot*>& unwanted);
     [[nodiscard]] core::Milliseconds longest_run() const;
 
     const StepContext& context_;
-    std::vector<Place> places_;
+    std::vector<Slot> slots_;
     std::map<Tasks, Verdict> verdicts_;
 };
 
-// The process at one place: builds the candidate that RALPH_GATE_TASKS on top of RALPH_GATE_TIP make, gates
+// The process at one slot: builds the candidate that RALPH_GATE_TASKS on top of RALPH_GATE_TIP make, gates
 // it, and writes the verdict to its descriptor 4. Ends early once its descriptor 3 is at its end. 0: there is
 // a verdict.
 [[nodiscard]] int run_gate_step(const StepContext& context);

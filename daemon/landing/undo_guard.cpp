@@ -196,7 +196,7 @@ class Guard {
 
 Result<std::optional<Undone>> find_undone(const StepContext& task, const Git& git, const std::string& begin,
                                           const std::string& below) {
-    if (task.settings.supervisor.lane.may_undo) {
+    if (task.settings.supervisor.partitions.may_undo) {
         return std::optional<Undone>{};
     }
     return Guard(task, git, begin, below).run();

@@ -15,6 +15,8 @@
 #include <optional>
 #include <string_view>
 
+#include "daemon/os/wait.h"
+
 namespace ralph::daemon {
 namespace {
 
@@ -71,8 +73,8 @@ bool remove_with_children(int parent, const char* name) {
 
 }  // namespace
 
-Result<void> end_left_over_cgroup(const std::string& path, const std::string& run_id,
-                                  int patience_milliseconds) {
+Result<void> end_orphaned_cgroup(const std::string& path, const std::string& run_id,
+                                 int patience_milliseconds) {
     const auto cgroup = open_cgroup(path, run_id);
     if (!cgroup) {
         return {};
@@ -85,13 +87,9 @@ Result<void> end_left_over_cgroup(const std::string& path, const std::string& ru
     }
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(patience_milliseconds);
     while (is_populated(events.get())) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now());
-        if (left.count() <= 0) {
+        if (!wait_until(deadline, events.get(), POLLPRI)) {
             return Error{fmt::format("the processes in {} do not end", path)};
         }
-        pollfd change{events.get(), POLLPRI, 0};
-        static_cast<void>(::poll(&change, 1, static_cast<int>(left.count())));
     }
     if (!remove_with_children(cgroup->parent.get(), cgroup->name.c_str())) {
         return system_error("remove", path, errno);

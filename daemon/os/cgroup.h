@@ -11,7 +11,7 @@ namespace ralph::daemon {
 // already is success. A path that is no cgroup (v2), or is not named after exactly this run, is not touched
 // and is success, too: nothing of the run can be there. The caller has made sure that it was recorded in this
 // boot. An error if processes are still there after `patience_milliseconds`.
-[[nodiscard]] Result<void> end_left_over_cgroup(const std::string& path, const std::string& run_id,
-                                                int patience_milliseconds);
+[[nodiscard]] Result<void> end_orphaned_cgroup(const std::string& path, const std::string& run_id,
+                                               int patience_milliseconds);
 
 }  // namespace ralph::daemon

@@ -72,7 +72,7 @@ Result<void> replace_file(const std::string& path, std::string_view content, uns
                           const std::optional<file_calls::Status>& before) {
     // One name per target: what a crash leaves behind is replaced by the next write. Always a new file, since
     // after a failed sync nothing more can be known about the old one.
-    const std::string temporary = path + std::string(beginning_suffix);
+    const std::string temporary = path + std::string(partial_suffix);
     static_cast<void>(file_calls::unlink(temporary));
     const FileDescriptor file(
         file_calls::open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
@@ -364,15 +364,15 @@ Result<void> FileLock::show() const {
     return {};
 }
 
-Result<HeldFolder> HeldFolder::open(const std::string& path) {
+Result<DirectoryHandle> DirectoryHandle::open(const std::string& path) {
     FileDescriptor folder(file_calls::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder) {
         return system_error("open", path, errno);
     }
-    return HeldFolder(std::move(folder), path);
+    return DirectoryHandle(std::move(folder), path);
 }
 
-bool HeldFolder::is_gone() const {
+bool DirectoryHandle::is_gone() const {
     file_calls::Status there;
     if (file_calls::status(path_, there) != 0) {
         return errno == ENOENT || errno == ENOTDIR;

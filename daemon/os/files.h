@@ -29,8 +29,8 @@ using core::Result;
 // After success the file is there with the new content even if the machine loses power now: a new file in the
 // same directory is written, synced and renamed over the old one, then the directory is synced.
 // On failure the old file is untouched and the new one is gone. Writers of one path exclude each other by a
-// lock of their own. A crash may leave the new file under its first name: the path and `beginning_suffix`.
-inline constexpr std::string_view beginning_suffix = ".new";
+// lock of their own. A crash may leave the new file under its first name: the path and `partial_suffix`.
+inline constexpr std::string_view partial_suffix = ".new";
 [[nodiscard]] Result<void> write_file_durably(const std::string& path, std::string_view content,
                                               unsigned mode = 0600);
 
@@ -107,15 +107,15 @@ class FileLock {
 };
 
 // A folder that was there when it was opened.
-class HeldFolder {
+class DirectoryHandle {
   public:
-    [[nodiscard]] static Result<HeldFolder> open(const std::string& path);
+    [[nodiscard]] static Result<DirectoryHandle> open(const std::string& path);
 
     // Whether it is certainly not there any more: removed, moved away, or another one in its place.
     [[nodiscard]] bool is_gone() const;
 
   private:
-    HeldFolder(FileDescriptor descriptor, std::string path)
+    DirectoryHandle(FileDescriptor descriptor, std::string path)
         : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
     FileDescriptor descriptor_;
     std::string path_;

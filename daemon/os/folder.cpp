@@ -129,7 +129,7 @@ Result<std::optional<std::string>> Folder::read(const std::string& name, std::si
 }
 
 Result<void> Folder::write(const std::string& name, std::string_view content, unsigned mode) const {
-    const std::string beginning = name + std::string(beginning_suffix);
+    const std::string beginning = name + std::string(partial_suffix);
     TRY(remove(beginning));
     const FileDescriptor file(
         file_calls::open_in(descriptor_.get(), beginning, O_WRONLY | O_CREAT | O_EXCL, mode));
@@ -163,7 +163,7 @@ Result<void> Folder::copy_whole_from(const Folder& from, const std::string& name
     if (!there || *there) {
         return there ? Result<void>{} : Result<void>{there.error()};
     }
-    const std::string beginning = as + std::string(beginning_suffix);
+    const std::string beginning = as + std::string(partial_suffix);
     auto copied =
         copy_opened(FileDescriptor(file_calls::open_in(from.descriptor_.get(), name, O_RDONLY | O_NONBLOCK)),
                     from.path_of(name), beginning);

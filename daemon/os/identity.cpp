@@ -13,6 +13,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "daemon/os/wait.h"
+
 namespace ralph::daemon {
 namespace {
 
@@ -117,7 +119,7 @@ bool signal_process(const FileDescriptor& pidfd, int signal) {
     return ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) == 0;
 }
 
-Result<std::size_t> end_left_over_tree(const std::string& run_id, int patience_milliseconds) {
+Result<std::size_t> end_orphaned_tree(const std::string& run_id, int patience_milliseconds) {
     const std::string variable = "RALPH_RUN_ID=" + run_id;
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(patience_milliseconds);
     std::size_t signalled = 0;
@@ -126,16 +128,11 @@ Result<std::size_t> end_left_over_tree(const std::string& run_id, int patience_m
         if (left.empty()) {
             return signalled;
         }
-        std::vector<pollfd> waits;
         for (const FileDescriptor& pidfd : left) {
             signalled += signal_process(pidfd, SIGKILL) ? 1 : 0;
-            waits.push_back({pidfd.get(), POLLIN, 0});
         }
-        for (pollfd& wait : waits) {
-            const auto time_left = std::chrono::duration_cast<std::chrono::milliseconds>(
-                deadline - std::chrono::steady_clock::now());
-            static_cast<void>(
-                ::poll(&wait, 1, static_cast<int>(std::max<std::int64_t>(0, time_left.count()))));
+        for (const FileDescriptor& pidfd : left) {
+            static_cast<void>(wait_until(deadline, pidfd.get(), POLLIN));
         }
         if (std::chrono::steady_clock::now() >= deadline) {
             return Error{fmt::format("{} processes of run {} do not end", left.size(), run_id)};

@@ -36,6 +36,6 @@ bool signal_process(const FileDescriptor& pidfd, int signal);
 // remains of the tree of a run whose shim is gone. Each is signalled through a pidfd whose environment was
 // read after it was opened. Returns how many were signalled; an error if some are still there after
 // `patience_milliseconds`.
-[[nodiscard]] Result<std::size_t> end_left_over_tree(const std::string& run_id, int patience_milliseconds);
+[[nodiscard]] Result<std::size_t> end_orphaned_tree(const std::string& run_id, int patience_milliseconds);
 
 }  // namespace ralph::daemon

@@ -44,7 +44,7 @@ constexpr std::size_t errors_limit = std::size_t{256} << 10U;
 
 Result<std::string> find_program(const ProgramRequest& request) {
     const std::string& name = request.program;
-    const std::string remedy = "install it, or mend the setting that names it";
+    const std::string remedy = "install it, or fix the setting that names it";
     if (name.find('/') == std::string::npos) {
         const std::string found = name.empty() ? std::string{} : bp::search_path(name).string();
         if (found.empty()) {

@@ -23,8 +23,8 @@ struct ProgramRequest {
     bool capture = true;                   // otherwise its output and errors go where ours go
     // Gets output and errors as they come, in one stream, instead of their being captured.
     std::function<void(std::string_view)> on_output = {};
-    std::optional<core::Milliseconds>
-        timeout;  // then SIGTERM to its process group, and SIGKILL after the grace
+    // Then SIGTERM to its process group, and SIGKILL after the grace.
+    std::optional<core::Milliseconds> timeout;
     core::Milliseconds grace = std::chrono::seconds{5};
     int until_end_of = -1;    // a pipe; once its other end is closed, its process group is killed
     bool whole_tree = false;  // what it leaves in the background is killed, too, wherever that has gone

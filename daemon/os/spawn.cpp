@@ -42,6 +42,13 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 
 }  // namespace
 
+int reap(const Child& child) {
+    int status = 0;
+    while (::waitpid(child.pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+}
+
 Result<Child> spawn(const SpawnRequest& request) {
     // Moved above all targets first, so that no target number of one pair is the source of another.
     std::vector<FileDescriptor> moved;

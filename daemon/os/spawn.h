@@ -27,6 +27,9 @@ struct Child {
     FileDescriptor pidfd;
 };
 
+// Waits for its end, and takes it: how it ended, as waitpid(2) says it.
+int reap(const Child& child);
+
 // The child is in a session of its own, has /dev/null as its standard input, output and error (unless it
 // shares our terminal), no signal blocked or ignored, and no descriptor but the given ones. A program that
 // cannot be executed is an error here.

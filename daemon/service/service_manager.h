@@ -33,8 +33,8 @@ class ServiceManager {
     virtual void tell_reloading() = 0;
     virtual void tell_stopping() = 0;
     // Ending may take so long from now on, whatever the unit says.
-    virtual void ask_for_time(std::chrono::milliseconds time) = 0;
-    virtual void feed_watchdog() = 0;
+    virtual void extend_timeout(std::chrono::milliseconds time) = 0;
+    virtual void ping_watchdog() = 0;
     // How often that has to be done at least; 0: there is no watchdog.
     [[nodiscard]] virtual std::chrono::microseconds watchdog_period() const = 0;
     // Asks it, and waits for the answer for at most some seconds: on the helper thread. An error: it cannot

@@ -119,10 +119,10 @@ class Systemd : public ServiceManager {
                            std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1'000));
     }
     void tell_stopping() override { notify("STOPPING=1"); }
-    void ask_for_time(std::chrono::milliseconds time) override {
+    void extend_timeout(std::chrono::milliseconds time) override {
         notify(fmt::format("EXTEND_TIMEOUT_USEC={}", std::chrono::microseconds(time).count()));
     }
-    void feed_watchdog() override { notify("WATCHDOG=1"); }
+    void ping_watchdog() override { notify("WATCHDOG=1"); }
 
     [[nodiscard]] std::chrono::microseconds watchdog_period() const override {
         std::uint64_t microseconds = 0;

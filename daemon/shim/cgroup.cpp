@@ -33,7 +33,7 @@ bool is_run_id(std::string_view text) {
 
 // The number in the line "name number"; -1 if there is none.
 long long counter(const std::string& text, std::string_view name) {
-    Pieces lines(text, '\n');
+    Splitter lines(text, '\n');
     for (std::string_view line; lines.next(line);) {
         if (line.size() > name.size() && line.substr(0, name.size()) == name && line[name.size()] == ' ') {
             return strtoll(line.data() + name.size() + 1, nullptr, 10);

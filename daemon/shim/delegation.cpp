@@ -14,7 +14,7 @@ namespace ralph::shim {
 namespace {
 
 bool lists(std::string_view comma_separated, std::string_view word) {
-    Pieces words(comma_separated, ',');
+    Splitter words(comma_separated, ',');
     for (std::string_view each; words.next(each);) {
         if (each == word) {
             return true;
@@ -77,7 +77,7 @@ std::string delegated_from(std::string path, const std::string& top) {
 // device, root, mount point, options, any number of tags, "-", type, source, options of the super block.
 Mount hierarchy(std::string_view controller) {
     const std::string table = read_small_file("/proc/self/mountinfo");
-    Pieces lines(table, '\n');
+    Splitter lines(table, '\n');
     for (std::string_view line; lines.next(line);) {
         std::array<std::string_view, 5> front;
         std::array<std::string_view, 3> back;
@@ -85,11 +85,11 @@ Mount hierarchy(std::string_view controller) {
         if (dash == std::string_view::npos) {
             continue;
         }
-        Pieces first(line.substr(0, dash), ' ');
+        Splitter first(line.substr(0, dash), ' ');
         for (std::string_view& field : front) {
             static_cast<void>(first.next(field));
         }
-        Pieces second(line.substr(dash + 3), ' ');
+        Splitter second(line.substr(dash + 3), ' ');
         for (std::string_view& field : back) {
             static_cast<void>(second.next(field));
         }
@@ -103,7 +103,7 @@ Mount hierarchy(std::string_view controller) {
 // Where our own cgroup of that hierarchy is seen; empty if it is not.
 std::string own_cgroup(const Mount& mount, std::string_view controller) {
     const std::string text = read_small_file("/proc/self/cgroup");
-    Pieces lines(text, '\n');
+    Splitter lines(text, '\n');
     for (std::string_view line; !mount.point.empty() && lines.next(line);) {
         const std::size_t first = line.find(':');
         const std::size_t second = line.find(':', first + 1);

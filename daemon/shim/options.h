@@ -16,8 +16,8 @@ struct Options {
     long descriptors = 0;  // how many the step may have open; 0: as many as the shim
     std::string directory;
     std::string banner;
-    std::vector<std::pair<std::string, std::string>>
-        limits;  // a file of the step's cgroup, and what goes into it
+    // A file of the step's cgroup, and what goes into it.
+    std::vector<std::pair<std::string, std::string>> limits;
     char** command = nullptr;
 };
 

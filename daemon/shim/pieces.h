@@ -6,9 +6,9 @@
 namespace ralph::shim {
 
 // The words of a line, or the lines of a text.
-class Pieces {
+class Splitter {
   public:
-    Pieces(std::string_view text, char separator) : rest_(text), separator_(separator) {}
+    Splitter(std::string_view text, char separator) : rest_(text), separator_(separator) {}
     [[nodiscard]] bool next(std::string_view& piece) {
         if (rest_.empty()) {
             return false;

@@ -6,7 +6,7 @@
 #include "daemon/steps/discard.h"
 #include "daemon/workspace/bookkeeping.h"
 #include "daemon/workspace/kept_work.h"
-#include "daemon/workspace/set_aside.h"
+#include "daemon/workspace/quarantine.h"
 #include "daemon/workspace/workspace.h"
 #include "daemon/workspace/workspace_owner.h"
 
@@ -26,19 +26,19 @@ void prune(const StepContext& context, core::Outcome& outcome) {
     if (auto pruned = prune_kept_work(context.settings, present_moment()); !pruned) {
         add_note(outcome, fmt::format("old kept work was not pruned: {}", pruned.error().line()));
     }
-    const auto pruned = prune_set_aside(context.settings, present_moment());
+    const auto pruned = prune_quarantined(context.settings, present_moment());
     if (!pruned) {
-        add_note(outcome, fmt::format("what was set aside was not pruned: {}", pruned.error().line()));
+        add_note(outcome, fmt::format("what was quarantined was not pruned: {}", pruned.error().line()));
         return;
     }
     for (const std::string& path : pruned->removed) {
-        add_note(outcome, fmt::format("{} was set aside long ago and is removed", path));
+        add_note(outcome, fmt::format("{} was quarantined long ago and is removed", path));
     }
     if (!pruned->made.empty()) {
         add_note(outcome, fmt::format("what it held is kept as {}", fmt::join(pruned->made, ", ")));
     }
     for (const std::string& why : pruned->stayed) {
-        add_note(outcome, fmt::format("set aside long ago, but not removed: {}", why));
+        add_note(outcome, fmt::format("quarantined long ago, but not removed: {}", why));
     }
 }
 
@@ -72,7 +72,7 @@ Result<core::Outcome> discard(const StepContext& context) {
                 fmt::format("{} is not removed, since it is no usable git repository", context.workspace),
                 "look what is in it, then remove it"};
         }
-        remove_left_overs(context.settings, workspace);
+        remove_stale_files(context.settings, workspace);
         // What is on the remote is only known when the remote was asked, and when it is the right one.
         if (const auto known = workspace.fetch_origin(); !known) {
             return known.error().told_as(

@@ -17,7 +17,7 @@
 #include "daemon/store/run_directory.h"
 #include "daemon/workspace/bookkeeping.h"
 #include "daemon/workspace/kept_work.h"
-#include "daemon/workspace/revival.h"
+#include "daemon/workspace/restore.h"
 #include "daemon/workspace/seeding.h"
 #include "daemon/workspace/unfinished_operation.h"
 #include "daemon/workspace/workspace.h"
@@ -128,9 +128,9 @@ class Preparation {
         if (!*usable) {
             return start_over("it is no usable git repository");
         }
-        remove_left_overs(context_.settings, workspace);
+        remove_stale_files(context_.settings, workspace);
         make_folders_writable(workspace);
-        TRY_ASSIGN(auto interrupted, interrupted_revival(workspace));
+        TRY_ASSIGN(auto interrupted, interrupted_restore(workspace));
         auto code = interrupted ? make_ready(workspace, interrupted) : keep_and_go_on(workspace);
         if (code && *code == 0) {
             TRY(remove_marker(context_.workspace));
@@ -146,8 +146,8 @@ class Preparation {
     }
 
     // What this workspace was being rebuilt from when prepare was killed; its files tell nothing then.
-    Result<std::optional<KeptRef>> interrupted_revival(const Git& workspace) const {
-        auto object = workspace.resolve(going_on_ref);
+    Result<std::optional<KeptRef>> interrupted_restore(const Git& workspace) const {
+        auto object = workspace.resolve(resuming_ref);
         auto refs = list_kept(repository_, context_.task_id);
         if (!object || !refs) {
             return object ? refs.error() : object.error();
@@ -187,7 +187,7 @@ class Preparation {
     }
 
     Result<int> start_over(const std::string& why) {
-        TRY_ASSIGN(auto aside, set_workspace_aside(context_.settings, context_.task_id));
+        TRY_ASSIGN(auto aside, quarantine_workspace(context_.settings, context_.task_id));
         add_note(outcome_, fmt::format("the old workspace was moved to {} ({})", aside, why));
         return create();
     }
@@ -241,29 +241,30 @@ class Preparation {
         TRY_ASSIGN(auto known, newest_preparation(context_.settings.paths, context_.task_id));
         const std::string& recorded = kept.base.empty() ? known.base_sha : kept.base;
         TRY_ASSIGN(auto here, is_as_kept(workspace, kept));
-        auto revived = here ? stay(workspace, kept, recorded) : Result<std::optional<Revived>>{std::nullopt};
-        if (revived && !*revived) {
+        auto restored_work =
+            here ? stay(workspace, kept, recorded) : Result<std::optional<Restored>>{std::nullopt};
+        if (restored_work && !*restored_work) {
             auto rebuilt = rebuild(workspace, kept, recorded);
-            revived = rebuilt ? Result<std::optional<Revived>>{std::move(*rebuilt)}
-                              : Result<std::optional<Revived>>{rebuilt.error()};
+            restored_work = rebuilt ? Result<std::optional<Restored>>{std::move(*rebuilt)}
+                                    : Result<std::optional<Restored>>{rebuilt.error()};
         }
-        if (!revived) {
-            return revived.error();
+        if (!restored_work) {
+            return restored_work.error();
         }
-        outcome_.base_sha = (*revived)->base;
+        outcome_.base_sha = (*restored_work)->base;
         outcome_.kept = kept.name;
         outcome_.summary = fmt::format("the workspace is ready and goes on from {}", kept.name);
-        const std::string& obstacle = (*revived)->obstacle;
+        const std::string& obstacle = (*restored_work)->obstacle;
         add_note(outcome_,
                  fmt::format("it goes on from {}{}", kept.name,
                              obstacle.empty() ? std::string{}
                                               : fmt::format(" on the base that it had, since {}", obstacle)));
-        return (*revived)->tree;
+        return (*restored_work)->tree;
     }
 
     // Whether the workspace itself is in the state that was kept.
     Result<bool> is_as_kept(const Git& workspace, const KeptRef& kept) const {
-        auto rebuilding = workspace.ref_exists(going_on_ref);
+        auto rebuilding = workspace.ref_exists(resuming_ref);
         auto head = workspace.resolve("HEAD");
         if (!rebuilding || !head) {
             return rebuilding ? head.error() : rebuilding.error();
@@ -272,25 +273,25 @@ class Preparation {
     }
 
     // The workspace stays as it is, if it can.
-    Result<std::optional<Revived>> stay(const Git& workspace, const KeptRef& kept,
-                                        const std::string& recorded) const {
+    Result<std::optional<Restored>> stay(const Git& workspace, const KeptRef& kept,
+                                         const std::string& recorded) const {
         TRY_ASSIGN(auto base, base_of_work(context_, workspace, kept.parents, recorded));
         TRY_ASSIGN(auto standing, judge_standing(context_, workspace, kept.parents, base));
         if (!standing.stays) {
-            return std::optional<Revived>{};
+            return std::optional<Restored>{};
         }
         TRY(remove_listed_copies(workspace));
-        return std::optional(Revived{std::move(base), kept.tree, std::move(standing.obstacle)});
+        return std::optional(Restored{std::move(base), kept.tree, std::move(standing.obstacle)});
     }
 
-    Result<Revived> rebuild(const Git& workspace, const KeptRef& kept, const std::string& recorded) const {
+    Result<Restored> rebuild(const Git& workspace, const KeptRef& kept, const std::string& recorded) const {
         TRY(workspace.between_our_folders().expect(
             {"fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules",
              "--no-write-fetch-head", context_.settings.paths.root,
-             fmt::format("+{}:{}", kept.name, going_on_ref)},
+             fmt::format("+{}:{}", kept.name, resuming_ref)},
             Git::fetch_timeout));
         TRY(clear_copies(workspace));
-        return revive(context_, workspace, recorded);
+        return restore_work(context_, workspace, recorded);
     }
 
     Result<int> finish(const Git& workspace, const std::string& tree, bool queue_is_tracked) {
@@ -301,7 +302,7 @@ class Preparation {
         }
         TRY(sync_file_system(workspace.directory()));
         // Only now do the files tell again what the work is.
-        TRY(workspace.expect({"update-ref", "-d", going_on_ref}));
+        TRY(workspace.expect({"update-ref", "-d", resuming_ref}));
         return 0;
     }
 

@@ -1,4 +1,4 @@
-// The handoff packet (contract section 8.4): what whoever mends a task's work has to know, in the workspace
+// The handoff packet (contract section 8.4): what whoever fixes a task's work has to know, in the workspace
 // at .ralph/cache/parallel/handoffs/<task>/attempt_<n>.json.
 #pragma once
 

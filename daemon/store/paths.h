@@ -48,7 +48,7 @@ struct Paths {
     [[nodiscard]] std::string task_file(std::string_view task_id) const {
         return runs_of(task_id) + "/task.json";
     }
-    [[nodiscard]] std::string settled(std::string_view task_id) const {
+    [[nodiscard]] std::string acknowledged(std::string_view task_id) const {
         return runs_of(task_id) + "/settled";
     }
     [[nodiscard]] std::string run(std::string_view task_id, const core::Run& run) const {

@@ -20,7 +20,7 @@ Result<std::vector<std::string>> requested_retries(const Paths& paths) {
     auto names = list_directory(paths.retry_requests());
     if (names) {
         std::erase_if(*names, [](const std::string& name) {
-            return !core::is_safe_task_id(name) || name.find(beginning_suffix) != std::string::npos;
+            return !core::is_safe_task_id(name) || name.find(partial_suffix) != std::string::npos;
         });
     }
     return names;

@@ -38,8 +38,8 @@ Result<std::optional<T>> read_document(const std::string& path, Result<T> (*read
     return std::optional<T>(std::move(value));
 }
 
-Result<std::uint32_t> settled_number(const Paths& paths, const std::string& task_id) {
-    const std::string path = paths.settled(task_id);
+Result<std::uint32_t> acknowledged_number(const Paths& paths, const std::string& task_id) {
+    const std::string path = paths.acknowledged(task_id);
     TRY_ASSIGN(const auto text, read_file(path, 64));
     std::uint32_t number = 0;
     if (text && std::from_chars(text->data(), text->data() + text->size(), number).ec != std::errc{}) {
@@ -64,7 +64,7 @@ Result<std::vector<core::RunName>> runs_of(const Paths& paths, const std::string
 
 // A run that a crash or a killed shim cut off leaves beginnings of files. Should a shim still come to its
 // start, it finds its file gone and gives up.
-void clear_beginnings(const std::string& directory) {
+void clear_partial_writes(const std::string& directory) {
     for (const char* name : {"spec.json.new", "shim.json.new", "worker.json.new", "exit.json.reserved",
                              "exit.json.new", "outcome.json.new", "lane.json.new"}) {
         static_cast<void>(remove_file(directory + "/" + name));
@@ -72,18 +72,18 @@ void clear_beginnings(const std::string& directory) {
 }
 
 // What is left of a run that nothing is known of must be gone before it runs again.
-Result<void> end_left_overs(const RunView& view) {
+Result<void> end_orphans(const RunView& view) {
     if (!view.spec) {
         return {};
     }
     const std::string& run_id = view.spec->run_id;
     if (!view.cgroup.empty()) {
-        TRY(end_left_over_cgroup(view.cgroup, run_id, sweep_patience_ms));
+        TRY(end_orphaned_cgroup(view.cgroup, run_id, sweep_patience_ms));
     }
     if (!view.worker_started) {
         return {};
     }
-    const auto ended = end_left_over_tree(run_id, sweep_patience_ms);
+    const auto ended = end_orphaned_tree(run_id, sweep_patience_ms);
     return ended ? Result<void>{} : Result<void>{ended.error()};
 }
 
@@ -92,12 +92,12 @@ bool leads_batch(const RunView& view) {
 }
 
 Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::string& workspace,
-                                           LeftOver left_over) {
+                                           OrphanPolicy orphan_policy) {
     core::RunHistory::Newest newest{view.run,          view.spec ? view.spec->slot : 0,
                                     leads_batch(view), std::nullopt,
                                     std::nullopt,      view.outcome};
     if (!view.shim_alive) {
-        TRY_ASSIGN(auto end, end_of(view, left_over));
+        TRY_ASSIGN(auto end, end_of(view, orphan_policy));
         newest.end = std::move(end);
         if (view.run.step == core::StepKind::work) {
             TRY_ASSIGN(auto marker, read_marker(workspace));
@@ -170,10 +170,10 @@ bool was_never_executed(const RunView& view) {
     return is_our_own || error == ETXTBSY || fault_of(error) == core::Fault::passing;
 }
 
-Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over) {
+Result<core::RunEnd> end_of(const RunView& view, OrphanPolicy orphan_policy) {
     if (was_never_executed(view)) {
         const std::string program = view.spec ? view.spec->command.front() : "the program";
-        return core::RunEnd{core::UnstartedRun{
+        return core::RunEnd{core::StartFailed{
             system_error("execute", program, static_cast<int>(view.exit->exec_error)).message}};
     }
     if (view.exit) {
@@ -184,14 +184,14 @@ Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over) {
     if (!view.exists) {
         return core::RunEnd{core::LostRun{"its run directory was removed"}};
     }
-    if (left_over == LeftOver::end) {
-        if (const auto ended = end_left_overs(view); !ended) {
+    if (orphan_policy == OrphanPolicy::kill) {
+        if (const auto ended = end_orphans(view); !ended) {
             return Error{"its shim is gone without an exit record, and " + ended.error().message};
         }
     }
-    clear_beginnings(view.directory);
+    clear_partial_writes(view.directory);
     if (!view.worker_started) {
-        return core::RunEnd{core::UnstartedRun{"the start was not finished"}};
+        return core::RunEnd{core::StartFailed{"the start was not finished"}};
     }
     return core::RunEnd{core::LostRun{"its shim is gone without an exit record"}};
 }
@@ -208,10 +208,10 @@ std::vector<core::RunFacts> TaskRuns::facts() const {
 
 Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
     const auto names = runs_of(paths, task_id);
-    TRY_ASSIGN(const auto settled,
-               names ? settled_number(paths, task_id) : Result<std::uint32_t>{names.error()});
+    TRY_ASSIGN(const auto acknowledged,
+               names ? acknowledged_number(paths, task_id) : Result<std::uint32_t>{names.error()});
     TaskRuns runs;
-    runs.settled = settled;
+    runs.acknowledged = acknowledged;
     for (const core::RunName& name : *names) {
         const core::Run run{name.step, name.number, 1};
         TRY_ASSIGN(auto view, view_run(paths.run(task_id, run), run));
@@ -221,17 +221,17 @@ Result<TaskRuns> read_runs(const Paths& paths, const std::string& task_id) {
 }
 
 Result<core::RunHistory> read_history(const Paths& paths, const std::string& task_id,
-                                      const std::string& workspace, LeftOver left_over) {
+                                      const std::string& workspace, OrphanPolicy orphan_policy) {
     const auto workspace_exists = is_directory_there(workspace);
     const auto runs =
         workspace_exists ? read_runs(paths, task_id) : Result<TaskRuns>{workspace_exists.error()};
     if (!runs) {
         return runs.error();
     }
-    core::RunHistory history = core::fold(runs->facts(), runs->settled);
+    core::RunHistory history = core::fold(runs->facts(), runs->acknowledged);
     history.workspace_exists = *workspace_exists;
-    if (!runs->views.empty() && runs->views.back().run.number > runs->settled) {
-        TRY_ASSIGN(auto newest, newest_of(runs->views.back(), workspace, left_over));
+    if (!runs->views.empty() && runs->views.back().run.number > runs->acknowledged) {
+        TRY_ASSIGN(auto newest, newest_of(runs->views.back(), workspace, orphan_policy));
         history.newest = std::move(newest);
     }
     return history;
@@ -291,12 +291,12 @@ Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec) {
     return write_file_durably(directory + "/spec.json", core::run_spec_text(spec));
 }
 
-Result<void> settle_runs(const Paths& paths, const std::string& task_id, std::uint32_t number) {
+Result<void> acknowledge_runs(const Paths& paths, const std::string& task_id, std::uint32_t number) {
     TRY_ASSIGN(const auto runs_exist, is_directory_there(paths.runs_of(task_id)));
     if (number == 0 || !runs_exist) {
         return {};
     }
-    return write_file_durably(paths.settled(task_id), fmt::format("{}\n", number));
+    return write_file_durably(paths.acknowledged(task_id), fmt::format("{}\n", number));
 }
 
 Result<void> remove_runs(const Paths& paths, const std::string& task_id) {

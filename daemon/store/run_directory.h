@@ -33,13 +33,13 @@ struct RunView {
 // missing, as in an upgrade, or the kernel had no room to execute any. Such a run counts as never begun.
 [[nodiscard]] bool was_never_executed(const RunView& view);
 
-enum class LeftOver { end, leave };
+enum class OrphanPolicy { kill, keep };
 
-// The end of a run whose shim is gone: its exit record, or lost, or never started. With LeftOver::end what is
-// left of a lost tree is ended first, which may take seconds; while something of it does not end, that is an
-// error, and the run is not over. With LeftOver::leave nothing is signalled, and nobody may start the step
-// again on the strength of the answer.
-[[nodiscard]] Result<core::RunEnd> end_of(const RunView& view, LeftOver left_over);
+// The end of a run whose shim is gone: its exit record, or lost, or never started. With OrphanPolicy::kill
+// what is left of a lost tree is ended first, which may take seconds; while something of it does not end,
+// that is an error, and the run is not over. With OrphanPolicy::keep nothing is signalled, and nobody may
+// start the step again on the strength of the answer.
+[[nodiscard]] Result<core::RunEnd> end_of(const RunView& view, OrphanPolicy orphan_policy);
 
 // What was asked for in a run directory; nothing if that is not there.
 [[nodiscard]] Result<std::optional<core::RunSpec>> read_spec(const std::string& directory);
@@ -48,7 +48,7 @@ enum class LeftOver { end, leave };
 // understood is an error, never an end.
 struct TaskRuns {
     std::vector<RunView> views;  // by number
-    std::uint32_t settled = 0;
+    std::uint32_t acknowledged = 0;
 
     [[nodiscard]] std::vector<core::RunFacts> facts() const;
 };
@@ -56,7 +56,7 @@ struct TaskRuns {
 
 // Everything the decision maker wants to know about a task's runs.
 [[nodiscard]] Result<core::RunHistory> read_history(const Paths& paths, const std::string& task_id,
-                                                    const std::string& workspace, LeftOver left_over);
+                                                    const std::string& workspace, OrphanPolicy orphan_policy);
 
 // The task's last run; nothing if there is none.
 [[nodiscard]] Result<std::optional<RunView>> view_newest_run(const Paths& paths, const std::string& task_id);
@@ -68,7 +68,8 @@ struct TaskRuns {
 [[nodiscard]] Result<void> keep_task(const Paths& paths, const core::Task& task);
 [[nodiscard]] Result<core::Task> read_kept_task(const Paths& paths, const std::string& task_id);
 [[nodiscard]] Result<void> make_run_directory(const Paths& paths, const core::RunSpec& spec);
-[[nodiscard]] Result<void> settle_runs(const Paths& paths, const std::string& task_id, std::uint32_t number);
+[[nodiscard]] Result<void> acknowledge_runs(const Paths& paths, const std::string& task_id,
+                                            std::uint32_t number);
 
 // Removes all run directories of a task, whose runs must be over: out of sight at once, so that no crash
 // leaves a part of them, which would tell another story.

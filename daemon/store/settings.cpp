@@ -31,8 +31,8 @@ Result<std::optional<config::Layer>> read_layer(const std::string& path) {
 }
 
 std::string environment(const char* name) {
-    const char* const value =
-        std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets the environment
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets the environment.
+    const char* const value = std::getenv(name);
     return value == nullptr ? std::string{} : value;
 }
 

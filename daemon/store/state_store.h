@@ -12,15 +12,15 @@ namespace ralph::daemon {
 
 struct LoadedState {
     std::optional<core::ParallelState> state;  // nothing: there is no state yet
-    std::string warning;                       // what had to be set aside, if anything
+    std::string warning;                       // what had to be quarantined, if anything
 };
 
 // Reads state.json; a missing file is no state, whatever the previous generation says, since removing it is
 // how the Rust tools' users start over. If it cannot be read or understood it is kept as
 // state.json.quarantine-<n> for a person to look at, and the previous generation takes its place if that is
 // whole. If neither is, an error that changes nothing: nothing may start until `ralph doctor --fix`, or a
-// person, has settled it. A previous generation that cannot be understood is quarantined, too, once the state
-// itself is whole: the next save must not write over it. A caller must hold the supervisor's lock.
+// person, has resolved it. A previous generation that cannot be understood is quarantined, too, once the
+// state itself is whole: the next save must not write over it. A caller must hold the supervisor's lock.
 [[nodiscard]] Result<LoadedState> load_state(const Paths& paths);
 
 // The same without setting anything aside: for readers that hold no lock. A state of a newer version is an

@@ -87,7 +87,7 @@ Result<SupervisorLock> SupervisorLock::acquire(const Paths& paths, const std::st
             "look at it with `ralph run parallel status`, or ask it to finish with `ralph queue stop`"};
     }
     TRY(locks->lock.show());
-    TRY_ASSIGN(auto memory, HeldFolder::open(paths.parallel()));
+    TRY_ASSIGN(auto memory, DirectoryHandle::open(paths.parallel()));
     const std::string content = read_content(paths);
     auto predecessor = parse_queue_lock_owner(content);
     if (!predecessor && !core::trimmed(content).empty()) {

@@ -32,10 +32,10 @@ class SupervisorLock {
     [[nodiscard]] Result<void> end_session() const;
 
     // Whether somebody has taken the folder with the lock file, the state and the run directories away.
-    [[nodiscard]] bool memory_is_gone() const { return memory_.is_gone(); }
+    [[nodiscard]] bool state_folder_is_gone() const { return memory_.is_gone(); }
 
   private:
-    SupervisorLock(FileLock repository, HeldFolder memory, FileLock lock, std::string session_started_at,
+    SupervisorLock(FileLock repository, DirectoryHandle memory, FileLock lock, std::string session_started_at,
                    std::optional<QueueLockOwner> predecessor)
         : repository_(std::move(repository)),
           memory_(std::move(memory)),
@@ -43,7 +43,7 @@ class SupervisorLock {
           session_started_at_(std::move(session_started_at)),
           predecessor_(std::move(predecessor)) {}
     FileLock repository_;
-    HeldFolder memory_;
+    DirectoryHandle memory_;
     FileLock lock_;
     std::string session_started_at_;
     std::optional<QueueLockOwner> predecessor_;

@@ -32,11 +32,11 @@ class Loop {
     void watch_signals(const std::vector<int>& signals, std::function<void(int)> arrived);
     void let_signals_go();
 
-    struct World;  // for those that wait for something else (daemon/supervisor/loop_impl.h)
-    [[nodiscard]] World& world() { return *world_; }
+    struct Impl;  // for those that wait for something else (daemon/supervisor/loop_impl.h)
+    [[nodiscard]] Impl& impl() { return *impl_; }
 
   private:
-    std::unique_ptr<World> world_;
+    std::unique_ptr<Impl> impl_;
 };
 
 // Calls back once, on the loop's thread, after a time. Armed again it forgets what it was armed for before;
@@ -52,8 +52,8 @@ class Timer {
     void cancel();
 
   private:
-    struct World;
-    std::unique_ptr<World> world_;
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace ralph::daemon

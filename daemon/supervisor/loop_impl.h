@@ -10,7 +10,7 @@
 
 namespace ralph::daemon {
 
-struct Loop::World {
+struct Loop::Impl {
     boost::asio::io_context context{1};
     boost::asio::thread_pool helper{1};
     boost::asio::signal_set signals{context};

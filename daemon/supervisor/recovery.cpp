@@ -65,13 +65,13 @@ Result<void> consult_run_directories(const Settings& settings, Recovered& recove
             continue;
         }
         const auto history =
-            read_history(settings.paths, task_id, settings.workspace(task_id), LeftOver::leave);
+            read_history(settings.paths, task_id, settings.workspace(task_id), OrphanPolicy::keep);
         if (!history) {
             return history.error();
         }
         const bool open =
             history->newest && history->newest->run.step != core::StepKind::discard &&
-            !(history->newest->end && std::holds_alternative<core::UnstartedRun>(*history->newest->end));
+            !(history->newest->end && std::holds_alternative<core::StartFailed>(*history->newest->end));
         const bool discarding = history->newest && !history->newest->end;
         if (open) {
             recovered.warnings.push_back(
@@ -80,7 +80,7 @@ Result<void> consult_run_directories(const Settings& settings, Recovered& recove
         } else if (!discarding) {
             // What is left of a discard step that was lost ends before its run is forgotten.
             if (auto swept =
-                    read_history(settings.paths, task_id, settings.workspace(task_id), LeftOver::end);
+                    read_history(settings.paths, task_id, settings.workspace(task_id), OrphanPolicy::kill);
                 !swept) {
                 recovered.warnings.push_back(fmt::format("{} {}", task_id, swept.error().line()));
                 continue;
@@ -96,13 +96,13 @@ Result<void> consult_run_directories(const Settings& settings, Recovered& recove
 // A crash between a terminal record and the mark that its runs are dealt with. A failed or blocked record
 // with a run that lives (possible when the previous generation of the state had to be used), or of whose tree
 // something does not end, is not terminal.
-Result<void> settle_terminal(const Settings& settings, Recovered& recovered) {
+Result<void> acknowledge_terminal(const Settings& settings, Recovered& recovered) {
     for (core::WorkerRecord& record : recovered.state.workers) {
         if (!record.is_terminal()) {
             continue;
         }
         const std::string workspace = settings.workspace(record.task_id);
-        const auto history = read_history(settings.paths, record.task_id, workspace, LeftOver::leave);
+        const auto history = read_history(settings.paths, record.task_id, workspace, OrphanPolicy::keep);
         if (!history) {
             leave_alone(recovered, record.task_id, history.error());
             continue;
@@ -112,14 +112,14 @@ Result<void> settle_terminal(const Settings& settings, Recovered& recovered) {
         }
         bool over = history->newest->end.has_value();
         if (over && std::holds_alternative<core::LostRun>(*history->newest->end)) {
-            const auto swept = read_history(settings.paths, record.task_id, workspace, LeftOver::end);
+            const auto swept = read_history(settings.paths, record.task_id, workspace, OrphanPolicy::kill);
             over = swept.has_value();
             if (!over) {
                 recovered.warnings.push_back(fmt::format("{} {}", record.task_id, swept.error().line()));
             }
         }
         if (over) {
-            TRY(settle_runs(settings.paths, record.task_id, history->last_number));
+            TRY(acknowledge_runs(settings.paths, record.task_id, history->last_number));
         } else if (history->newest->run.step != core::StepKind::discard &&
                    record.lifecycle != core::Lifecycle::completed) {
             record.mark_running();  // or integrating, as recovering the run will find
@@ -155,7 +155,7 @@ Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& 
         !aligned) {
         return aligned.error();
     }
-    TRY(settle_terminal(settings, recovered));
+    TRY(acknowledge_terminal(settings, recovered));
     recovered.seemed_expired = load_expiry_notes(settings.paths, Kept::records, now);
     for (const core::WorkerRecord& record : recovered.state.workers) {
         if (const auto task = read_kept_task(settings.paths, record.task_id); task && task->created_at) {

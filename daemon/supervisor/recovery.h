@@ -21,8 +21,8 @@ struct Recovered {
 };
 
 // Reads the state, brings it in line with the branch (contract section 6.5) and with run directories that no
-// record speaks of: one with a living shim or an end nobody has dealt with gets its record back, settled ones
-// are removed. The caller holds the supervisor's lock. Nothing is started and no process is signalled.
+// record speaks of: one with a living shim or an end nobody has dealt with gets its record back, acknowledged
+// ones are removed. The caller holds the supervisor's lock. Nothing is started and no process is signalled.
 [[nodiscard]] Result<Recovered> recover_state(const Settings& settings, const SupervisorLock& lock,
                                               const std::string& branch, core::Moment now);
 

@@ -20,7 +20,7 @@ namespace ralph::daemon {
 namespace {
 
 constexpr std::chrono::milliseconds pause_after_failed_save{1000};
-constexpr std::chrono::milliseconds settle_again{1000};
+constexpr std::chrono::milliseconds acknowledge_again{1000};
 constexpr int failed_saves_that_last = 5;
 // Nothing tells that the wall clock was set: who waits for a time of day looks so often.
 constexpr std::chrono::seconds wall_clock_look{10};
@@ -118,7 +118,7 @@ void Runtime::commit() {
         return;
     }
     loop_.post_to_helper([this, text = std::move(text)]() mutable {
-        if (lock_.memory_is_gone()) {
+        if (lock_.state_folder_is_gone()) {
             loop_.post([this] { give_up(); });
             return;
         }
@@ -247,7 +247,7 @@ void Runtime::perform(const core::action::StartRun& action) {
                           ? Result<bool>{true}
                           : is_there(settings_.paths.task_file(action.task_id));
     if (!kept) {
-        unstarted(action, kept.error().message);
+        start_failed(action, kept.error().message);
         return;
     }
     if (!*kept) {
@@ -257,7 +257,7 @@ void Runtime::perform(const core::action::StartRun& action) {
     auto launch = build_launch(settings_, executables_, supervisor_.state.target_branch, supervisor_.settings,
                                action, wall_clock());
     if (!launch) {
-        unstarted(action, launch.error().message);
+        start_failed(action, launch.error().message);
         return;
     }
     spdlog::debug("{} {} is started as run {}", action.task_id, core::to_string(action.run.step),
@@ -265,16 +265,16 @@ void Runtime::perform(const core::action::StartRun& action) {
     make_run(action.task_id, action.run)->launch(std::move(*launch));
 }
 
-void Runtime::unstarted(const core::action::StartRun& action, std::string reason) {
+void Runtime::start_failed(const core::action::StartRun& action, std::string reason) {
     post(core::event::RunEnded{
-        action.task_id, action.run.number, core::UnstartedRun{std::move(reason)}, {}, {}});
+        action.task_id, action.run.number, core::StartFailed{std::move(reason)}, {}, {}});
 }
 
 // A crash came between the record and the task's text (or somebody removed it): the queue has it. A task that
 // has left the queue gets a text without content, so that prepare finds out whether it has landed or is gone.
 void Runtime::keep_and_start(const core::action::StartRun& action) {
     if (!supervisor_.queue) {
-        unstarted(action, "the queue could not be read yet");
+        start_failed(action, "the queue could not be read yet");
         return;
     }
     core::Task task = core::make_task(action.task_id, action.task_id, wall_clock());
@@ -289,7 +289,7 @@ void Runtime::keep_and_start(const core::action::StartRun& action) {
             if (kept) {
                 perform(action);
             } else {
-                unstarted(action, kept.error().message);
+                start_failed(action, kept.error().message);
             }
         });
     });
@@ -304,7 +304,8 @@ void Runtime::perform(const core::action::ReadHistory& action) {
 void Runtime::read_task_history(const std::string& task_id, std::shared_ptr<const core::Task> task) {
     loop_.post_to_helper([this, task_id, task = std::move(task)] {
         const Result<void> kept = task ? keep_task(settings_.paths, *task) : Result<void>{};
-        auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id), LeftOver::end);
+        auto history =
+            read_history(settings_.paths, task_id, settings_.workspace(task_id), OrphanPolicy::kill);
         loop_.post([this, task_id, task, kept, history = std::move(history)] {
             if (kept && history) {
                 unreadable_.erase(task_id);
@@ -339,31 +340,31 @@ void Runtime::perform(const core::action::EndRun& action) {
     }
 }
 
-void Runtime::perform(const core::action::SettleRuns& action) {
-    std::uint32_t& number = unsettled_[action.task_id];
+void Runtime::perform(const core::action::AcknowledgeRuns& action) {
+    std::uint32_t& number = unacknowledged_[action.task_id];
     number = std::max(number, action.number);
-    settle(action.task_id);
+    acknowledge(action.task_id);
 }
 
 // Until the disk takes it. Nobody waits for that: the terminal record is durable, and whoever reads the runs
 // of a terminal record notes their end first.
-void Runtime::settle(const std::string& task_id) {
-    loop_.post_to_helper([this, task_id, number = unsettled_.at(task_id)] {
-        auto settled = settle_runs(settings_.paths, task_id, number);
-        loop_.post([this, task_id, number, settled = std::move(settled)] {
-            const auto found = unsettled_.find(task_id);
-            if (found == unsettled_.end() || found->second != number) {
+void Runtime::acknowledge(const std::string& task_id) {
+    loop_.post_to_helper([this, task_id, number = unacknowledged_.at(task_id)] {
+        auto acknowledged = acknowledge_runs(settings_.paths, task_id, number);
+        loop_.post([this, task_id, number, acknowledged = std::move(acknowledged)] {
+            const auto found = unacknowledged_.find(task_id);
+            if (found == unacknowledged_.end() || found->second != number) {
                 return;  // a later one is under way
             }
-            if (settled || supervisor_.finished || given_up_) {  // the next start notes it, too
-                unsettled_.erase(found);
+            if (acknowledged || supervisor_.finished || given_up_) {  // the next start notes it, too
+                unacknowledged_.erase(found);
                 return;
             }
-            spdlog::debug("{} {}", task_id, settled.error().line());
+            spdlog::debug("{} {}", task_id, acknowledged.error().line());
             auto timer = std::make_shared<Timer>(loop_);
-            timer->arm(settle_again, [this, task_id, timer] {
-                if (unsettled_.count(task_id) != 0) {
-                    settle(task_id);
+            timer->arm(acknowledge_again, [this, task_id, timer] {
+                if (unacknowledged_.count(task_id) != 0) {
+                    acknowledge(task_id);
                 }
             });
         });
@@ -383,10 +384,10 @@ void Runtime::perform(const core::action::NoteExpired& action) {
 // The record is durably gone, so that a start that finds these directories removes them, too. A disk that
 // refuses is tried again.
 void Runtime::perform(const core::action::ForgetRuns& action) {
-    unsettled_.erase(action.task_id);
+    unacknowledged_.erase(action.task_id);
     loop_.post_to_helper([this, action] {
-        const auto history =
-            read_history(settings_.paths, action.task_id, settings_.workspace(action.task_id), LeftOver::end);
+        const auto history = read_history(settings_.paths, action.task_id,
+                                          settings_.workspace(action.task_id), OrphanPolicy::kill);
         auto removed = history ? remove_runs(settings_.paths, action.task_id) : Result<void>{history.error()};
         loop_.post([this, action, removed = std::move(removed)] {
             if (removed) {
@@ -407,11 +408,11 @@ void Runtime::perform(const core::action::ForgetRuns& action) {
 void Runtime::perform(const core::action::ReadRetryHistory& action) {
     loop_.post_to_helper([this, task_id = action.task_id] {
         const std::string workspace = settings_.workspace(task_id);
-        auto history = read_history(settings_.paths, task_id, workspace, LeftOver::end);
+        auto history = read_history(settings_.paths, task_id, workspace, OrphanPolicy::kill);
         if (history && history->newest && history->newest->end) {
-            const auto settled = settle_runs(settings_.paths, task_id, history->last_number);
-            history = settled ? read_history(settings_.paths, task_id, workspace, LeftOver::end)
-                              : Result<core::RunHistory>{settled.error()};
+            const auto acknowledged = acknowledge_runs(settings_.paths, task_id, history->last_number);
+            history = acknowledged ? read_history(settings_.paths, task_id, workspace, OrphanPolicy::kill)
+                                   : Result<core::RunHistory>{acknowledged.error()};
         }
         loop_.post([this, task_id, history = std::move(history)] {
             if (history) {

@@ -59,7 +59,7 @@ class Runtime {
     void perform(const core::action::ReadHistory& action);
     void perform(const core::action::AdoptRun& action);
     void perform(const core::action::EndRun& action);
-    void perform(const core::action::SettleRuns& action);
+    void perform(const core::action::AcknowledgeRuns& action);
     void perform(const core::action::NoteExpired& action);
     void perform(const core::action::ForgetRuns& action);
     void perform(const core::action::ReadRetryHistory& action);
@@ -71,14 +71,14 @@ class Runtime {
     void perform(const core::action::Finish& action);
 
     void keep_and_start(const core::action::StartRun& action);
-    void unstarted(const core::action::StartRun& action, std::string reason);
+    void start_failed(const core::action::StartRun& action, std::string reason);
     void start_watching();
     [[nodiscard]] std::vector<core::event::WorkspaceLeft> find_workspaces_left(
         const std::vector<std::string>& completed) const;
     void recover_tasks();
     void read_task_history(const std::string& task_id, std::shared_ptr<const core::Task> task);
     void on_changed(const std::string& folder, std::string_view name);
-    void settle(const std::string& task_id);
+    void acknowledge(const std::string& task_id);
     void load_queue_soon();
     void load_queue_now(bool last_try);
     void look_for_stop_request();
@@ -98,7 +98,7 @@ class Runtime {
     Timer save_again_{loop_};
     Timer queue_settles_{loop_};
     Watcher watcher_{loop_};
-    ServiceDuty service_;
+    ServiceNotifier service_;
     std::function<core::SupervisorSettings(const Settings&)> take_settings_;
 
     std::deque<core::Event> events_;
@@ -112,7 +112,7 @@ class Runtime {
     std::set<std::string> queue_files_;     // whose change is a change of the queue
     std::optional<core::Instant> wake_at_;  // of the monotonic clock
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
-    std::map<std::string, std::uint32_t> unsettled_;  // whose end is not noted yet, and up to which run
+    std::map<std::string, std::uint32_t> unacknowledged_;  // whose end is not noted yet, and up to which run
     std::set<std::string> unreadable_;  // tasks whose run directories could not be read: told once
     int signals_seen_ = 0;
     int exit_code_ = core::exit_could_not_run;

@@ -44,7 +44,7 @@ void Runtime::start_watching() {
 }
 
 void Runtime::on_changed(const std::string& folder, std::string_view name) {
-    if (lock_.memory_is_gone()) {
+    if (lock_.state_folder_is_gone()) {
         give_up();
         return;
     }
@@ -88,7 +88,8 @@ std::vector<core::event::WorkspaceLeft> Runtime::find_workspaces_left(
         if (!is_directory(settings_.workspace(task_id)) && !is_directory(half_removed)) {
             continue;
         }
-        auto history = read_history(settings_.paths, task_id, settings_.workspace(task_id), LeftOver::end);
+        auto history =
+            read_history(settings_.paths, task_id, settings_.workspace(task_id), OrphanPolicy::kill);
         if (history) {
             history->workspace_exists = true;  // if only half of it
             left.push_back({task_id, *history});

@@ -16,27 +16,27 @@ constexpr int feedings_per_period = 3;
 
 }  // namespace
 
-ServiceDuty::ServiceDuty(Loop& loop, std::shared_ptr<ServiceManager> manager,
-                         std::function<void(core::Event)> post, std::function<void()> leave)
+ServiceNotifier::ServiceNotifier(Loop& loop, std::shared_ptr<ServiceManager> manager,
+                                 std::function<void(core::Event)> post, std::function<void()> leave)
     : loop_(loop), manager_(std::move(manager)), post_(std::move(post)), leave_(std::move(leave)) {}
 
-void ServiceDuty::begin() {
+void ServiceNotifier::begin() {
     if (!manager_) {
         return;
     }
     manager_->tell_ready();
     feeding_ = manager_->watchdog_period() / feedings_per_period;
     if (feeding_.count() > 0) {
-        feed_watchdog();
+        ping_watchdog();
     }
 }
 
-void ServiceDuty::feed_watchdog() {
-    manager_->feed_watchdog();
-    watchdog_.arm(feeding_, [this] { feed_watchdog(); });
+void ServiceNotifier::ping_watchdog() {
+    manager_->ping_watchdog();
+    watchdog_.arm(feeding_, [this] { ping_watchdog(); });
 }
 
-void ServiceDuty::show(const core::Supervisor& supervisor) {
+void ServiceNotifier::show(const core::Supervisor& supervisor) {
     if (!manager_) {
         return;
     }
@@ -47,7 +47,8 @@ void ServiceDuty::show(const core::Supervisor& supervisor) {
     }
 }
 
-void ServiceDuty::on_end_signal(int signal, core::Milliseconds stop_timeout, core::Milliseconds longest_end) {
+void ServiceNotifier::on_end_signal(int signal, core::Milliseconds stop_timeout,
+                                    core::Milliseconds longest_end) {
     loop_.post_to_helper([this, signal, stop_timeout, longest_end] {
         auto job = manager_->pending_job();
         loop_.post([this, signal, stop_timeout, longest_end, job = std::move(job)] {
@@ -56,8 +57,8 @@ void ServiceDuty::on_end_signal(int signal, core::Milliseconds stop_timeout, cor
     });
 }
 
-void ServiceDuty::act_on(int signal, const Result<ServiceManager::Job>& job, core::Milliseconds stop_timeout,
-                         core::Milliseconds longest_end) {
+void ServiceNotifier::act_on(int signal, const Result<ServiceManager::Job>& job,
+                             core::Milliseconds stop_timeout, core::Milliseconds longest_end) {
     if (!job) {
         spdlog::warn(
             "{}, so it is not known why the service is to end; what runs goes on, and the next start "
@@ -75,12 +76,12 @@ void ServiceDuty::act_on(int signal, const Result<ServiceManager::Job>& job, cor
             return;
         case ServiceManager::Job::stop:
             manager_->tell_stopping();
-            manager_->ask_for_time(stop_timeout + longest_end + margin);
+            manager_->extend_timeout(stop_timeout + longest_end + margin);
             post_(core::event::DrainRequested{signal, "the service is stopped", true});
             return;
         case ServiceManager::Job::shutdown:
             manager_->tell_stopping();
-            manager_->ask_for_time(longest_end + margin);
+            manager_->extend_timeout(longest_end + margin);
             post_(core::event::StopRequested{signal, true});
             return;
         case ServiceManager::Job::none:
@@ -90,13 +91,13 @@ void ServiceDuty::act_on(int signal, const Result<ServiceManager::Job>& job, cor
     }
 }
 
-void ServiceDuty::reload(const std::function<void()>& read) {
+void ServiceNotifier::reload(const std::function<void()>& read) {
     manager_->tell_reloading();
     read();
     manager_->tell_ready();
 }
 
-void ServiceDuty::end() {
+void ServiceNotifier::end() {
     watchdog_.cancel();
 }
 

@@ -22,11 +22,11 @@
 
 namespace ralph::daemon {
 
-class ServiceDuty {
+class ServiceNotifier {
   public:
     // `leave`: the supervisor alone ends, at once, and all runs go on under their shims.
-    ServiceDuty(Loop& loop, std::shared_ptr<ServiceManager> manager, std::function<void(core::Event)> post,
-                std::function<void()> leave);
+    ServiceNotifier(Loop& loop, std::shared_ptr<ServiceManager> manager,
+                    std::function<void(core::Event)> post, std::function<void()> leave);
 
     [[nodiscard]] bool is_service() const { return manager_ != nullptr; }
     void begin();
@@ -39,7 +39,7 @@ class ServiceDuty {
     void end();
 
   private:
-    void feed_watchdog();
+    void ping_watchdog();
     void act_on(int signal, const Result<ServiceManager::Job>& job, core::Milliseconds stop_timeout,
                 core::Milliseconds longest_end);
 

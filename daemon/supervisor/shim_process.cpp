@@ -40,9 +40,9 @@ constexpr idtype_t by_pidfd = static_cast<idtype_t>(3);
 
 }  // namespace
 
-struct ShimProcess::World {
-    World(Loop& loop, FileDescriptor owned)
-        : pidfd(loop.world().context, owned.release()), control(loop.world().context) {}
+struct ShimProcess::Impl {
+    Impl(Loop& loop, FileDescriptor owned)
+        : pidfd(loop.impl().context, owned.release()), control(loop.impl().context) {}
 
     asio::posix::stream_descriptor pidfd;
     asio::posix::stream_descriptor control;
@@ -50,10 +50,10 @@ struct ShimProcess::World {
     std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 };
 
-ShimProcess::ShimProcess(std::unique_ptr<World> world) : world_(std::move(world)) {}
+ShimProcess::ShimProcess(std::unique_ptr<Impl> world) : impl_(std::move(world)) {}
 
 ShimProcess::~ShimProcess() {
-    *world_->alive = false;
+    *impl_->alive = false;
 }
 
 Result<std::unique_ptr<ShimProcess>> ShimProcess::start(Loop& loop, const ShimRequest& request) {
@@ -80,7 +80,7 @@ Result<std::unique_ptr<ShimProcess>> ShimProcess::start(Loop& loop, const ShimRe
     spawned.descriptors = {{run_directory.get(), 3}, {theirs.get(), 4}, {log_directory.get(), 5}};
     TRY(check_spare_descriptors(theirs.get()));
     TRY_ASSIGN(auto child, spawn(spawned));
-    auto world = std::make_unique<World>(loop, std::move(child.pidfd));
+    auto world = std::make_unique<Impl>(loop, std::move(child.pidfd));
     world->our_child = true;
     world->control.assign(ours.release());
     return std::unique_ptr<ShimProcess>(new ShimProcess(std::move(world)));
@@ -91,17 +91,17 @@ std::unique_ptr<ShimProcess> ShimProcess::adopt(Loop& loop, const core::ProcessI
     if (!pidfd) {
         return nullptr;
     }
-    return std::unique_ptr<ShimProcess>(new ShimProcess(std::make_unique<World>(loop, std::move(*pidfd))));
+    return std::unique_ptr<ShimProcess>(new ShimProcess(std::make_unique<Impl>(loop, std::move(*pidfd))));
 }
 
 void ShimProcess::await_ready(std::function<void(bool)> answered) {
-    world_->control.async_wait(
+    impl_->control.async_wait(
         asio::posix::stream_descriptor::wait_read,
-        [this, alive = world_->alive,
+        [this, alive = impl_->alive,
          answered = std::move(answered)](const boost::system::error_code& problem) {
             if (*alive) {
                 char byte = 0;
-                answered(!problem && ::recv(world_->control.native_handle(), &byte, 1, MSG_DONTWAIT) == 1 &&
+                answered(!problem && ::recv(impl_->control.native_handle(), &byte, 1, MSG_DONTWAIT) == 1 &&
                          byte == 'R');
             }
         });
@@ -109,26 +109,26 @@ void ShimProcess::await_ready(std::function<void(bool)> answered) {
 
 bool ShimProcess::let_go() {
     const bool sent =
-        world_->control.is_open() && ::send(world_->control.native_handle(), "G", 1, MSG_NOSIGNAL) == 1;
+        impl_->control.is_open() && ::send(impl_->control.native_handle(), "G", 1, MSG_NOSIGNAL) == 1;
     withdraw();
     return sent;
 }
 
 void ShimProcess::withdraw() {
     boost::system::error_code ignored;
-    world_->control.close(ignored);
+    impl_->control.close(ignored);
 }
 
 void ShimProcess::await_end(std::function<void()> ended) {
-    world_->pidfd.async_wait(
+    impl_->pidfd.async_wait(
         asio::posix::stream_descriptor::wait_read,
-        [this, alive = world_->alive, ended = std::move(ended)](const boost::system::error_code&) {
+        [this, alive = impl_->alive, ended = std::move(ended)](const boost::system::error_code&) {
             if (!*alive) {
                 return;
             }
-            if (world_->our_child) {
+            if (impl_->our_child) {
                 siginfo_t info{};
-                static_cast<void>(::waitid(by_pidfd, static_cast<id_t>(world_->pidfd.native_handle()), &info,
+                static_cast<void>(::waitid(by_pidfd, static_cast<id_t>(impl_->pidfd.native_handle()), &info,
                                            WEXITED | WNOHANG));
             }
             ended();
@@ -136,7 +136,7 @@ void ShimProcess::await_end(std::function<void()> ended) {
 }
 
 void ShimProcess::signal(int number) {
-    static_cast<void>(::syscall(SYS_pidfd_send_signal, world_->pidfd.native_handle(), number, nullptr, 0));
+    static_cast<void>(::syscall(SYS_pidfd_send_signal, impl_->pidfd.native_handle(), number, nullptr, 0));
 }
 
 }  // namespace ralph::daemon

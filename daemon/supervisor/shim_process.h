@@ -44,11 +44,11 @@ class ShimProcess {
     void await_end(std::function<void()> ended);
     void signal(int number);
 
-    struct World;
+    struct Impl;
 
   private:
-    explicit ShimProcess(std::unique_ptr<World> world);
-    std::unique_ptr<World> world_;
+    explicit ShimProcess(std::unique_ptr<Impl> world);
+    std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace ralph::daemon

@@ -48,7 +48,7 @@ void StepRun::launch(Launch launch) {
             if (made) {
                 self->spawn_shim(*request);
             } else {
-                self->unstarted(made.error().message);
+                self->start_failed(made.error().message);
             }
         });
     });
@@ -84,7 +84,7 @@ void StepRun::spawn_shim(const Launch& launch) {
     request.arguments.insert(request.arguments.end(), launch.spec.command.begin(), launch.spec.command.end());
     auto shim = ShimProcess::start(loop_, request);
     if (!shim) {
-        unstarted(shim.error().message);
+        start_failed(shim.error().message);
         return;
     }
     shim_ = std::move(*shim);
@@ -172,7 +172,7 @@ void StepRun::look_at_end() {
             self->loop_.post([self] { self->look_again(); });
             return;
         }
-        auto end = end_of(*view, LeftOver::end);
+        auto end = end_of(*view, OrphanPolicy::kill);
         auto marker = self->run_.step == core::StepKind::work ? read_marker(self->workspace_)
                                                               : Result<std::optional<core::BlockMarker>>{};
         if (!end || !marker) {
@@ -188,8 +188,8 @@ void StepRun::look_again() {
     timer_.arm(look_again_pause, [self = shared_from_this()] { self->look_at_end(); });
 }
 
-void StepRun::unstarted(std::string reason) {
-    finish(core::UnstartedRun{std::move(reason)}, {}, std::nullopt);
+void StepRun::start_failed(std::string reason) {
+    finish(core::StartFailed{std::move(reason)}, {}, std::nullopt);
 }
 
 void StepRun::finish(core::RunEnd end, core::Outcome outcome, std::optional<core::BlockMarker> marker) {

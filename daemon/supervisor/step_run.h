@@ -3,7 +3,7 @@
 //
 //   launch: run directory made -> shim spawned -> 'R' received -> 'G' sent -> watched
 //   adopt:  shim's identity proven by pidfd and start time            -> watched
-//   watched: pidfd readable -> directory read, left-over tree ended -> ended
+//   watched: pidfd readable -> directory read, orphaned tree ended -> ended
 //
 // Everything happens on the loop's thread but what waits for the disk or for dying processes, which is posted
 // to the helper thread.
@@ -61,7 +61,7 @@ class StepRun : public std::enable_shared_from_this<StepRun> {
     void on_gone();
     void look_at_end();
     void look_again();
-    void unstarted(std::string reason);
+    void start_failed(std::string reason);
     void finish(core::RunEnd end, core::Outcome outcome, std::optional<core::BlockMarker> marker);
 
     Loop& loop_;

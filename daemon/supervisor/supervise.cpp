@@ -38,7 +38,7 @@ Result<int> supervise(Supervision supervision) {
     const Paths paths = supervision.settings.paths;
     const core::Moment now = present_moment();
     if (supervision.service) {  // all that follows waits for the disk, until the loop runs
-        supervision.service->ask_for_time(recovery_patience);
+        supervision.service->extend_timeout(recovery_patience);
     }
     TRY(make_folders(paths));
     TRY_ASSIGN(const auto lock, SupervisorLock::acquire(paths, core::format_rfc3339(now.wall)));

@@ -19,8 +19,8 @@ constexpr std::chrono::seconds pause_before_watching_again{1};
 constexpr std::chrono::seconds pause_between_looks{2};
 }  // namespace
 
-struct Watcher::World {
-    explicit World(Loop& loop) : inotify(loop.world().context), again(loop) {}
+struct Watcher::Impl {
+    explicit Impl(Loop& loop) : inotify(loop.impl().context), again(loop) {}
 
     [[nodiscard]] Result<void> begin();
     [[nodiscard]] Result<void> add(const std::string& folder);
@@ -37,29 +37,29 @@ struct Watcher::World {
     bool stopped = false;
 };
 
-Watcher::Watcher(Loop& loop) : world_(std::make_unique<World>(loop)) {}
+Watcher::Watcher(Loop& loop) : impl_(std::make_unique<Impl>(loop)) {}
 
 Watcher::~Watcher() = default;
 
 void Watcher::start(std::vector<std::string> folders, Changed changed) {
-    world_->folders = std::move(folders);
-    world_->changed = std::move(changed);
-    if (const auto begun = world_->begin(); !begun) {
+    impl_->folders = std::move(folders);
+    impl_->changed = std::move(changed);
+    if (const auto begun = impl_->begin(); !begun) {
         spdlog::warn("{}; files are looked at every {} s until it can be", begun.error().line(),
                      pause_between_looks.count());
-        world_->look_by_timer();
+        impl_->look_by_timer();
     }
 }
 
 void Watcher::stop() {
     boost::system::error_code ignored;
-    world_->stopped = true;
-    world_->again.cancel();
-    world_->inotify.close(ignored);
+    impl_->stopped = true;
+    impl_->again.cancel();
+    impl_->inotify.close(ignored);
 }
 
 // All of the folders, or none.
-Result<void> Watcher::World::begin() {
+Result<void> Watcher::Impl::begin() {
     const int descriptor = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (descriptor < 0) {
         return system_error("inotify_init", "inotify", errno);
@@ -77,7 +77,7 @@ Result<void> Watcher::World::begin() {
     return {};
 }
 
-void Watcher::World::look_by_timer() {
+void Watcher::Impl::look_by_timer() {
     again.arm(pause_between_looks, [this] {
         const bool watches = begin().has_value();
         if (watches) {
@@ -90,7 +90,7 @@ void Watcher::World::look_by_timer() {
     });
 }
 
-Result<void> Watcher::World::add(const std::string& folder) {
+Result<void> Watcher::Impl::add(const std::string& folder) {
     const int watch = ::inotify_add_watch(
         inotify.native_handle(), folder.c_str(),
         IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_MOVE_SELF | IN_ONLYDIR);
@@ -101,7 +101,7 @@ Result<void> Watcher::World::add(const std::string& folder) {
     return {};
 }
 
-void Watcher::World::wait() {
+void Watcher::Impl::wait() {
     inotify.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                        [this](const boost::system::error_code& problem) {
                            if (!problem) {
@@ -111,7 +111,7 @@ void Watcher::World::wait() {
                        });
 }
 
-void Watcher::World::read_events() {
+void Watcher::Impl::read_events() {
     alignas(inotify_event) std::array<char, 16384> buffer{};
     while (true) {
         const ssize_t got = ::read(inotify.native_handle(), buffer.data(), buffer.size());
@@ -139,7 +139,7 @@ void Watcher::World::read_events() {
 }
 
 // One of the folders is gone, or was replaced.
-void Watcher::World::watch_again() {
+void Watcher::Impl::watch_again() {
     again.arm(pause_before_watching_again, [this] {
         bool missing = false;
         for (const std::string& folder : folders) {

@@ -29,10 +29,10 @@ class Watcher {
     void start(std::vector<std::string> folders, Changed changed);
     void stop();
 
-    struct World;
+    struct Impl;
 
   private:
-    std::unique_ptr<World> world_;
+    std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace ralph::daemon

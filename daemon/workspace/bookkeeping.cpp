@@ -67,8 +67,8 @@ Result<std::optional<std::string>> read_proposal(const std::string& workspace, s
                  : Result<std::optional<std::string>>{std::nullopt};
 }
 
-Result<core::FollowupProposal> understand_proposal(std::string text, const std::string& workspace,
-                                                   std::string_view task_id) {
+Result<core::FollowupProposal> parse_proposal(std::string text, const std::string& workspace,
+                                              std::string_view task_id) {
     const auto document = core::JsonDocument::parse(std::move(text), followups_path(workspace, task_id));
     return document ? core::read_followups(*document, task_id)
                     : Result<core::FollowupProposal>{document.error()};
@@ -142,7 +142,7 @@ Result<bool> proposes_tasks(const std::string& workspace, std::string_view task_
     if (!text || !*text) {
         return text ? Result<bool>{false} : text.error();
     }
-    const auto proposal = understand_proposal(std::move(**text), workspace, task_id);
+    const auto proposal = parse_proposal(std::move(**text), workspace, task_id);
     return !proposal || !proposal->tasks.empty();
 }
 
@@ -153,7 +153,7 @@ Result<void> add_followups(const Settings& settings, const std::string& workspac
     if (!text || !*text) {
         return text ? Result<void>{} : text.error();
     }
-    TRY_ASSIGN(const auto proposal, understand_proposal(std::move(**text), workspace, task_id));
+    TRY_ASSIGN(const auto proposal, parse_proposal(std::move(**text), workspace, task_id));
     const core::Task* source = done.find(task_id);
     if (source == nullptr) {
         return Error{fmt::format("{}: {} is not archived", path, task_id)};

@@ -160,8 +160,9 @@ class Keeper {
         return arguments;
     }
 
-    // The commit of this workspace whose work the lane has put on the target, if the target still holds that;
-    // else nothing. Asked of the integration workspace: what a worker writes in its own says nothing.
+    // The commit of this workspace whose work the merge queue has put on the target, if the target still
+    // holds that; else nothing. Asked of the integration workspace: what a worker writes in its own says
+    // nothing.
     [[nodiscard]] std::string landed_work() const {
         const Git integration = integration_git(settings_);
         const auto work = integration.resolve(work_ref(task_id_));
@@ -226,8 +227,8 @@ class Keeper {
 
     [[nodiscard]] bool is_in_kept_work(const std::string& commit) const {
         return std::any_of(kept_.begin(), kept_.end(), [&](const KeptRef& ref) {
-            const auto contained =
-                repository_.is_ancestor(commit, ref.object);  // an error if it is unknown there
+            // An error if it is unknown there.
+            const auto contained = repository_.is_ancestor(commit, ref.object);
             return ref.committed > oldest_that_counts() && contained && *contained;
         });
     }
@@ -241,7 +242,7 @@ class Keeper {
         if (holds == Holds::side) {
             return text + std::string(kept_side_line) + "\n";
         }
-        // A help for a later revival, which does without it if need be.
+        // A help for a later restore, which does without it if need be.
         const auto prepared = newest_preparation(settings_.paths, task_id_);
         const std::string base = prepared ? prepared->base_sha : std::string{};
         const auto contained = base.empty() ? Result<bool>{false} : workspace_.is_ancestor(base, parent);

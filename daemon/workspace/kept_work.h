@@ -1,6 +1,6 @@
 // What a workspace holds that is not on the remote is kept before the workspace is reset or removed: as refs
 // refs/ralph/kept/<task>/<n> of the repository, each a commit made at the time of keeping. See
-// them with `ralph kept list`; the next attempt at the task goes on from the newest (revival.h).
+// them with `ralph kept list`; the next attempt at the task goes on from the newest (restore.h).
 #pragma once
 
 #include <optional>
@@ -26,7 +26,7 @@ struct KeptWork {
 [[nodiscard]] core::Result<KeptWork> keep_work(const Settings& settings, const Git& workspace,
                                                std::string_view task_id);
 
-// The same for a commit of the task that the lane has taken over: its workspace is gone.
+// The same for a commit of the task that the merge queue has taken over: its workspace is gone.
 [[nodiscard]] core::Result<KeptWork> keep_commit(const Settings& settings, const Git& lane,
                                                  std::string_view task_id, const std::string& commit);
 

@@ -9,8 +9,8 @@
 
 namespace ralph::daemon {
 
-// Of records of the state, run directories, workspaces (set aside or half removed ones, too), kept refs, and
-// the repository's own queue and done file. A new task must not be given one of these: it would take over
+// Of records of the state, run directories, workspaces (quarantined or half removed ones, too), kept refs,
+// and the repository's own queue and done file. A new task must not be given one of these: it would take over
 // what is left of the other one. A state that cannot be read is passed over, since the run directories tell
 // the same.
 [[nodiscard]] core::Result<std::vector<std::string>> known_task_ids(const Settings& settings);

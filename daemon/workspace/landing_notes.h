@@ -1,4 +1,5 @@
-// What the lane notes of a task in its own git folder, for those that ask whether the task's work has landed.
+// What the merge queue notes of a task in its own git folder, for those that ask whether the task's work has
+// landed.
 #pragma once
 
 #include <string>

@@ -55,7 +55,7 @@ struct Ending {
 // Adds a sentence to the note.
 void add_note(core::Outcome& outcome, const std::string& sentence);
 
-// What to do when the cause is mended, to end a sentence with.
+// What to do when the cause is fixed, to end a sentence with.
 [[nodiscard]] std::string retry_command(const StepContext& context);
 
 }  // namespace ralph::daemon

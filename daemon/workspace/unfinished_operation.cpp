@@ -57,7 +57,7 @@ Result<void> abort_operation_of_worker(const Git& workspace) {
 }  // namespace
 
 Result<void> recover_workspace(const StepContext& context, const Git& workspace, core::Outcome& outcome) {
-    remove_left_overs(context.settings, workspace);
+    remove_stale_files(context.settings, workspace);
     if (!has_unfinished_operation(workspace)) {
         return {};
     }

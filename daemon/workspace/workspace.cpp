@@ -168,7 +168,7 @@ Result<bool> is_usable_workspace(const Git& workspace) {
 }
 
 // What cannot be removed now is told by the git that meets it.
-void remove_left_overs(const Settings& settings, const Git& workspace) {
+void remove_stale_files(const Settings& settings, const Git& workspace) {
     const auto folder = open_workspace_folder(workspace);
     const auto git = git_folder_of(workspace);
     if (!folder || !git) {
@@ -176,7 +176,7 @@ void remove_left_overs(const Settings& settings, const Git& workspace) {
     }
     for (const std::string* const file : {&settings.queue_relative, &settings.done_relative}) {
         // A link or a file in the way is the worker's, and nothing of ours is behind it.
-        if (const auto place = folder->place_of(*file + std::string(beginning_suffix)); place && *place) {
+        if (const auto place = folder->place_of(*file + std::string(partial_suffix)); place && *place) {
             static_cast<void>((*place)->folder.remove((*place)->name));
         }
     }
@@ -186,7 +186,7 @@ void remove_left_overs(const Settings& settings, const Git& workspace) {
     }
 }
 
-Result<std::string> set_workspace_aside(const Settings& settings, std::string_view task_id) {
+Result<std::string> quarantine_workspace(const Settings& settings, std::string_view task_id) {
     const std::string prefix = fmt::format(".{}.broken-", task_id);
     TRY_ASSIGN(auto names, list_directory(settings.workspace_root));
     std::uint32_t largest = 0;

@@ -21,11 +21,11 @@ namespace ralph::daemon {
 
 // Removes what a killed step left half-done in a workspace, and what would be taken for the worker's: lock
 // files of git, and queue and done files that were being written. Only when nothing runs there.
-void remove_left_overs(const Settings& settings, const Git& workspace);
+void remove_stale_files(const Settings& settings, const Git& workspace);
 
 // Renames the workspace to <root>/.<task>.broken-<n>, and returns that path. It may be somebody's only copy.
-[[nodiscard]] core::Result<std::string> set_workspace_aside(const Settings& settings,
-                                                            std::string_view task_id);
+[[nodiscard]] core::Result<std::string> quarantine_workspace(const Settings& settings,
+                                                             std::string_view task_id);
 
 // A worker may have told git's index not to look at a file (assume-unchanged, skip-worktree): its changes
 // would be left out in silence. What is there is looked at again; what a sparse checkout leaves out stays

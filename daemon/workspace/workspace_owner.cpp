@@ -33,7 +33,7 @@ std::string text_in(const json::object& object, std::string_view key) {
     return text == nullptr ? std::string{} : std::string(text->data(), text->size());
 }
 
-std::optional<WorkspaceOwner> understand_owner(std::string text) {
+std::optional<WorkspaceOwner> parse_owner(std::string text) {
     const auto document = core::JsonDocument::parse(std::move(text), owner_file);
     const json::object* const object = document ? document->root().if_object() : nullptr;
     if (object == nullptr) {
@@ -107,7 +107,7 @@ Result<std::optional<WorkspaceOwner>> read_owner(const Git& workspace) {
     auto git = git_folder_of(workspace);
     TRY_ASSIGN(auto text,
                git ? git->read(owner_file, longest_owner) : Result<std::optional<std::string>>{git.error()});
-    return text ? understand_owner(std::move(*text)) : std::nullopt;
+    return text ? parse_owner(std::move(*text)) : std::nullopt;
 }
 
 Result<void> write_owner(const Git& workspace, const WorkspaceOwner& owner) {

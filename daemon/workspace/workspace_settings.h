@@ -12,8 +12,8 @@
 
 namespace ralph::daemon {
 
-// Who works there. A worker has an address for pushes that refuses, unless worker.may_push is set; the lane
-// has the one to which the repository itself would push.
+// Who works there. A worker has an address for pushes that refuses, unless worker.may_push is set; the merge
+// queue has the one to which the repository itself would push.
 enum class Purpose { work, landing };
 
 struct WorkspaceUse {

@@ -3,14 +3,15 @@
 //
 //   ralph-bench-lane [--tasks N] [--gate SECONDS] [--only workers|serial|batches]
 //
-//   workers   each worker by itself, all at once, as tools without a lane do: fetch, rebase, gate, push, and
+//   workers   each worker by itself, all at once, as tools without a merge queue do: fetch, rebase, gate,
+//   push, and
 //             from the beginning when somebody else was faster
-//   serial    the lane with integration.batch.max = 1
-//   batches   the lane as it is
+//   serial    the merge queue with integration.batch.max = 1
+//   batches   the merge queue as it is
 //
 // The time runs from the moment in which the last worker is finished to that in which the last task is
-// recorded as completed (or pushed, without a lane). It is no test: the figures are for people, as multiples
-// of the gate's time.
+// recorded as completed (or pushed, without a merge queue). It is no test: the figures are for people, as
+// multiples of the gate's time.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -127,9 +127,8 @@ Outcome run(const Options& options, int kills) {
     Outcome outcome;
     run_and_kill(project, jobs, options, kills, folder.path(), random, outcome);
     read_outcome(project, jobs, outcome);
-    for (Findings findings :
-         {more_than_once(read_ledger(folder / "ledger"), jobs), wrong_ends(project, jobs),
-          remote_faults(project, jobs, History{}), left_overs(project, jobs, History{})}) {
+    for (Findings findings : {more_than_once(read_ledger(folder / "ledger"), jobs), wrong_ends(project, jobs),
+                              remote_faults(project, jobs, History{}), orphans(project, jobs, History{})}) {
         outcome.found.insert(outcome.found.end(), findings.begin(), findings.end());
     }
     outcome.duration = boot_clock() - begin;

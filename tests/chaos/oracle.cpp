@@ -133,7 +133,7 @@ bool ended_on_a_full_disk(const std::optional<core::WorkerRecord>& record, const
 
 // ".RQ-0001.broken-1": a workspace whose work could not be kept elsewhere, because git was killed or had no
 // room.
-bool is_set_aside(const std::string& name, const History& history) {
+bool is_quarantined(const std::string& name, const History& history) {
     const std::size_t at = name.find(".broken-");
     return name.rfind('.', 0) == 0 && at != std::string::npos &&
            (history.struck(name.substr(1, at - 1)) || !history.disk_full.empty());
@@ -275,7 +275,7 @@ Findings remote_faults(const tests::Project& project, const std::vector<Job>& jo
     return found;
 }
 
-Findings left_overs(const tests::Project& project, const std::vector<Job>& jobs, const History& history) {
+Findings orphans(const tests::Project& project, const std::vector<Job>& jobs, const History& history) {
     Findings found;
     static_cast<void>(tests::Project::eventually([&] { return processes_of(project).empty(); }));
     for (const std::string& process : processes_of(project)) {
@@ -295,9 +295,9 @@ Findings left_overs(const tests::Project& project, const std::vector<Job>& jobs,
     }
     const std::set<std::string> workspaces = names_in(project.workspaces());
     for (const std::string& name : workspaces) {
-        const bool is_of_lane =
-            name == ".ralph-repository" || name.rfind(".integration", 0) == 0;  // where candidates are built
-        if (wanted.count(name) == 0 && !is_of_lane && !is_set_aside(name, history)) {
+        // Where candidates are built.
+        const bool is_of_landing = name == ".ralph-repository" || name.rfind(".integration", 0) == 0;
+        if (wanted.count(name) == 0 && !is_of_landing && !is_quarantined(name, history)) {
             found.push_back("the workspaces have " + name + ", whose work has landed");
         }
     }

@@ -33,7 +33,7 @@ using Findings = std::vector<std::string>;
                                      const History& history);
 
 // Processes, locks, beginnings of files, workspaces; and what was kept can be read.
-[[nodiscard]] Findings left_overs(const tests::Project& project, const std::vector<Job>& jobs,
-                                  const History& history);
+[[nodiscard]] Findings orphans(const tests::Project& project, const std::vector<Job>& jobs,
+                               const History& history);
 
 }  // namespace ralph::chaos

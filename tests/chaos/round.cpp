@@ -123,7 +123,7 @@ std::vector<std::string> chaos_round(const Options& options) {
     add(found, wrong_ends(project, jobs));
     add(found, ledger_faults(ledger, jobs, history));
     add(found, remote_faults(project, jobs, history));
-    add(found, left_overs(project, jobs, history));
+    add(found, orphans(project, jobs, history));
     add(found, strangers.harm());
     print_table(options, history, ledger, supervisors.started(), boot_clock() - begin);
     if (options.keep || !found.empty()) {

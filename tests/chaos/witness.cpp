@@ -23,7 +23,7 @@
 namespace ralph::chaos {
 namespace {
 
-constexpr int could_not_witness = 99;
+constexpr int could_not_probe = 99;
 constexpr unsigned lock_patience_seconds = 10;
 
 std::string variable(const char* name) {
@@ -101,21 +101,21 @@ int witness(const char* folder, char** command) {
     const Self self{std::string(folder) + "/ledger"};
     if (self.task.empty() || self.run_id.empty() || *command == nullptr ||
         !lock(self, fmt::format("{}/{}.lock", folder, self.task)) || !self.tell("begin", 0)) {
-        return could_not_witness;
+        return could_not_probe;
     }
     const pid_t child = ::fork();
     if (child == 0) {
         ::execvp(command[0], command);
-        ::_exit(could_not_witness);
+        ::_exit(could_not_probe);
     }
     int status = 0;
     while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     if (child < 0) {
-        return could_not_witness;
+        return could_not_probe;
     }
     const int told = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return self.tell("end", told) ? told : could_not_witness;
+    return self.tell("end", told) ? told : could_not_probe;
 }
 
 int stranger(const char* file) {
@@ -137,7 +137,7 @@ int stranger(const char* file) {
             return 0;
         }
     }
-    return could_not_witness;
+    return could_not_probe;
 }
 
 }  // namespace ralph::chaos

@@ -171,7 +171,8 @@ std::vector<Job> make_workload(const Workload& workload, Random& random) {
     tests::Project::write(workload.project.root() + "/.ralph/config.jsonc",
                           "{\"version\": 2, \"agent\": {\"ci_gate\": {\"enabled\": false}}, \"parallel\": "
                           "{\"push_backoff_ms\": [100, 500, 1000]}}\n");
-    // Small groups and two gates at a time, so that much goes on in the lane whenever something is killed.
+    // Small groups and two gates at a time, so that much goes on in the merge queue whenever something is
+    // killed.
     tests::Project::write(
         workload.project.root() + "/.ralph/supervisor.jsonc",
         "{\"gates\": {\"check\": {\"command\": [\"sh\", \"-c\", \"sleep 0.2; git rev-parse HEAD\"]}}, "

@@ -1,4 +1,4 @@
-// `ralph doctor`: every finding is named, and mended where that is safe.
+// `ralph doctor`: every finding is named, and fixed where that is safe.
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <filesystem>
 
 #include "core/base/jsonc.h"
-#include "daemon/doctor/examination.h"
+#include "daemon/doctor/diagnosis.h"
 #include "tests/support/notes.h"
 #include "tests/support/project.h"
 #include "tests/support/text.h"
@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Of each finding its kind, "+" if --fix mends it, "!" if it is wrong.
+// Of each finding its kind, "+" if --fix fixes it, "!" if it is wrong.
 std::string kinds(const Project& project) {
     const auto end = project.ralph({"doctor", "--json"});
     auto document = ralph::core::JsonDocument::parse(end.output, "doctor");
@@ -40,16 +40,16 @@ std::string kinds(const Project& project) {
     return text;
 }
 
-// The finding is there, --fix mends it, and it is gone; looking changed nothing.
-void check_mended(const Project& project, const std::string& expected) {
+// The finding is there, --fix fixes it, and it is gone; looking changed nothing.
+void check_fixed(const Project& project, const std::string& expected) {
     const std::string before = project.snapshot();
     CHECK(kinds(project) == expected);
     CHECK(project.snapshot() == before);
-    const auto mended = project.ralph({"doctor", "--fix"});
-    CAPTURE(mended.output);
-    CHECK(mended.status == 0);
-    CHECK(contains(mended.output, "mended: "));
-    CHECK_FALSE(contains(mended.output, "could not be mended"));
+    const auto fixed = project.ralph({"doctor", "--fix"});
+    CAPTURE(fixed.output);
+    CHECK(fixed.status == 0);
+    CHECK(contains(fixed.output, "fixed: "));
+    CHECK_FALSE(contains(fixed.output, "could not be fixed"));
 }
 
 std::string state_with(const std::string& records) {
@@ -85,14 +85,14 @@ TEST_CASE("doctor: state and records") {
     SUBCASE("an unreadable previous generation") {
         Project::write(paths.state(), state_with(""));
         Project::write(paths.previous_state(), "{");
-        check_mended(project, "previous_state_unreadable+!");
+        check_fixed(project, "previous_state_unreadable+!");
         CHECK(Project::read(paths.previous_state() + ".quarantine-1") == "{");
         CHECK(kinds(project) == "state_quarantined");
     }
     SUBCASE("two records of a task") {
         Project::write(paths.state(),
                        state_with(record("RQ-0001", "failed") + "," + record("RQ-0001", "completed")));
-        check_mended(project, "record_twice+!");
+        check_fixed(project, "record_twice+!");
         CHECK(project.state().workers.size() == 1);
         CHECK(project.record("RQ-0001")->lifecycle == Lifecycle::failed);
         CHECK(contains(Project::read(paths.state() + ".quarantine-1"), "completed"));
@@ -118,7 +118,7 @@ TEST_CASE("doctor: locks and what is left over") {
     const auto paths = project.paths();
     SUBCASE("a lock of somebody dead") {
         Project::write(paths.queue_lock() + "/owner", dead_owner);
-        check_mended(project, "queue_lock_stale+");
+        check_fixed(project, "queue_lock_stale+");
         CHECK(!fs::exists(paths.queue_lock()));
     }
     SUBCASE("a lock of somebody who lives") {
@@ -130,7 +130,7 @@ TEST_CASE("doctor: locks and what is left over") {
     SUBCASE("a lock of nobody, old and empty") {
         fs::create_directories(paths.queue_lock());
         age(paths.queue_lock());
-        check_mended(project, "queue_lock_ownerless+!");
+        check_fixed(project, "queue_lock_ownerless+!");
         CHECK(!fs::exists(paths.queue_lock()));
     }
     SUBCASE("a lock of nobody that may be being made") {
@@ -144,20 +144,20 @@ TEST_CASE("doctor: locks and what is left over") {
     }
     SUBCASE("a half-made lock") {
         Project::write(paths.cache() + "/queue-lock.4194304/owner", dead_owner);
-        check_mended(project, "queue_lock_staging+");
+        check_fixed(project, "queue_lock_staging+");
         CHECK(!fs::exists(paths.cache() + "/queue-lock.4194304"));
     }
     SUBCASE("beginnings of files") {
         Project::write(paths.state() + ".new", "{");
         Project::write(paths.runs_of("RQ-0001") + "/1-work/exit.json.reserved", "   ");
-        check_mended(project, "left_over_file+ left_over_file+");
+        check_fixed(project, "left_over_file+ left_over_file+");
         CHECK(kinds(project).empty());
     }
     SUBCASE("an index lock that nobody holds any more") {
         const std::string lock = project.root() + "/.git/index.lock";
         Project::write(lock, "");
         age(lock);
-        check_mended(project, "index_lock_stale+!");
+        check_fixed(project, "index_lock_stale+!");
         CHECK(!fs::exists(lock));
     }
     SUBCASE("an index lock that somebody has open") {
@@ -186,28 +186,28 @@ TEST_CASE("doctor: run directories" * doctest::test_suite("as-built")) {
         CHECK(ran.status == 3);
         CHECK(ran.errors.find(id + " is left alone in this session") != std::string::npos);
         CHECK(Project::read(project.outside("ledger")) == "run\n");
-        check_mended(project, "run_unreadable+!");
+        check_fixed(project, "run_unreadable+!");
         CHECK(Project::read(work + "/exit.json.quarantine-1") == "{");
     }
     SUBCASE("one, and the state is lost, too") {
         Project::write(work + "/exit.json", "{");
         Project::write(paths.state(), "");
         fs::remove(paths.previous_state());
-        check_mended(project, "state_lost+! run_unreadable+!");
+        check_fixed(project, "state_lost+! run_unreadable+!");
         CHECK(project.record(id)->lifecycle == Lifecycle::failed);
         fs::remove(paths.state() + ".quarantine-1");
     }
     SUBCASE("a recipe that cannot be read") {
         Project::write(work + "/spec.json", "[]");
-        check_mended(project, "run_unreadable+!");
+        check_fixed(project, "run_unreadable+!");
     }
     SUBCASE("a text of the task that cannot be read") {
         Project::write(paths.task_file(id), "{");
-        check_mended(project, "run_unreadable+!");
+        check_fixed(project, "run_unreadable+!");
     }
     SUBCASE("a number that is none") {
-        Project::write(paths.settled(id), "x");
-        check_mended(project, "run_unreadable+!");
+        Project::write(paths.acknowledged(id), "x");
+        check_fixed(project, "run_unreadable+!");
     }
     SUBCASE("runs and a workspace of which no record speaks") {
         Project::write(paths.state(), state_with(""));
@@ -219,7 +219,7 @@ TEST_CASE("doctor: run directories" * doctest::test_suite("as-built")) {
     CHECK(Project::read(project.outside("ledger")) == "run\nrun\n");
 }
 
-TEST_CASE("doctor: what is set aside and what is kept") {
+TEST_CASE("doctor: what is quarantined and what is kept") {
     const Project project;
     Project::write(project.workspaces() + "/.RQ-0001.broken-1/work", "w");
     CHECK(kinds(project) == "set_aside");
@@ -237,7 +237,7 @@ TEST_CASE("doctor: what is set aside and what is kept") {
     const auto old = ralph::daemon::run_program(request);
     REQUIRE((old && old->succeeded()));
     project.git(project.root(), {"update-ref", "refs/ralph/kept/RQ-0002/1", old->output.substr(0, 40)});
-    check_mended(project, "kept_old+");  // noted
+    check_fixed(project, "kept_old+");  // noted
     CHECK(contains(project.git(project.root(), {"for-each-ref", "refs/ralph/"}), "RQ-0002/1"));
     ralph::tests::age_notes(project.paths(), "kept");
     CHECK(kinds(project) == "kept_old+");
@@ -293,7 +293,7 @@ TEST_CASE("doctor: little room on a disk") {
     CHECK(!ralph::daemon::judge_free_space("/x", 512ULL << 20U));
 }
 
-TEST_CASE("doctor looks beside a supervisor that runs, and mends nothing meanwhile") {
+TEST_CASE("doctor looks beside a supervisor that runs, and fixes nothing meanwhile") {
     Project project;
     project.start({"run", "--parallel", "2", "--continuous"});
     REQUIRE(Project::eventually([&] { return fs::exists(project.paths().queue_lock() + "/owner"); }));
@@ -301,7 +301,7 @@ TEST_CASE("doctor looks beside a supervisor that runs, and mends nothing meanwhi
     Project::write(project.paths().cache() + "/queue-lock.4194304/owner", dead_owner);
     const auto refused = project.ralph({"doctor", "--fix"});
     CHECK(refused.status == 1);
-    CHECK(contains(refused.errors, "nothing is mended while the supervisor"));
+    CHECK(contains(refused.errors, "nothing is fixed while the supervisor"));
     CHECK(contains(refused.errors, "ralph queue stop"));
     CHECK(fs::exists(project.paths().cache() + "/queue-lock.4194304"));
     // After a crash its locks are nobody's.
@@ -325,8 +325,8 @@ TEST_CASE("a state made anew from the run directories takes up what was in progr
     fs::remove(project.paths().previous_state());
     Project::write(project.paths().state(), "{");
     REQUIRE(project.ralph({"run", "--parallel", "2"}).status == 1);
-    const auto mended = project.ralph({"doctor", "--fix"});
-    CHECK(mended.status == 0);
+    const auto fixed = project.ralph({"doctor", "--fix"});
+    CHECK(fixed.status == 0);
     CHECK(project.record(id)->lifecycle == Lifecycle::running);
     Project::write(project.outside("go"), "");
     CHECK(project.ralph({"run", "--parallel", "2"}).status ==

@@ -116,7 +116,7 @@ TEST_CASE("what ralph keeps for itself is private, and what git writes is as the
         for (auto entry = fs::recursive_directory_iterator(folder);
              entry != fs::recursive_directory_iterator(); ++entry) {
             if (entry->path().extension() == ".git") {
-                entry.disable_recursion_pending();  // nobody else gets into the lane's git folder
+                entry.disable_recursion_pending();  // nobody else gets into the merge queue's git folder
             }
             CAPTURE(entry->path().string());
             CHECK((status_of(entry->path().string()).st_mode & private_bits) == 0);

@@ -405,7 +405,7 @@ TEST_CASE("a second supervisor is refused and told who the first is") {
     CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
 }
 
-TEST_CASE("a queue that is spoiled while it runs stops nobody, and is picked up again when mended" *
+TEST_CASE("a queue that is spoiled while it runs stops nobody, and is picked up again when fixed" *
           doctest::test_suite("as-built")) {
     Project project;
     project.add("works", ledger_worker(project, "works"));
@@ -415,7 +415,7 @@ TEST_CASE("a queue that is spoiled while it runs stops nobody, and is picked up 
     const std::string whole = Project::read(project.root() + "/.ralph/queue.jsonc");
     Project::write(project.root() + "/.ralph/queue.jsonc", whole.substr(0, whole.size() - 5));
     REQUIRE(Project::eventually([&] {
-        return project.log().find("no new task starts until the queue is mended") != std::string::npos;
+        return project.log().find("no new task starts until the queue is fixed") != std::string::npos;
     }));
     Project::write(project.root() + "/.ralph/queue.jsonc", whole);
     project.add("comes later", "echo later > later.txt");

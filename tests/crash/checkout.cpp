@@ -26,7 +26,7 @@ core::TaskFile tasks_in(const std::string& path) {
 
 }  // namespace
 
-CheckoutWorld::CheckoutWorld(const Project& project)
+CheckoutFixture::CheckoutFixture(const Project& project)
     : project_(project), colleague_(project.outside("colleague")) {
     Project::write(project.root() + "/keep.txt", "theirs\n");
     project.add("landed", "git commit -q --allow-empty -m nothing");
@@ -38,7 +38,7 @@ CheckoutWorld::CheckoutWorld(const Project& project)
 
 // Queue and done change each time; a file grows, one comes, one goes, one turns into a folder and back, a
 // link turns.
-void CheckoutWorld::land() {
+void CheckoutFixture::land() {
     const std::string queue_file = colleague_ + "/.ralph/queue.jsonc";
     const std::string done_file = colleague_ + "/.ralph/done.jsonc";
     core::TaskFile queue = tasks_in(queue_file);
@@ -64,7 +64,7 @@ void CheckoutWorld::land() {
     project_.git(colleague_, {"push", "-q", "origin", "HEAD:main"});
 }
 
-Traced CheckoutWorld::check_point(int n, Victims victims, std::vector<std::string>& found) {
+Traced CheckoutFixture::check_point(int n, Victims victims, std::vector<std::string>& found) {
     land();
     static_cast<void>(daemon::remove_file(project_.outside("step.log")));
     auto environment = project_.environment();
@@ -79,7 +79,7 @@ Traced CheckoutWorld::check_point(int n, Victims victims, std::vector<std::strin
     if (!Project::eventually([&] { return processes_of(project_) == 0; })) {
         found.push_back("processes are left");
     }
-    // A change of the user's, and a start, which mends.
+    // A change of the user's, and a start, which fixes.
     Project::write(project_.root() + "/keep.txt", "mine\n");
     const auto start = project_.ralph({"run", "--parallel", "2", "--force"});
     if (!start.succeeded()) {
@@ -107,7 +107,7 @@ Traced CheckoutWorld::check_point(int n, Victims victims, std::vector<std::strin
     return traced;
 }
 
-std::vector<std::string> CheckoutWorld::differences() const {
+std::vector<std::string> CheckoutFixture::differences() const {
     std::vector<std::string> found;
     const std::string& root = project_.root();
     if (project_.git(root, {"rev-parse", "HEAD", "origin/main"}) !=

@@ -14,12 +14,12 @@ class Project;
 [[nodiscard]] std::size_t processes_of(const Project& project);
 
 // One project in which the checkout is brought forward again and again.
-class CheckoutWorld {
+class CheckoutFixture {
   public:
-    explicit CheckoutWorld(const Project& project);
+    explicit CheckoutFixture(const Project& project);
 
     // Somebody lands something, the step that brings the checkout forward is killed, and what comes next
-    // mends it. `differences`: what is not as it should be then.
+    // fixes it. `differences`: what is not as it should be then.
     Traced check_point(int n, Victims victims, std::vector<std::string>& differences);
 
   private:

@@ -62,7 +62,7 @@ void fill(const Project& project) {
     project.commit_and_push("queue");
 }
 
-std::vector<std::string> left_over_files(const Project& project) {
+std::vector<std::string> partial_files(const Project& project) {
     std::vector<std::string> found;
     for (const char* place : {"/.ralph", "/.git"}) {
         for (const auto& entry : fs::recursive_directory_iterator(project.root() + place)) {
@@ -135,7 +135,7 @@ std::vector<std::string> differences(const Project& project, bool exact_ledger) 
     expect(workspaces == std::vector<std::string>{".integration", ".ralph-repository", "RQ-0002", "RQ-0003"},
            "the workspaces are: " + fmt::format("{}", fmt::join(workspaces, ", ")));
     expect(Project::eventually([&] { return processes_of(project) == 0; }), "processes are left");
-    for (const std::string& file : left_over_files(project)) {
+    for (const std::string& file : partial_files(project)) {
         found.push_back("left over: " + file);
     }
     return found;
@@ -202,7 +202,7 @@ int check_checkout(const Options& options, int& failures) {
     int points = 0;
     for (const auto victims : {ralph::tests::Victims::one, ralph::tests::Victims::all}) {
         const Project project;
-        ralph::tests::CheckoutWorld world(project);
+        ralph::tests::CheckoutFixture world(project);
         for (int n = options.from; n <= options.to; n += options.every) {
             std::vector<std::string> different;
             const auto traced = world.check_point(n, victims, different);

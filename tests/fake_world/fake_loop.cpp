@@ -8,18 +8,18 @@
 
 namespace ralph::daemon {
 
-struct Loop::World {
+struct Loop::Impl {
     fake::LoopState state;
     fake::LoopState* before = nullptr;
 };
 
-Loop::Loop() : world_(std::make_unique<World>()) {
-    world_->before = std::exchange(fake::world().loop, &world_->state);
+Loop::Loop() : impl_(std::make_unique<Impl>()) {
+    impl_->before = std::exchange(fake::world().loop, &impl_->state);
 }
 
 Loop::~Loop() {
     // What was posted may own what still wants to reach the loop when it goes.
-    fake::LoopState& state = world_->state;
+    fake::LoopState& state = impl_->state;
     state.posted.clear();
     state.helper.clear();
     auto timers = std::exchange(state.timers, {});
@@ -33,42 +33,42 @@ Loop::~Loop() {
     }
     answers.clear();
     ends.clear();
-    fake::world().loop = world_->before;
+    fake::world().loop = impl_->before;
 }
 
 void Loop::run() {
     fake::World& world = fake::world();
-    while (!world.dead && !world_->state.stopped && world_->state.waits()) {
+    while (!world.dead && !impl_->state.stopped && impl_->state.waits()) {
         world.turn();
     }
 }
 
 void Loop::stop() {
-    world_->state.stopped = true;
+    impl_->state.stopped = true;
 }
 
 void Loop::post(Work work) {
-    world_->state.posted.push_back(std::move(work));
+    impl_->state.posted.push_back(std::move(work));
 }
 
 void Loop::post_to_helper(Work work) {
-    world_->state.helper.push_back(std::move(work));
+    impl_->state.helper.push_back(std::move(work));
 }
 
 void Loop::watch_signals(const std::vector<int>& /*signals*/, std::function<void(int)> arrived) {
-    world_->state.signal_arrived = std::move(arrived);
+    impl_->state.signal_arrived = std::move(arrived);
 }
 
 void Loop::let_signals_go() {
-    world_->state.signal_arrived = nullptr;
+    impl_->state.signal_arrived = nullptr;
 }
 
-struct Timer::World {
+struct Timer::Impl {
     fake::LoopState* loop;
     std::uint64_t number;
 };
 
-Timer::Timer(Loop& loop) : world_(new World{&loop.world().state, fake::world().next_timer++}) {}
+Timer::Timer(Loop& loop) : impl_(new Impl{&loop.impl().state, fake::world().next_timer++}) {}
 
 Timer::~Timer() {
     cancel();
@@ -76,28 +76,28 @@ Timer::~Timer() {
 
 void Timer::arm(std::chrono::nanoseconds time, Loop::Work work) {
     const auto pause = std::chrono::ceil<std::chrono::milliseconds>(time).count();
-    world_->loop->timers[world_->number] = {fake::world().now_ms + pause, std::move(work)};
+    impl_->loop->timers[impl_->number] = {fake::world().now_ms + pause, std::move(work)};
 }
 
 void Timer::cancel() {
-    world_->loop->timers.erase(world_->number);
+    impl_->loop->timers.erase(impl_->number);
 }
 
-struct Watcher::World {
+struct Watcher::Impl {
     fake::LoopState* loop;
 };
 
-Watcher::Watcher(Loop& loop) : world_(new World{&loop.world().state}) {}
+Watcher::Watcher(Loop& loop) : impl_(new Impl{&loop.impl().state}) {}
 
 Watcher::~Watcher() = default;
 
 void Watcher::start(std::vector<std::string> folders, Changed changed) {
-    world_->loop->watched_folders = std::move(folders);
-    world_->loop->file_changed = std::move(changed);
+    impl_->loop->watched_folders = std::move(folders);
+    impl_->loop->file_changed = std::move(changed);
 }
 
 void Watcher::stop() {
-    world_->loop->file_changed = nullptr;
+    impl_->loop->file_changed = nullptr;
 }
 
 }  // namespace ralph::daemon

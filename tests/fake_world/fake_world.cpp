@@ -23,9 +23,9 @@ World& world() {
     return *current;
 }
 
-Inhabit::Inhabit(World& world) : before_(std::exchange(current, &world)) {}
+WorldScope::WorldScope(World& world) : before_(std::exchange(current, &world)) {}
 
-Inhabit::~Inhabit() {
+WorldScope::~WorldScope() {
     current = before_;
 }
 
@@ -147,37 +147,37 @@ bool process_exists(pid_t pid) {
     return pid == world.supervisor_pid || (world.host != nullptr && world.host->process_exists(pid));
 }
 
-Result<std::size_t> end_left_over_tree(const std::string& run_id, int /*patience_milliseconds*/) {
+Result<std::size_t> end_orphaned_tree(const std::string& run_id, int /*patience_milliseconds*/) {
     fake::World& world = fake::world();
     if (world.dead || world.host == nullptr) {
         return Error{"the supervisor is dead"};
     }
-    const auto ended = world.host->end_left_over_tree(run_id);
+    const auto ended = world.host->end_orphaned_tree(run_id);
     return ended ? Result<std::size_t>{*ended} : Result<std::size_t>{Error{"some do not end"}};
 }
 
 // The shims of this world make none.
-Result<void> end_left_over_cgroup(const std::string& /*path*/, const std::string& /*run_id*/,
-                                  int /*patience_milliseconds*/) {
+Result<void> end_orphaned_cgroup(const std::string& /*path*/, const std::string& /*run_id*/,
+                                 int /*patience_milliseconds*/) {
     return {};
 }
 
-struct ShimProcess::World {
+struct ShimProcess::Impl {
     fake::ShimLink link;
 };
 
-ShimProcess::ShimProcess(std::unique_ptr<World> world) : world_(std::move(world)) {
-    world_->link.number = fake::world().next_link++;
-    fake::world().links[world_->link.pid] = &world_->link;
+ShimProcess::ShimProcess(std::unique_ptr<Impl> world) : impl_(std::move(world)) {
+    impl_->link.number = fake::world().next_link++;
+    fake::world().links[impl_->link.pid] = &impl_->link;
 }
 
 ShimProcess::~ShimProcess() {
     fake::World& world = fake::world();
-    const auto found = world.links.find(world_->link.pid);
-    if (found != world.links.end() && found->second == &world_->link) {
+    const auto found = world.links.find(impl_->link.pid);
+    if (found != world.links.end() && found->second == &impl_->link) {
         world.links.erase(found);
         if (world.loop != nullptr) {
-            world.loop->shims_awaited -= (world_->link.answered ? 1U : 0U) + (world_->link.ended ? 1U : 0U);
+            world.loop->shims_awaited -= (impl_->link.answered ? 1U : 0U) + (impl_->link.ended ? 1U : 0U);
         }
     }
 }
@@ -188,7 +188,7 @@ Result<std::unique_ptr<ShimProcess>> ShimProcess::start(Loop& /*loop*/, const Sh
     if (!pid) {
         return Error{"ralph-shim: start failed: Resource temporarily unavailable"};
     }
-    auto made = std::make_unique<World>();
+    auto made = std::make_unique<Impl>();
     made->link.pid = *pid;
     return std::unique_ptr<ShimProcess>(new ShimProcess(std::move(made)));
 }
@@ -197,43 +197,43 @@ std::unique_ptr<ShimProcess> ShimProcess::adopt(Loop& /*loop*/, const core::Proc
     if (fake::world().dead || !fake::world().host->is_alive(identity)) {
         return nullptr;
     }
-    auto made = std::make_unique<World>();
+    auto made = std::make_unique<Impl>();
     made->link.pid = identity.pid;
     return std::unique_ptr<ShimProcess>(new ShimProcess(std::move(made)));
 }
 
 void ShimProcess::await_ready(std::function<void(bool)> answered) {
-    world_->link.answered = std::move(answered);
+    impl_->link.answered = std::move(answered);
     ++fake::world().loop->shims_awaited;
 }
 
 bool ShimProcess::let_go() {
     fake::World& world = fake::world();
-    if (world.dead || world_->link.gone) {
+    if (world.dead || impl_->link.gone) {
         return false;
     }
-    world.host->let_go(world_->link.pid);
+    world.host->let_go(impl_->link.pid);
     return true;
 }
 
 void ShimProcess::withdraw() {
-    if (!fake::world().dead && !world_->link.gone) {
-        fake::world().host->withdraw(world_->link.pid);
+    if (!fake::world().dead && !impl_->link.gone) {
+        fake::world().host->withdraw(impl_->link.pid);
     }
 }
 
 void ShimProcess::await_end(std::function<void()> ended) {
     fake::World& world = fake::world();
-    world_->link.ended = std::move(ended);
+    impl_->link.ended = std::move(ended);
     ++world.loop->shims_awaited;
-    if (world_->link.gone) {
-        world.tell_end(world_->link);
+    if (impl_->link.gone) {
+        world.tell_end(impl_->link);
     }
 }
 
 void ShimProcess::signal(int number) {
-    if (!fake::world().dead && !world_->link.gone) {
-        fake::world().host->signal(world_->link.pid, number);
+    if (!fake::world().dead && !impl_->link.gone) {
+        fake::world().host->signal(impl_->link.pid, number);
     }
 }
 

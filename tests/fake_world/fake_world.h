@@ -47,7 +47,7 @@ class ShimHost {
     virtual void signal(int pid, int number) = 0;
     virtual bool process_exists(int pid) const = 0;
     // How many were ended; nothing if some do not end.
-    virtual std::optional<std::size_t> end_left_over_tree(const std::string& run_id) = 0;
+    virtual std::optional<std::size_t> end_orphaned_tree(const std::string& run_id) = 0;
 };
 
 struct LoopState {
@@ -104,12 +104,12 @@ struct World {
 [[nodiscard]] World& world();
 
 // Puts a world in place for as long as it lives.
-class Inhabit {
+class WorldScope {
   public:
-    explicit Inhabit(World& world);
-    Inhabit(const Inhabit&) = delete;
-    Inhabit& operator=(const Inhabit&) = delete;
-    ~Inhabit();
+    explicit WorldScope(World& world);
+    WorldScope(const WorldScope&) = delete;
+    WorldScope& operator=(const WorldScope&) = delete;
+    ~WorldScope();
 
   private:
     World* before_;

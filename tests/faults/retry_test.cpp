@@ -88,7 +88,7 @@ class ObedientShims : public fake::ShimHost {
     void withdraw(int /*pid*/) override {}
     void signal(int /*pid*/, int /*number*/) override {}
     bool process_exists(int pid) const override { return runs_.count(pid) != 0; }
-    std::optional<std::size_t> end_left_over_tree(const std::string& /*run_id*/) override { return 0; }
+    std::optional<std::size_t> end_orphaned_tree(const std::string& /*run_id*/) override { return 0; }
 
   private:
     struct Begun {
@@ -163,7 +163,7 @@ class Life {
     }
 
     int run() {
-        const fake::Inhabit inhabit(world_);
+        const fake::WorldScope inhabit(world_);
         core::SupervisorSettings limits;
         limits.workspace_root = settings_.workspace_root;
         limits.continuous = true;
@@ -177,7 +177,7 @@ class Life {
 
     // Until it is killed.
     void run_and_crash() {
-        const fake::Inhabit inhabit(world_);
+        const fake::WorldScope inhabit(world_);
         core::SupervisorSettings limits;
         limits.workspace_root = settings_.workspace_root;
         limits.continuous = true;
@@ -223,8 +223,8 @@ class Life {
         const core::WorkerRecord* const record = state->find(task_id);
         return record == nullptr ? std::nullopt : std::optional(record->lifecycle);
     }
-    [[nodiscard]] std::uint32_t settled() {
-        const std::string* const text = world_.disk.content(paths().settled(task_id));
+    [[nodiscard]] std::uint32_t acknowledged() {
+        const std::string* const text = world_.disk.content(paths().acknowledged(task_id));
         return text == nullptr ? 0 : static_cast<std::uint32_t>(std::stoul(*text));
     }
     [[nodiscard]] fake::LoopState& loop() { return *world_.loop; }
@@ -277,7 +277,7 @@ class Life {
 void refuse_first_note(Life& life, std::size_t& refused) {
     life.fault = [&life, &refused](Operation operation, const std::string& path) {
         const bool is_note =
-            operation == Operation::create && path.rfind(life.paths().settled(task_id), 0) == 0;
+            operation == Operation::create && path.rfind(life.paths().acknowledged(task_id), 0) == 0;
         return is_note && refused++ == 0 ? Fault{EIO, false} : Fault{};
     };
 }
@@ -309,7 +309,7 @@ TEST_CASE("a retry looks again at what has ended while it looked") {
     bool failed = false;
     life.renamed = [&](const std::string& path) {
         if (path == life.paths().state()) {
-            CHECK((!failed || life.saved() != Lifecycle::running || life.settled() >= failed_run));
+            CHECK((!failed || life.saved() != Lifecycle::running || life.acknowledged() >= failed_run));
             failed = failed || life.saved() == Lifecycle::failed;
         }
     };
@@ -343,7 +343,7 @@ TEST_CASE("a retry that is decided on together with the end waits until that is 
     std::size_t refused = 0;
     refuse_first_note(life, refused);
     life.shims.about_to_start = [&](const core::Run& run) {
-        CHECK((run.number <= failed_run || life.settled() >= failed_run));
+        CHECK((run.number <= failed_run || life.acknowledged() >= failed_run));
     };
     CHECK(life.run() == 128 + SIGTERM);
     CHECK(moment == Moment::over);
@@ -376,14 +376,14 @@ TEST_CASE("nothing is noted as dealt with ahead of the state") {
         return Fault{ENOSPC, false};
     };
     life.renamed = [&](const std::string& path) {
-        if (path == life.paths().settled(task_id) && life.settled() == failed_run) {
+        if (path == life.paths().acknowledged(task_id) && life.acknowledged() == failed_run) {
             CHECK(life.saved() == Lifecycle::failed);
         }
     };
     CHECK(life.run() == 128 + SIGTERM);
     CHECK(requested);
     CHECK(refused == 4);
-    CHECK(life.settled() >= failed_run);
+    CHECK(life.acknowledged() >= failed_run);
     CHECK(life.saved() == Lifecycle::completed);
 }
 
@@ -433,8 +433,8 @@ TEST_CASE("a retry does not take a discard that begins for one that has ended") 
         }
     };
     life.renamed = [&](const std::string& path) {
-        if (path == life.paths().settled(task_id)) {
-            CHECK((!life.shims.holds_one() || life.settled() < 4));  // prepare, work, integrate, discard
+        if (path == life.paths().acknowledged(task_id)) {
+            CHECK((!life.shims.holds_one() || life.acknowledged() < 4));  // prepare, work, integrate, discard
         }
     };
     CHECK(life.run() == 128 + SIGTERM);

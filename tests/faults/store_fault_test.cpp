@@ -80,7 +80,7 @@ class Machine {
 
   private:
     fake::World world_;
-    fake::Inhabit inhabit_{world_};
+    fake::WorldScope inhabit_{world_};
     Trouble trouble_;
 };
 
@@ -225,7 +225,7 @@ TEST_CASE("a torn state and its recovery: power is lost at every operation") {
     }
 }
 
-TEST_CASE("a read that fails is no corruption: nothing is set aside, and nothing is begun") {
+TEST_CASE("a read that fails is no corruption: nothing is quarantined, and nothing is begun") {
     const std::size_t operations = operations_of([](Machine& machine) {
         save_twice(machine);
         machine.calm();
@@ -333,7 +333,7 @@ TEST_CASE(
                 CHECK((made || made_again));
                 machine.lose_power(seed);
                 const auto history =
-                    read_history(machine.paths, "RQ-0001", "/workspaces/RQ-0001", LeftOver::leave);
+                    read_history(machine.paths, "RQ-0001", "/workspaces/RQ-0001", OrphanPolicy::keep);
                 REQUIRE_MESSAGE(history.has_value(), history.error().line());
                 CHECK(history->last_number == 7);
                 REQUIRE(history->newest.has_value());
@@ -345,29 +345,30 @@ TEST_CASE(
 
 TEST_CASE("runs that are dealt with: the number survives, or the old one does") {
     const auto settle = [](Machine& machine, std::uint32_t number) {
-        return settle_runs(machine.paths, "RQ-0001", number).has_value();
+        return acknowledge_runs(machine.paths, "RQ-0001", number).has_value();
     };
     const auto last_number = [](Machine& machine) {
-        const auto history = read_history(machine.paths, "RQ-0001", "/workspaces/RQ-0001", LeftOver::leave);
+        const auto history =
+            read_history(machine.paths, "RQ-0001", "/workspaces/RQ-0001", OrphanPolicy::keep);
         REQUIRE_MESSAGE(history.has_value(), history.error().line());
         return history->last_number;
     };
-    const auto first_settled = [&](Machine& machine) {
+    const auto first_acknowledged = [&](Machine& machine) {
         fake::world().disk.put_directory(machine.paths.runs_of("RQ-0001"));
         REQUIRE(settle(machine, 3));
     };
-    const std::size_t operations = operations_of(first_settled);
+    const std::size_t operations = operations_of(first_acknowledged);
     for (std::size_t at = 1; at <= operations; ++at) {
         for (std::uint64_t seed = 1; seed <= losses_of_power; ++seed) {
             CAPTURE(at);
             CAPTURE(seed);
             Machine machine;
-            first_settled(machine);
+            first_acknowledged(machine);
             machine.expect({at, {}, once, true});
-            const bool settled = settle(machine, 5);
+            const bool acknowledged = settle(machine, 5);
             machine.lose_power(seed);
             const std::uint32_t found = last_number(machine);
-            CHECK((found == 5 || (found == 3 && !settled)));
+            CHECK((found == 5 || (found == 3 && !acknowledged)));
         }
     }
 }
@@ -384,7 +385,7 @@ TEST_CASE("run directories that are removed: whole or gone after a loss of power
             spec.run = core::Run{core::StepKind::work, number, number};
             REQUIRE(make_run_directory(machine.paths, spec).has_value());
         }
-        REQUIRE(settle_runs(machine.paths, "RQ-0001", 3).has_value());
+        REQUIRE(acknowledge_runs(machine.paths, "RQ-0001", 3).has_value());
     };
     const std::size_t operations = operations_of([&](Machine& machine) {
         make(machine);
@@ -403,7 +404,7 @@ TEST_CASE("run directories that are removed: whole or gone after a loss of power
             REQUIRE(finish_removing_runs(machine.paths).has_value());
             CHECK_FALSE(machine.has(machine.paths.runs() + "/.RQ-0001.removed"));
             if (machine.has(machine.paths.runs_of("RQ-0001"))) {
-                CHECK(machine.has(machine.paths.settled("RQ-0001")));
+                CHECK(machine.has(machine.paths.acknowledged("RQ-0001")));
                 for (const std::uint32_t number : {1U, 2U, 3U}) {
                     spec.run = core::Run{core::StepKind::work, number, number};
                     CHECK(machine.has(machine.paths.run("RQ-0001", spec.run) + "/spec.json"));
@@ -480,7 +481,7 @@ TEST_CASE("a marker that was removed does not come back with a loss of power, th
     }
 }
 
-TEST_CASE("what is set aside never takes the place of what was set aside before") {
+TEST_CASE("what is quarantined never takes the place of what was quarantined before") {
     const auto prepare = [](Machine& machine) {
         fake::world().disk.put(machine.paths.state(), "broken");
         fake::world().disk.put(machine.paths.state() + ".quarantine-1", "older");

@@ -6,7 +6,7 @@
 
 #include "core/queue/queue_edit.h"
 #include "core/queue/task_codec.h"
-#include "daemon/doctor/examination.h"
+#include "daemon/doctor/diagnosis.h"
 #include "daemon/git/checkout.h"
 #include "daemon/landing/integrate.h"
 #include "daemon/os/clock.h"
@@ -65,8 +65,8 @@ void push_changes(const GitFixture& fixture) {
 daemon::CheckoutEnd bring(const GitFixture& fixture) {
     return daemon::bring_checkout_forward(fixture.context().settings, "main");
 }
-daemon::CheckoutEnd mend(const GitFixture& fixture) {
-    return daemon::mend_checkout(fixture.context().settings, FileLock::Wait::no);
+daemon::CheckoutEnd fix(const GitFixture& fixture) {
+    return daemon::fix_checkout(fixture.context().settings, FileLock::Wait::no);
 }
 std::string marker(const GitFixture& fixture) {
     return fixture.context().settings.paths.checkout_move();
@@ -133,7 +133,7 @@ TEST_CASE("a checkout whose git was killed is brought to its end, and the user's
     tear(fixture, script);
     GitFixture::write(fixture.root() + "/keep.txt", "mine\n");
     GitFixture::write(fixture.root() + "/untracked.txt", "mine\n");
-    const auto end = mend(fixture);
+    const auto end = fix(fixture);
     CHECK_MESSAGE(end.note.empty(), end.note);
     CHECK(GitFixture::read(fixture.root() + "/keep.txt") == "mine\n");
     expect_whole(fixture, " M keep.txt\n?? untracked.txt");
@@ -205,7 +205,7 @@ TEST_CASE("what the user changed in a file of a move that was cut off is kept an
     tear(fixture, half);
     GitFixture::write(fixture.root() + "/a.txt", "mine\n");
     for (int i = 0; i < 2; ++i) {
-        const auto end = i == 0 ? mend(fixture) : bring(fixture);
+        const auto end = i == 0 ? fix(fixture) : bring(fixture);
         CHECK_FALSE(end.try_again);
         CHECK_MESSAGE(contains(end.note, "a.txt was changed in the middle of it"), end.note);
         CHECK(contains(end.note, "restore --source=" + tip(fixture).substr(0, 12) + " -- a.txt"));
@@ -216,7 +216,7 @@ TEST_CASE("what the user changed in a file of a move that was cut off is kept an
     CHECK(daemon::load_queue(fixture.context().settings).has_value());
     CHECK(GitFixture::exists(fixture.root() + "/.ralph/done.jsonc"));
     fixture.git(fixture.root(), {"restore", "--source=" + tip(fixture), "--", "a.txt"});
-    CHECK(mend(fixture).note.empty());
+    CHECK(fix(fixture).note.empty());
     expect_whole(fixture, "");
 }
 
@@ -225,7 +225,7 @@ TEST_CASE("a move that was cut off before it began is given up for a change of t
     push_changes(fixture);
     tear(fixture, "");
     GitFixture::write(fixture.root() + "/a.txt", "mine\n");
-    CHECK(contains(mend(fixture).note, "it has uncommitted changes in a.txt"));
+    CHECK(contains(fix(fixture).note, "it has uncommitted changes in a.txt"));
     CHECK(GitFixture::read(fixture.root() + "/a.txt") == "mine\n");
     CHECK_FALSE(GitFixture::exists(marker(fixture)));
 }
@@ -236,7 +236,7 @@ TEST_CASE("a checkout that somebody has moved meanwhile is theirs") {
     tear(fixture, half);
     fs::remove(fixture.root() + "/.git/index.lock");
     fixture.git(fixture.root(), {"reset", "--quiet", "--hard", "HEAD^"});
-    CHECK(contains(mend(fixture).note, "somebody has moved it meanwhile"));
+    CHECK(contains(fix(fixture).note, "somebody has moved it meanwhile"));
     CHECK_FALSE(GitFixture::exists(marker(fixture)));
     CHECK(fixture.git(fixture.root(), {"status", "--porcelain", "--untracked-files=no"}).empty());
 }
@@ -266,18 +266,18 @@ TEST_CASE("the lock of another git is respected, before a move and after one tha
     expect_whole(fixture, "");
 }
 
-TEST_CASE("the doctor tells of a checkout that stands half-way, and mends it") {
+TEST_CASE("the doctor tells of a checkout that stands half-way, and fixes it") {
     const GitFixture fixture;
     push_changes(fixture);
     tear(fixture, half);
     const auto find = [&]() -> std::vector<daemon::Finding> {
-        std::vector<daemon::Finding> found = daemon::examine(fixture.root(), daemon::wall_clock()).findings;
+        std::vector<daemon::Finding> found = daemon::diagnose(fixture.root(), daemon::wall_clock()).findings;
         std::erase_if(found, [](const auto& each) { return each.kind != "checkout_halfway"; });
         return found;
     };
     const auto found = find();
     REQUIRE(found.size() == 1);
-    CHECK(found.front().mend().has_value());
+    CHECK(found.front().fix().has_value());
     CHECK(find().empty());
     expect_whole(fixture, "");
 }
@@ -289,7 +289,7 @@ TEST_CASE("locks that a killed process of ours left are cleared, those of others
     fs::create_hard_link(folder + "ralph-lock.index", folder + "index.lock");
     GitFixture::write(folder + "ralph-lock.refs:heads:main", "ours\n");
     GitFixture::write(folder + "refs/heads/main.lock", "ours\n");  // the same text, another file
-    CHECK(mend(fixture).note.empty());
+    CHECK(fix(fixture).note.empty());
     CHECK_FALSE(GitFixture::exists(folder + "index.lock"));
     CHECK(GitFixture::exists(folder + "refs/heads/main.lock"));
     CHECK_FALSE(GitFixture::exists(folder + "ralph-lock.index"));
@@ -327,11 +327,11 @@ TEST_CASE("a full disk in the middle of a move is waited out") {
     }
     for (int i = 0; i < 2; ++i) {
         disk->fill();
-        CHECK(mend(fixture).try_again);
+        CHECK(fix(fixture).try_again);
         CHECK(GitFixture::exists(marker(fixture)));
     }
     disk->empty();
-    const auto end = mend(fixture);
+    const auto end = fix(fixture);
     CHECK_MESSAGE(end.note.empty(), end.note);
     expect_whole(fixture, "");
 }

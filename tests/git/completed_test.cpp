@@ -344,7 +344,7 @@ TEST_CASE("a task that is meant to revert says so") {
     }
     SUBCASE("the settings allow it") {
         auto context = fixture.context();
-        context.settings.supervisor.lane.may_undo = true;
+        context.settings.supervisor.partitions.may_undo = true;
         CHECK(run_integrate_step(context) == 0);
         CHECK(fixture.remote_file(path) != landed);
     }

@@ -6,7 +6,7 @@
 #include "daemon/steps/discard.h"
 #include "daemon/steps/prepare.h"
 #include "daemon/workspace/bookkeeping.h"
-#include "daemon/workspace/set_aside.h"
+#include "daemon/workspace/quarantine.h"
 #include "daemon/workspace/workspace.h"
 #include "tests/support/git_fixture.h"
 #include "tests/support/notes.h"
@@ -98,7 +98,7 @@ TEST_CASE("kept work is deleted when its retention has ended, counted from when 
     CHECK(fixture.git(fixture.root(), {"rev-parse", "refs/ralph/kept/RQ-0001/1^"}) == old);
 }
 
-TEST_CASE("what was set aside goes when its retention has ended, and what git can read of it is kept") {
+TEST_CASE("what was quarantined goes when its retention has ended, and what git can read of it is kept") {
     const GitFixture fixture;
     const std::string root = fixture.workspaces();
     for (const char* name : {"usable", "nested", "unreadable"}) {
@@ -110,7 +110,7 @@ TEST_CASE("what was set aside goes when its retention has ended, and what git ca
         if (std::string_view(name) == "unreadable") {
             GitFixture::write(fixture.workspace() + "/.git/HEAD", "");
         }
-        REQUIRE(daemon::set_workspace_aside(fixture.context().settings, "RQ-0001").has_value());
+        REQUIRE(daemon::quarantine_workspace(fixture.context().settings, "RQ-0001").has_value());
     }
     GitFixture::write(root + "/.RQ-0002.discarded/half", "removed\n");
     GitFixture::write(root + "/.RQ-0002.preparing/half", "made\n");
@@ -119,17 +119,17 @@ TEST_CASE("what was set aside goes when its retention has ended, and what git ca
     const auto later = [now = daemon::present_moment()](core::Milliseconds time) {
         return core::Moment{now.monotonic + time, now.wall + time};
     };
-    REQUIRE(daemon::list_set_aside(settings)->size() == 5);
-    const auto young = daemon::prune_set_aside(settings, later(std::chrono::hours(0)));
+    REQUIRE(daemon::list_quarantined(settings)->size() == 5);
+    const auto young = daemon::prune_quarantined(settings, later(std::chrono::hours(0)));
     REQUIRE(young.has_value());
     CHECK(young->removed.empty());
-    CHECK(daemon::list_set_aside(settings)->size() == 5);
+    CHECK(daemon::list_quarantined(settings)->size() == 5);
 
-    const auto first = daemon::prune_set_aside(settings, later(std::chrono::hours(24 * 15)));
+    const auto first = daemon::prune_quarantined(settings, later(std::chrono::hours(24 * 15)));
     REQUIRE(first.has_value());
     CHECK(first->noted.size() == 5);
     CHECK(first->removed.empty());
-    const auto old = daemon::prune_set_aside(settings, later(std::chrono::hours(24 * 16 + 1)));
+    const auto old = daemon::prune_quarantined(settings, later(std::chrono::hours(24 * 16 + 1)));
     REQUIRE(old.has_value());
     CHECK(old->removed.size() == 4);
     CHECK(old->made == std::vector<std::string>{"refs/ralph/kept/RQ-0001/1"});
@@ -137,11 +137,11 @@ TEST_CASE("what was set aside goes when its retention has ended, and what git ca
     REQUIRE(old->stayed.size() == 1);
     CHECK(old->stayed.front().find("git repository of its own") != std::string::npos);
     CHECK(GitFixture::read(root + "/.RQ-0001.broken-2/work.txt") == "nested\n");
-    CHECK(daemon::list_set_aside(settings)->size() == 1);
+    CHECK(daemon::list_quarantined(settings)->size() == 1);
     CHECK(GitFixture::exists(root + "/.no-task-of-ours"));
 }
 
-TEST_CASE("every discard looks for what was set aside long ago") {
+TEST_CASE("every discard looks for what was quarantined long ago") {
     const GitFixture fixture;
     GitFixture::write(fixture.workspaces() + "/.RQ-0009.broken-1/work", "nobody's any more\n");
     auto context = fixture.context();
@@ -152,5 +152,5 @@ TEST_CASE("every discard looks for what was set aside long ago") {
     CHECK(GitFixture::exists(fixture.workspaces() + "/.RQ-0009.broken-1"));
     CHECK(run_discard_step(context) == 0);
     CHECK_FALSE(GitFixture::exists(fixture.workspaces() + "/.RQ-0009.broken-1"));
-    CHECK(fixture.outcome().note.find(".RQ-0009.broken-1 was set aside long ago") != std::string::npos);
+    CHECK(fixture.outcome().note.find(".RQ-0009.broken-1 was quarantined long ago") != std::string::npos);
 }

@@ -8,7 +8,7 @@
 #include "daemon/os/clock.h"
 #include "daemon/os/files.h"
 #include "daemon/workspace/kept_refs.h"
-#include "daemon/workspace/set_aside.h"
+#include "daemon/workspace/quarantine.h"
 #include "tests/support/git_fixture.h"
 #include "tests/support/temporary_directory.h"
 
@@ -58,7 +58,7 @@ TEST_CASE("a clock that is a month ahead for one landing costs nothing that is k
     const auto prune = [&](core::Milliseconds error) {
         const core::Moment when{now.monotonic, now.wall + error};
         const auto kept = daemon::prune_kept_work(settings, when);
-        const auto set_aside = daemon::prune_set_aside(settings, when);
+        const auto set_aside = daemon::prune_quarantined(settings, when);
         REQUIRE(kept.has_value());
         REQUIRE(set_aside.has_value());
         CHECK(kept->removed.empty());

@@ -136,7 +136,7 @@ TEST_CASE("commits that were removed from the target by force do not come back w
             "git merge -q --no-ff --no-commit side; echo x > x.txt; git add x.txt; git commit -qm merge";
     }
     project.add("one", work + "; while ! [ -e '" + project.outside("go") + "' ]; do sleep 0.02; done");
-    // Who is to mend it is told why, and mends nothing.
+    // Who is to fix it is told why, and fixes nothing.
     const std::string agent = project.outside("agent");
     Project::write(agent, "#!/bin/sh\ncp \"$RALPH_HANDOFF\" '" + project.outside("handoff") + "'\n");
     fs::permissions(agent, fs::perms::owner_all);

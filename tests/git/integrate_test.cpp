@@ -111,11 +111,11 @@ TEST_CASE("integrate lands the work with one bookkeeping commit, once" * doctest
         CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":late.txt"}) == "late");
     }
     SUBCASE("run again without a workspace") {
-        CHECK(!fixture.in_lane({"for-each-ref", "refs/ralph"}).empty());
+        CHECK(!fixture.in_merge_queue({"for-each-ref", "refs/ralph"}).empty());
         CHECK(run_discard_step(fixture.context()) == 0);
         CHECK(fixture.kept_refs().empty());
         CHECK(run_integrate_step(fixture.context()) == 0);
-        CHECK(fixture.in_lane({"for-each-ref", "refs/ralph/work", "refs/ralph/landing"}).empty());
+        CHECK(fixture.in_merge_queue({"for-each-ref", "refs/ralph/work", "refs/ralph/landing"}).empty());
     }
     SUBCASE("prepared again") {
         CHECK(run_prepare_step(fixture.context()) == 10);
@@ -169,15 +169,15 @@ TEST_CASE("integrate goes on where it was killed" * doctest::test_suite("as-buil
         GitFixture::write(fixture.integration() + "/.ralph/queue.jsonc.new", "half");
         GitFixture::write(fixture.integration() + "/.ralph/queue.jsonc", "rubbish");
         GitFixture::write(fixture.integration() + "/other.txt", "half of a candidate");
-        fixture.in_lane({"add", "--all"});
-        fixture.in_lane({"commit", "--quiet", "-m", "Half of a candidate"});
+        fixture.in_merge_queue({"add", "--all"});
+        fixture.in_merge_queue({"commit", "--quiet", "-m", "Half of a candidate"});
         GitFixture::write(fixture.integration() + "/another.txt", "not even committed");
     }
     SUBCASE("after the bookkeeping commit, and others have landed since") {
         const std::string refuse = fixture.remote() + "/hooks/pre-receive";
         GitFixture::write_script(refuse, "exit 1");
         REQUIRE(run_integrate_step(fixture.context()) == 65);
-        CHECK(fixture.in_lane({"log", "-1", "--format=%s"}) == archived);
+        CHECK(fixture.in_merge_queue({"log", "-1", "--format=%s"}) == archived);
         fs::remove(refuse);
         fixture.push_by_colleague("b.txt", "b\n");
         REQUIRE(run_integrate_step(fixture.context()) == 0);
@@ -187,8 +187,8 @@ TEST_CASE("integrate goes on where it was killed" * doctest::test_suite("as-buil
         fixture.git(workspace, {"add", "--all"});
         fixture.git(workspace, {"commit", "--quiet", "-m", "RQ-0001: Do the work"});
         const std::string place = fixture.lane().folder();
-        fixture.in_lane({"fetch", "--quiet", workspace, "HEAD"});
-        fixture.in_lane({"checkout", "--quiet", "--detach", "FETCH_HEAD"});
+        fixture.in_merge_queue({"fetch", "--quiet", workspace, "HEAD"});
+        fixture.in_merge_queue({"checkout", "--quiet", "--detach", "FETCH_HEAD"});
         REQUIRE(fixture.lane()
                     .with_environment("GIT_SEQUENCE_EDITOR", "sed -i 's/^pick/edit/'")
                     .run({"rebase", "-i", "HEAD~2"})
@@ -542,7 +542,7 @@ TEST_CASE("one of a batch whose workspace is broken is put off, and the others l
     CHECK(fixture.remote_file("more.txt") == "(missing)");
 }
 
-TEST_CASE("a handoff packet is written for whoever mends a conflict, and through no link") {
+TEST_CASE("a handoff packet is written for whoever fixes a conflict, and through no link") {
     const GitFixture fixture;
     work(fixture);
     const std::string place = fixture.workspace() + "/.ralph/cache/parallel/handoffs";

@@ -65,7 +65,7 @@ TEST_CASE("what is a supervisor's own is no part of a landing, and the others of
         const core::BatchEnd end = fixture.outcome().batch[0];
         CHECK(end.code == 66);
         CHECK_MESSAGE(contains(end.summary, ", which is a supervisor's own"), end.summary);
-        // Mended as it says.
+        // Fixed as it says.
         fixture.git(workspace, {"update-index", "--no-skip-worktree", path});
         const std::size_t begin = end.summary.find("(git ") + 1;
         const std::string command = end.summary.substr(begin, end.summary.find(')', begin) - begin);

@@ -1,4 +1,5 @@
-// Gates that run at the same time: successors, halves, lanes by scope; and what a worker has gated itself.
+// Gates that run at the same time: successors, halves, partitions by scope; and what a worker has gated
+// itself.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -9,16 +10,16 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/crowd.h"
+#include "tests/support/task_generator.h"
 
 using namespace ralph;
 using core::Lifecycle;
 using tests::commit_file;
 using tests::contains;
-using tests::Crowd;
 using tests::Lines;
 using tests::lines_of;
 using tests::Project;
+using tests::TaskGenerator;
 namespace fs = std::filesystem;
 
 namespace {
@@ -32,7 +33,7 @@ void set_integration(const Project& project, const std::string& settings) {
 }
 
 // The tasks of each run of the gate, in the order in which they began.
-Lines batches(const Crowd& crowd) {
+Lines batches(const TaskGenerator& crowd) {
     Lines batches;
     for (const std::string& line : crowd.judged()) {
         const std::size_t begin = line.find(' ') + 1;
@@ -45,7 +46,7 @@ Lines batches(const Crowd& crowd) {
 
 TEST_CASE("a batch and its successor on top of it pass the gate at the same time" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     set_integration(crowd.project,
                     "\"batch\": {\"max\": 2, \"min\": 4, \"wait\": \"1h\"}, \"parallel_gates\": 2");
     // No gate ends before two have begun; the one ahead of time ends when the other has been pushed.
@@ -72,7 +73,7 @@ TEST_CASE("a batch and its successor on top of it pass the gate at the same time
 }
 
 TEST_CASE("status shows what is gated ahead of time" * doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     const std::string open = project.outside("open");
     set_integration(project, "\"batch\": {\"max\": 1, \"min\": 2, \"wait\": \"1h\"}, \"parallel_gates\": 2");
@@ -91,7 +92,7 @@ TEST_CASE("with gates at the same time, bad tasks are found as without, and nobo
           doctest::test_suite("as-built")) {
     for (const char* settings : {"\"parallel_gates\": 3", "\"parallel_gates\": 2, \"batch\": {\"max\": 3}"}) {
         CAPTURE(settings);
-        Crowd crowd;
+        TaskGenerator crowd;
         set_integration(crowd.project, settings);
         crowd.add(8, [](int i) {
             return i == 3 || i == 8 ? commit_file(fmt::format("bad-{}", i), i) : numbered_file(i);
@@ -108,7 +109,7 @@ TEST_CASE("with gates at the same time, bad tasks are found as without, and nobo
 
 TEST_CASE("what is gated ahead of time and not wanted any more is ended, with all that it started" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     set_integration(project, "\"batch\": {\"max\": 1, \"min\": 3, \"wait\": \"1h\"}, \"parallel_gates\": 3");
     const std::string judged = project.outside("judged");
@@ -142,7 +143,7 @@ TEST_CASE("what is gated ahead of time and not wanted any more is ended, with al
 // target than that.
 TEST_CASE("what somebody else pushes makes verdicts from ahead of time void" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     set_integration(project, "\"batch\": {\"max\": 1, \"min\": 2, \"wait\": \"1h\"}, \"parallel_gates\": 3");
     crowd.set_gate("until [ $(wc -l < '" + project.outside("judged") + "') -ge 3 ]; do sleep 0.05; done");
@@ -166,7 +167,7 @@ TEST_CASE("what somebody else pushes makes verdicts from ahead of time void" *
 
 // Something else comes of both changes of the file each time that the second is put on top of the first.
 TEST_CASE("a verdict from ahead of time holds only for the same files" * doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     Project::write(project.outside("gitconfig"), "[merge \"clock\"]\n\tdriver = date +%s%N > %A\n");
     project.add_to_environment({"GIT_CONFIG_GLOBAL=" + project.outside("gitconfig")});
@@ -185,25 +186,25 @@ TEST_CASE("a verdict from ahead of time holds only for the same files" * doctest
 
 // The second one passed its gate only thanks to a file that git ignores.
 TEST_CASE("nobody is blamed on top of what was green only elsewhere" * doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     Project::write(project.root() + "/.gitignore", Project::read(project.root() + "/.gitignore") + "*.tmp\n");
     crowd.set_gate("[ ! -e bad-2 ] || [ -e left-over.tmp ]");
     set_integration(project, "\"batch\": {\"min\": 2, \"wait\": \"1h\"}");
     crowd.add(2, [](int i) {
         return i == 1 ? numbered_file(i)
-                      : commit_file("bad-2", i) + "; touch left-over.tmp; '" + std::string(RALPH_BINARY_DIR) +
-                            "/ralph' gate";
+                      : commit_file("bad-2", i) + "; touch left-over.tmp; '" +
+                            std::string(RALPH_BINARY_DIR) + "/ralph' gate";
     });
     project.start({"run", "--parallel", "2"});
-    REQUIRE(Project::eventually([&] { return contains(project.log(), "is red by itself"); }));
+    REQUIRE(Project::eventually([&] { return contains(project.log(), "itself fails the gate"); }));
     CHECK(project.record("RQ-0001")->lifecycle == Lifecycle::integrating);
     project.crash();
 }
 
-TEST_CASE("lanes by scope pass the gate apart, and a change of a barrier alone" *
+TEST_CASE("partitions by scope pass the gate apart, and a change of a barrier alone" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     set_integration(project,
                     "\"lanes\": \"scope\", \"parallel_gates\": 2, \"barrier_paths\": [\"build.conf\"], "
@@ -235,7 +236,7 @@ TEST_CASE("lanes by scope pass the gate apart, and a change of a barrier alone" 
 }
 
 TEST_CASE("what a worker has gated itself is not gated again") {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     const std::string said = project.outside("said");
     const std::string gate = "'" + std::string(RALPH_BINARY_DIR) + "/ralph' gate";
@@ -258,7 +259,7 @@ TEST_CASE("what a worker has gated itself is not gated again") {
 }
 
 TEST_CASE("ralph gate: a red one, one that changes files, and a place that is none") {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     const auto gate = [&] { return project.ralph({"gate"}); };
     project.commit_and_push("config");
@@ -291,7 +292,7 @@ TEST_CASE("ralph gate: a red one, one that changes files, and a place that is no
 }
 
 TEST_CASE("ralph gate that is ended ends its gate, with all that it started") {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     project.commit_and_push("config");
     const std::string lives = project.outside("lives");
@@ -307,7 +308,7 @@ TEST_CASE("ralph gate that is ended ends its gate, with all that it started") {
 }
 
 TEST_CASE("what has passed the gate is remembered within limits") {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     project.commit_and_push("config");
     const std::string memory = project.paths().green_gates();

@@ -262,7 +262,7 @@ TEST_CASE("what a workspace holds is kept before it is used again" * doctest::te
         REQUIRE(run_prepare_step(fixture.context()) == 0);
         CHECK(fixture.kept_refs().size() == 2);
     }
-    SUBCASE("or the whole workspace is set aside") {
+    SUBCASE("or the whole workspace is quarantined") {
         fixture.git(workspace, {"init", "--quiet", "inner"});
         GitFixture::write(workspace + "/inner/x", "x\n");
         fixture.git(workspace + "/inner", {"add", "x"});

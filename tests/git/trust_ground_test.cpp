@@ -31,7 +31,7 @@ bool says(const std::string& text, const std::string& piece) {
 
 }  // namespace
 
-TEST_CASE("a permission that git tracks is none, and is said with what mends it") {
+TEST_CASE("a permission that git tracks is none, and is said with what fixes it") {
     Project project;
     const std::string id = project.add("runs", "touch " + project.outside("ran"));
     project.commit_and_push();
@@ -78,9 +78,9 @@ TEST_CASE("every command that looks at a repository says that its permission cou
     CHECK(says(doctor.output, "git rm --cached .ralph/trust.jsonc"));
     project.git(project.root(), {"rm", "-q", "--cached", ".ralph/trust.jsonc"});
     project.git(project.root(), {"commit", "-q", "-m", "no trust"});
-    const auto mended = project.ralph({"queue", "list"});
-    CHECK(mended.status == 0);
-    CHECK(mended.errors.empty());
+    const auto fixed = project.ralph({"queue", "list"});
+    CHECK(fixed.status == 0);
+    CHECK(fixed.errors.empty());
 }
 
 TEST_CASE("a supervisor that runs gains no permission, and loses one at once") {

@@ -71,7 +71,7 @@ TEST_CASE("the workspace of a repository that was moved away is taken over") {
           daemon::read_owner(daemon::Git(fixture.workspace())).value()->repository);
 }
 
-TEST_CASE("the workspace of another task with the same id is kept as that one's, and set aside") {
+TEST_CASE("the workspace of another task with the same id is kept as that one's, and quarantined") {
     const GitFixture fixture;
     make_task(fixture, 1'771'545'600);
     REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);

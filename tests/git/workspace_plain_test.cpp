@@ -35,7 +35,7 @@ void move_out(const GitFixture& fixture, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("a workspace whose git folder leads elsewhere is set aside, and the task says why") {
+TEST_CASE("a workspace whose git folder leads elsewhere is quarantined, and the task says why") {
     const GitFixture fixture;
     REQUIRE(daemon::run_prepare_step(fixture.context()) == 0);
     GitFixture::write(fixture.workspace() + "/work.txt", "work\n");

@@ -214,7 +214,7 @@ TEST_CASE("a worker cannot push by itself, unless it may") {
     }
 }
 
-TEST_CASE("the lane has the address to which the repository itself pushes") {
+TEST_CASE("the merge queue has the address to which the repository itself pushes") {
     const GitFixture fixture;
     set(fixture, "remote.origin.pushurl", "../pushed.git");
     const auto text =

@@ -11,9 +11,9 @@
 
 #include "daemon/os/files.h"
 #include "daemon/os/identity.h"
-#include "tests/support/bench.h"
 #include "tests/support/kernel.h"
 #include "tests/support/project.h"
+#include "tests/support/step_harness.h"
 
 using namespace ralph::daemon;
 using namespace ralph::tests;

@@ -36,7 +36,7 @@ TEST_CASE("an idle supervisor is never woken by itself" * doctest::test_suite("a
     REQUIRE(Project::eventually([&] { return fs::exists(project.paths().queue_lock() + "/owner"); }));
     const std::string owner = Project::read(project.paths().queue_lock() + "/owner");
     const std::string pid = owner.substr(5, owner.find('\n') - 5);
-    // Until it has settled: the same count twice in a row.
+    // Until it has come to rest: the same count twice in a row.
     long before = -1;
     REQUIRE(Project::eventually([&] {
         const long now = context_switches(pid);

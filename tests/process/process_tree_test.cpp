@@ -14,8 +14,8 @@
 #include "daemon/os/identity.h"
 #include "daemon/os/spawn.h"
 #include "daemon/supervisor/cgroup_layout.h"
-#include "tests/support/bench.h"
 #include "tests/support/kernel.h"
+#include "tests/support/step_harness.h"
 
 using namespace ralph::daemon;
 using namespace ralph::tests;
@@ -177,7 +177,7 @@ TEST_CASE("a cgroup of a start that was not finished is removed") {
     delegated.bench.write_record("shim.json", R"({"version": 1, "pid": 1, "start_ticks": 1, "boot_id": ")" +
                                                   boot_id() + R"(", "cgroup": ")" +
                                                   delegated.cgroup_of(launch) + "\"}");
-    CHECK(std::holds_alternative<core::UnstartedRun>(*end_of(delegated.bench.view(), LeftOver::end)));
+    CHECK(std::holds_alternative<core::StartFailed>(*end_of(delegated.bench.view(), OrphanPolicy::kill)));
     CHECK(!fs::exists(delegated.cgroup_of(launch)));
 }
 
@@ -195,12 +195,12 @@ TEST_CASE("only the cgroup that was recorded for exactly this run in this boot i
           delegated.unit.path() + "/../" + fs::path(delegated.unit.path()).filename().string() + "/ralph-abc",
           delegated.unit.path(), delegated.unit.path() + "/ralph-xyz", cgroup.substr(1), std::string()}) {
         CAPTURE(path);
-        CHECK(end_left_over_cgroup(path, "abc", 1000).has_value());
+        CHECK(end_orphaned_cgroup(path, "abc", 1000).has_value());
         CHECK(stranger.lives());
     }
-    CHECK(end_left_over_cgroup(cgroup, "abcd", 1000).has_value());
-    CHECK(end_left_over_cgroup(cgroup, "ab", 1000).has_value());
-    CHECK(end_left_over_cgroup(delegated.unit.path() + "/ralph-", "", 1000).has_value());
+    CHECK(end_orphaned_cgroup(cgroup, "abcd", 1000).has_value());
+    CHECK(end_orphaned_cgroup(cgroup, "ab", 1000).has_value());
+    CHECK(end_orphaned_cgroup(delegated.unit.path() + "/ralph-", "", 1000).has_value());
     CHECK(stranger.lives());
     CHECK(fs::exists(cgroup));
     SUBCASE("of another boot") {
@@ -210,10 +210,10 @@ TEST_CASE("only the cgroup that was recorded for exactly this run in this boot i
         const std::string record = R"({"version": 1, "pid": 1, "start_ticks": 1, "boot_id": ")" + boot_id() +
                                    R"(", "cgroup": ")" + cgroup + "\"}";
         delegated.bench.write_record("worker.json", with_other_boot(record));
-        CHECK(std::holds_alternative<core::LostRun>(*end_of(delegated.bench.view(), LeftOver::end)));
+        CHECK(std::holds_alternative<core::LostRun>(*end_of(delegated.bench.view(), OrphanPolicy::kill)));
         CHECK(stranger.lives());
         delegated.bench.write_record("worker.json", record);
-        CHECK(std::holds_alternative<core::LostRun>(*end_of(delegated.bench.view(), LeftOver::end)));
+        CHECK(std::holds_alternative<core::LostRun>(*end_of(delegated.bench.view(), OrphanPolicy::kill)));
         CHECK(WIFSIGNALED(stranger.wait()));
     }
     SUBCASE("in no cgroup file system") {
@@ -222,11 +222,11 @@ TEST_CASE("only the cgroup that was recorded for exactly this run in this boot i
         for (const char* name : {"cgroup.kill", "cgroup.events"}) {
             REQUIRE(write_file_durably(folder + "/" + name, "populated 0\n").has_value());
         }
-        CHECK(end_left_over_cgroup(folder, "abc", 1000).has_value());
+        CHECK(end_orphaned_cgroup(folder, "abc", 1000).has_value());
         CHECK(delegated.bench.file("ralph-abc/cgroup.kill") == "populated 0\n");
     }
     SUBCASE("itself") {
-        CHECK(end_left_over_cgroup(cgroup, "abc", 5000).has_value());
+        CHECK(end_orphaned_cgroup(cgroup, "abc", 5000).has_value());
         CHECK(WIFSIGNALED(stranger.wait()));
         CHECK(!fs::exists(cgroup));
     }

@@ -129,8 +129,8 @@ TEST_CASE("a run directory of version 1 is read completely") {
     CHECK(view->outcome.note == "worth a warning");
     CHECK(view->outcome.base_sha == "1234");
     CHECK(view->outcome.landed_sha == "5678");
-    REQUIRE(std::holds_alternative<core::ExitRecord>(*end_of(*view, LeftOver::leave)));
-    CHECK(std::get<core::ExitRecord>(*end_of(*view, LeftOver::leave)) == expected);
+    REQUIRE(std::holds_alternative<core::ExitRecord>(*end_of(*view, OrphanPolicy::keep)));
+    CHECK(std::get<core::ExitRecord>(*end_of(*view, OrphanPolicy::keep)) == expected);
 }
 
 TEST_CASE("keys that are not known are passed over, and those that may be missing have defaults") {
@@ -197,7 +197,7 @@ TEST_CASE("what a killed shim had begun to write is cleared away, and is no reco
     directory.write("exit.json.reserved", exit_json);
     const auto view = directory.view();
     REQUIRE(view.has_value());
-    CHECK(std::holds_alternative<core::LostRun>(*end_of(*view, LeftOver::leave)));
+    CHECK(std::holds_alternative<core::LostRun>(*end_of(*view, OrphanPolicy::keep)));
     CHECK(!path_exists(directory.path("exit.json.new")));
     CHECK(!path_exists(directory.path("exit.json.reserved")));
 }

@@ -32,7 +32,7 @@ TEST_CASE("the settings of a run are those of its supervisor, without what may b
     REQUIRE(again.has_value());
     CHECK(again->trusted);
     CHECK(again->supervisor.batch.max == 7);
-    CHECK(again->supervisor.lane.parallel_gates == 2);
+    CHECK(again->supervisor.partitions.parallel_gates == 2);
     CHECK(again->supervisor.worker.kill_grace == settings.supervisor.worker.kill_grace);
     CHECK(again->supervisor.worker.env.empty());
     CHECK(again->project.queue.id_prefix == "AB");

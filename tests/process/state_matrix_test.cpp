@@ -136,9 +136,9 @@ class Matrix {
         CHECK(told.output.find("The state cannot be read, and there is no whole older one") !=
               std::string::npos);
         CHECK(content_at(project_.paths().state()) == corrupt_);
-        const auto mended = project_.ralph({"doctor", "--fix"});
-        CAPTURE(mended.output);
-        CHECK(mended.status == 0);
+        const auto fixed = project_.ralph({"doctor", "--fix"});
+        CAPTURE(fixed.output);
+        CHECK(fixed.status == 0);
         CHECK(project_.record("RQ-0001")->lifecycle == Lifecycle::completed);
         CHECK(project_.record("RQ-0002")->lifecycle == Lifecycle::blocked_push);
         check_kept();

@@ -17,8 +17,8 @@
 #include "daemon/os/identity.h"
 #include "daemon/os/spawn.h"
 #include "daemon/store/run_directory.h"
-#include "tests/support/bench.h"
 #include "tests/support/refused_calls.h"
+#include "tests/support/step_harness.h"
 #include "tests/support/temporary_directory.h"
 
 using namespace ralph::daemon;
@@ -54,13 +54,13 @@ TEST_CASE("a command that is not there") {
 
 TEST_CASE("what could not be executed for a while has never begun") {
     const auto never_begun = [](const Bench& bench, const core::RunEnd& end) {
-        CHECK(std::holds_alternative<core::UnstartedRun>(end));
-        const auto history = read_history(bench.paths(), "RQ-0001", "/nowhere", LeftOver::leave);
+        CHECK(std::holds_alternative<core::StartFailed>(end));
+        const auto history = read_history(bench.paths(), "RQ-0001", "/nowhere", OrphanPolicy::keep);
         REQUIRE(history.has_value());
         CHECK(history->work_attempts == 0);
         CHECK_FALSE(history->counts.worked);
         REQUIRE((history->newest && history->newest->end));
-        CHECK(std::holds_alternative<core::UnstartedRun>(*history->newest->end));
+        CHECK(std::holds_alternative<core::StartFailed>(*history->newest->end));
     };
     Bench missing;  // our own program, as in an upgrade
     Launch launch = missing.shell("");
@@ -106,9 +106,9 @@ TEST_CASE("few descriptors are enough for a step, and some are left for whoever 
     Bench other;
     const FewDescriptors too_few(9);
     const auto end = other.run(other.shell("echo ran"));
-    const auto* const unstarted = std::get_if<core::UnstartedRun>(&end);
-    REQUIRE(unstarted != nullptr);
-    CHECK(unstarted->reason.find("Too many open files") != std::string::npos);
+    const auto* const start_failed = std::get_if<core::StartFailed>(&end);
+    REQUIRE(start_failed != nullptr);
+    CHECK(start_failed->reason.find("Too many open files") != std::string::npos);
 }
 
 TEST_CASE("a step has the limit of descriptors that ralph was started with") {
@@ -256,7 +256,7 @@ TEST_CASE("a shim whose supervisor dies before the go byte starts nothing") {
     REQUIRE(::waitpid(shim->pid, nullptr, 0) == shim->pid);
     CHECK(!bench.view().shim_alive);
     CHECK(!bench.view().exit.has_value());
-    CHECK(std::holds_alternative<core::UnstartedRun>(*end_of(bench.view(), LeftOver::leave)));
+    CHECK(std::holds_alternative<core::StartFailed>(*end_of(bench.view(), OrphanPolicy::keep)));
     CHECK(bench.file("started").empty());
 }
 
@@ -264,7 +264,7 @@ TEST_CASE("a shim that cannot be started is reported, and nothing ran") {
     Bench bench;
     Launch launch = bench.shell("echo started > started");
     launch.shim = "/no/such/shim";
-    CHECK(std::holds_alternative<core::UnstartedRun>(bench.run(launch)));
+    CHECK(std::holds_alternative<core::StartFailed>(bench.run(launch)));
     CHECK(bench.file("started").empty());
 }
 
@@ -274,8 +274,8 @@ TEST_CASE("a step for which there is no process is reported, and nothing ran") {
             Bench bench;
             const Launch launch = bench.shell("echo started > started");
             refuse();
-            const bool unstarted = std::holds_alternative<core::UnstartedRun>(bench.run(launch));
-            return (unstarted ? 0 : 1) + (bench.file("started").empty() ? 0 : 2);
+            const bool start_failed = std::holds_alternative<core::StartFailed>(bench.run(launch));
+            return (start_failed ? 0 : 1) + (bench.file("started").empty() ? 0 : 2);
         });
     };
     CHECK(run([] {}) == 3);
@@ -287,7 +287,7 @@ TEST_CASE("a worker whose record is torn has begun all the same") {
     Bench bench;
     static_cast<void>(bench.run(bench.shell("exit 7")));
     std::ofstream(bench.view().directory + "/worker.json") << "{";
-    const auto history = read_history(bench.paths(), "RQ-0001", "/nowhere", LeftOver::leave);
+    const auto history = read_history(bench.paths(), "RQ-0001", "/nowhere", OrphanPolicy::keep);
     REQUIRE(history.has_value());
     CHECK(history->work_attempts == 1);
 }

@@ -12,7 +12,7 @@
 #include "daemon/os/files.h"
 #include "daemon/os/identity.h"
 #include "daemon/os/program.h"
-#include "tests/support/bench.h"
+#include "tests/support/step_harness.h"
 
 using namespace ralph::daemon;
 using namespace ralph::tests;

@@ -7,8 +7,8 @@
 #include "daemon/os/files.h"
 #include "daemon/os/identity.h"
 #include "daemon/store/run_directory.h"
-#include "tests/support/bench.h"
 #include "tests/support/project.h"
+#include "tests/support/step_harness.h"
 
 using namespace ralph::daemon;
 using namespace ralph::tests;

@@ -14,8 +14,8 @@ class FakeServiceManager : public daemon::ServiceManager {
     void tell_status(const std::string& /*text*/) override {}
     void tell_reloading() override {}
     void tell_stopping() override {}
-    void ask_for_time(std::chrono::milliseconds /*time*/) override {}
-    void feed_watchdog() override {}
+    void extend_timeout(std::chrono::milliseconds /*time*/) override {}
+    void ping_watchdog() override {}
     [[nodiscard]] std::chrono::microseconds watchdog_period() const override { return {}; }
     [[nodiscard]] daemon::Result<Job> pending_job() const override {
         switch (random_.below(5)) {

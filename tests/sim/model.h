@@ -52,7 +52,7 @@ struct FakeTask {
     std::string id;
     std::vector<std::string> depends_on;
     std::vector<FakeRun> runs;  // of the run directories that were not removed
-    std::uint32_t settled = 0;
+    std::uint32_t acknowledged = 0;
     bool workspace = false;
     bool finished = false;               // the workspace holds what a work step that exited with 0 left there
     bool landed = false;                 // the target branch holds it
@@ -67,7 +67,7 @@ struct FakeTask {
     // What the batches of others have said of it since its last run: how it ended for it, and how often it
     // was put off.
     std::optional<std::uint32_t> told;
-    std::uint32_t put_off = 0;
+    std::uint32_t deferred = 0;
     std::uint32_t told_after = 0;  // the number of its own newest run then
 
     [[nodiscard]] const FakeRun* last_executed() const;

@@ -35,7 +35,7 @@ bool holds_slot(const FakeRun& run) {
            run.run.step == StepKind::remediate;
 }
 
-// Since the task was selected or retried: all before that is settled.
+// Since the task was selected or retried: all before that is acknowledged.
 bool is_integration(const FakeRun& run) {
     return run.run.step == StepKind::integrate && run.status == FakeRun::Status::exited &&
            !run.exit.stopped && !(run.target_is_red && run.exited_with(75)) && !run.exited_with(67) &&
@@ -45,13 +45,13 @@ bool is_integration(const FakeRun& run) {
 std::uint32_t integrations_ended(const FakeTask& task) {
     return static_cast<std::uint32_t>(std::count_if(
         task.runs.begin(), task.runs.end(),
-        [&](const FakeRun& run) { return run.run.number > task.settled && is_integration(run); }));
+        [&](const FakeRun& run) { return run.run.number > task.acknowledged && is_integration(run); }));
 }
 
 // Whether a worker has ended since the task was selected or retried.
 bool was_worked_on(const FakeTask& task) {
     return std::any_of(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
-        return run.run.number > task.settled && run.status == FakeRun::Status::exited &&
+        return run.run.number > task.acknowledged && run.status == FakeRun::Status::exited &&
                (run.run.step == StepKind::work || run.run.step == StepKind::remediate);
     });
 }
@@ -59,7 +59,7 @@ bool was_worked_on(const FakeTask& task) {
 std::uint32_t remediations_ended(const FakeTask& task) {
     return static_cast<std::uint32_t>(
         std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
-            return run.run.number > task.settled && run.run.step == StepKind::remediate &&
+            return run.run.number > task.acknowledged && run.run.step == StepKind::remediate &&
                    run.status == FakeRun::Status::exited && !run.exit.stopped;
         }));
 }
@@ -67,7 +67,7 @@ std::uint32_t remediations_ended(const FakeTask& task) {
 std::uint32_t losses_in_a_row(const FakeTask& task, std::uint32_t after) {
     std::uint32_t losses = 0;
     for (auto run = task.runs.rbegin(); run != task.runs.rend(); ++run) {
-        if (run->executed() && run->run.number > std::max(task.settled, after) &&
+        if (run->executed() && run->run.number > std::max(task.acknowledged, after) &&
             run->run.step != StepKind::discard) {
             if (run->status != FakeRun::Status::lost && !run->comes_to_no_verdict()) {
                 break;
@@ -185,13 +185,13 @@ void Oracle::check_integration(const std::string& task_id, const core::ParallelS
 // Only after an integration that said so, and not more often than it may be.
 void Oracle::check_remediation(const std::string& task_id, const Circumstances& circumstances) const {
     const FakeTask& task = model_.task(task_id);
-    demand(task.workspace && task.finished, task.id, "unfinished work is mended");
+    demand(task.workspace && task.finished, task.id, "unfinished work is fixed");
     const FakeRun* const last = task.last_executed();
     demand(task.told == 66U || (last != nullptr && last->exited_with(66)) ||
                (last != nullptr && last->run.step == StepKind::remediate),
-           task.id, "mended although nobody said that it can be");
+           task.id, "fixed although nobody said that it can be");
     demand(remediations_ended(task) < circumstances.max_remediations || circumstances.state_was_lost, task.id,
-           "mended more often than allowed");
+           "fixed more often than allowed");
 }
 
 // One that is landed by the run of another task.
@@ -263,7 +263,7 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
            "failed although the last run succeeded");
     demand(last->run.step != StepKind::integrate ||
                (!last->exited_with(65) && !last->exited_with(66) && !last->exited_with(75)),
-           task.id, "failed where it should be blocked, mended or tried again");
+           task.id, "failed where it should be blocked, fixed or tried again");
     demand(!last->exited_with(69) && !last->exited_with(71), task.id, "failed for what is nobody's failure");
     demand(last->run.step != StepKind::integrate || !last->exited_with(67), task.id,
            "failed where it should be blocked or worked on");
@@ -284,7 +284,7 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
         demand(task.told == 65U || task.told == 67U || circumstances.state_was_lost ||
                    circumstances.outcome_unread ||
                    (task.told == 66U && remediations_ended(task) >= circumstances.max_remediations) ||
-                   integrations_ended(task) + task.put_off >= circumstances.max_push_attempts,
+                   integrations_ended(task) + task.deferred >= circumstances.max_push_attempts,
                task.id, "integrations given up too early in a batch");
         return;
     }
@@ -296,7 +296,7 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
         return;
     }
     if (last->run.step == StepKind::remediate) {
-        demand(!last->exited_with(0) || last->exit.timed_out, task.id, "blocked although it was mended");
+        demand(!last->exited_with(0) || last->exit.timed_out, task.id, "blocked although it was fixed");
         return;
     }
     demand(last->run.step == StepKind::integrate && (last->exited_with(65) || last->exited_with(66) ||
@@ -306,10 +306,10 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
            "blocked for nothing to land, and nobody worked on it");
     demand(!last->exited_with(66) || circumstances.state_was_lost || circumstances.outcome_unread ||
                remediations_ended(task) >= circumstances.max_remediations ||
-               integrations_ended(task) + task.put_off >= circumstances.max_push_attempts,
-           task.id, "blocked although it could be mended");
+               integrations_ended(task) + task.deferred >= circumstances.max_push_attempts,
+           task.id, "blocked although it could be fixed");
     if (last->exited_with(75) && !circumstances.state_was_lost && !circumstances.outcome_unread) {
-        demand(integrations_ended(task) + task.put_off >= circumstances.max_push_attempts, task.id,
+        demand(integrations_ended(task) + task.deferred >= circumstances.max_push_attempts, task.id,
                "integrations given up too early");
     }
 }
@@ -383,12 +383,13 @@ void Oracle::on_rebuilt(const core::ParallelState& rebuilt, const Circumstances&
     }
 }
 
-void Oracle::on_settled(const std::string& task_id, std::uint32_t number) const {
+void Oracle::on_acknowledged(const std::string& task_id, std::uint32_t number) const {
     const FakeTask& task = model_.task(task_id);
-    demand(number >= task.settled, task.id,
-           fmt::format("settled runs become unsettled: {} after {}", number, task.settled).c_str());
+    demand(number >= task.acknowledged, task.id,
+           fmt::format("acknowledged runs become unacknowledged: {} after {}", number, task.acknowledged)
+               .c_str());
     for (const FakeRun& run : task.runs) {
-        demand(run.run.number > number || !run.alive(), task.id, "a living run is settled");
+        demand(run.run.number > number || !run.alive(), task.id, "a living run is acknowledged");
     }
 }
 
@@ -404,7 +405,7 @@ void Oracle::check_model() const {
     }
 }
 
-void Oracle::on_calm_end(const core::ParallelState& durable, int exit_code, bool limited) const {
+void Oracle::on_quiet_end(const core::ParallelState& durable, int exit_code, bool limited) const {
     bool some_not_landed = false;
     for (const core::WorkerRecord& record : durable.workers) {
         demand(record.lifecycle != Lifecycle::running && record.lifecycle != Lifecycle::integrating,

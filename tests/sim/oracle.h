@@ -37,12 +37,12 @@ class Oracle {
                   const Circumstances& circumstances) const;
     // What the doctor makes of the run directories.
     void on_rebuilt(const core::ParallelState& rebuilt, const Circumstances& circumstances) const;
-    void on_settled(const std::string& task_id, std::uint32_t number) const;
+    void on_acknowledged(const std::string& task_id, std::uint32_t number) const;
     void on_runs_removed(const std::string& task_id) const;
     // At any time.
     void check_model() const;
     // After a session in which nothing went wrong.
-    void on_calm_end(const core::ParallelState& durable, int exit_code, bool limited) const;
+    void on_quiet_end(const core::ParallelState& durable, int exit_code, bool limited) const;
 
   private:
     void check_slot(const std::string& task_id, const FakeRun& start,

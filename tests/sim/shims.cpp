@@ -150,7 +150,7 @@ bool Shims::process_exists(int pid) const {
     return found != shims_.end() && found->second.stage != Stage::orphaned;
 }
 
-std::optional<std::size_t> Shims::end_left_over_tree(const std::string& run_id) {
+std::optional<std::size_t> Shims::end_orphaned_tree(const std::string& run_id) {
     std::size_t ended = 0;
     for (auto at = shims_.begin(); at != shims_.end();) {
         if (at->second.stage != Stage::orphaned || at->second.run_id != run_id) {
@@ -324,7 +324,7 @@ void Shims::plan(FakeRun& run, const FakeTask& task) {
         case StepKind::integrate:
             if (fails) {
                 run.exit.value = random_.chance(50) ? 65 : 1;
-                if (hazards.mendable != 0 && random_.chance(hazards.mendable)) {
+                if (hazards.fixable != 0 && random_.chance(hazards.fixable)) {
                     run.exit.value = 66;
                 }
             } else if (random_.chance(hazards.try_again)) {
@@ -373,7 +373,7 @@ void Shims::plan_batch(FakeRun& run) {
         } else if (model_.task(task_id).nothing) {
             code = 67;
         } else if (random_.chance(hazards.fails)) {
-            code = random_.chance(hazards.mendable) ? 66 : random_.chance(50) ? 65 : 1;
+            code = random_.chance(hazards.fixable) ? 66 : random_.chance(50) ? 65 : 1;
         } else if (random_.chance(hazards.try_again)) {
             code = random_.chance(50) ? std::optional<std::uint32_t>(75) : std::nullopt;
         } else {
@@ -398,7 +398,7 @@ void Shims::tell_batch(const FakeRun& run) {
         }
         if (code && *code != 69) {  // that decides nothing
             task.told = code;
-            task.put_off += (*code == 75 && !run.target_is_red) || *code == 66 ? 1 : 0;
+            task.deferred += (*code == 75 && !run.target_is_red) || *code == 66 ? 1 : 0;
         }
     }
 }

@@ -9,10 +9,10 @@
 #include <string>
 
 #include "tests/fake_world/fake_world.h"
-#include "tests/sim/landing.h"
 #include "tests/sim/model.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/random.h"
+#include "tests/sim/simulated_landing.h"
 
 namespace ralph::sim {
 
@@ -22,11 +22,11 @@ struct Hazards {
     std::uint32_t deaf = 2;  // a shim that never reports ready
     std::uint32_t lost = 8;
     std::uint32_t orphans = 50;   // of the steps whose shim is killed
-    std::uint32_t stubborn = 10;  // left-over trees that do not end in time
+    std::uint32_t stubborn = 10;  // orphaned trees that do not end in time
     std::uint32_t try_again = 25;
     std::uint32_t fails = 15;
     std::uint32_t target_is_red = 5;  // of the batches
-    std::uint32_t mendable = 0;       // of the failed integrations
+    std::uint32_t fixable = 0;        // of the failed integrations
     std::uint32_t unavailable = 0;    // of the prepare and integrate steps: the host has a bad minute
     std::uint32_t in_use = 0;         // of the workspaces that are prepared: somebody else is in there
     std::uint32_t nothing = 0;        // of the workers that succeed: they leave nothing to land
@@ -69,7 +69,7 @@ class Shims : public fake::ShimHost {
     void withdraw(int pid) override;
     void signal(int pid, int number) override;
     bool process_exists(int pid) const override;
-    std::optional<std::size_t> end_left_over_tree(const std::string& run_id) override;
+    std::optional<std::size_t> end_orphaned_tree(const std::string& run_id) override;
 
   private:
     enum class Stage { starting, ready, released, working, orphaned };

@@ -9,7 +9,7 @@
 #include "core/queue/queue_edit.h"
 #include "core/queue/task_codec.h"
 #include "core/supervisor/state_codec.h"
-#include "daemon/doctor/examination.h"
+#include "daemon/doctor/diagnosis.h"
 #include "tests/sim/fake_service_manager.h"
 
 namespace ralph::sim {
@@ -49,7 +49,7 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
     }
     if (batches) {
         limits_.max_remediations = service_random_.below(3);
-        shims_.hazards.mendable = 50;
+        shims_.hazards.fixable = 50;
         limits_.batch.max = 1 + service_random_.below(5);
         limits_.batch.min = service_random_.below(3);
         limits_.batch.wait = core::Milliseconds{service_random_.below(3) * 10'000LL};
@@ -65,12 +65,12 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
     shims_.hazards.start_fails = random_.chance(30) ? 30 : 3;
     shims_.hazards.lost = random_.chance(30) ? 30 : 4;
     shims_.hazards.fails = random_.chance(50) ? 25 : 5;
-    misfortunes_left_ = random_.below(12);
-    weather_.fault_in = random_.chance(40) ? 50 + random_.below(400) : 0;
-    weather_.crash_in = random_.chance(60) ? 100 + random_.below(900) : 0;
-    weather_.power_fails = random_.chance(25);
-    weather_.state_rots = random_.chance(10);
-    weather_.disk_fills = random_.chance(25);
+    faults_left_ = random_.below(12);
+    faults_.fault_in = random_.chance(40) ? 50 + random_.below(400) : 0;
+    faults_.crash_in = random_.chance(60) ? 100 + random_.below(900) : 0;
+    faults_.power_fails = random_.chance(25);
+    faults_.state_rots = random_.chance(10);
+    faults_.disk_fills = random_.chance(25);
     make_world();
 }
 
@@ -135,14 +135,14 @@ void Simulation::judge(const std::function<void()>& check) {
 }
 
 Report Simulation::run() {
-    const fake::Inhabit inhabit(world_);
+    const fake::WorldScope inhabit(world_);
     while (report_.violation.empty()) {
-        if (misfortunes_left_ == 0 || report_.lives >= most_lives) {
+        if (faults_left_ == 0 || report_.lives >= most_lives) {
             settle_down();
         }
         live();
         judge([this] { oracle_.check_model(); });
-        if (calm_) {
+        if (is_quiet_) {
             break;
         }
         between_lives();
@@ -153,11 +153,11 @@ Report Simulation::run() {
 
 // From here on nothing goes wrong any more.
 void Simulation::settle_down() {
-    calm_ = true;
-    weather_ = Weather{};
+    is_quiet_ = true;
+    faults_ = FaultProfile{};
     disk_full_until_ms_ = 0;
     read_only_until_ms_ = 0;
-    shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5, shims_.hazards.mendable};
+    shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5, shims_.hazards.fixable};
     shims_.landing_hazards = LandingHazards{0, 0, 0, 0, 0, 0, 0, 0};
     shims_.target.is_red = false;
     limits_.continuous = false;
@@ -197,7 +197,7 @@ void Simulation::live() {
         }
     }
     record(fmt::format("START pid={} workers={}{}", world_.supervisor_pid, limits_.workers,
-                       calm_ ? " (calm)" : ""));
+                       is_quiet_ ? " (calm)" : ""));
     const auto exit_code = daemon::supervise(supervision());
     if (!report_.violation.empty()) {
         return;
@@ -207,13 +207,13 @@ void Simulation::live() {
         ++report_.crashes;
     } else if (!exit_code) {
         record("could not begin: " + exit_code.error().line());
-        if (calm_) {
+        if (is_quiet_) {
             report_.violation = "could not begin: " + exit_code.error().line();
         }
     } else {
         record(fmt::format("END {}", *exit_code));
-        if (calm_) {
-            judge([&] { oracle_.on_calm_end(durable_state(), *exit_code, limits_.max_tasks != 0); });
+        if (is_quiet_) {
+            judge([&] { oracle_.on_quiet_end(durable_state(), *exit_code, limits_.max_tasks != 0); });
         }
     }
     world_.dead = true;
@@ -223,17 +223,19 @@ void Simulation::live() {
 
 // Nobody supervises for a while.
 void Simulation::between_lives() {
-    if (weather_.power_fails && random_.chance(25)) {
+    if (faults_.power_fails && random_.chance(25)) {
         record("the power fails");
         world_.disk.lose_power(random_);
         shims_.lose_power();
         world_.boot_id += "+";
         for (FakeTask& task : model_.tasks()) {  // the mark that was being written may be gone again
-            const std::string* const settled = world_.disk.content(settings_.paths.settled(task.id));
-            task.settled = settled != nullptr ? static_cast<std::uint32_t>(std::stoul(*settled)) : 0;
+            const std::string* const acknowledged =
+                world_.disk.content(settings_.paths.acknowledged(task.id));
+            task.acknowledged =
+                acknowledged != nullptr ? static_cast<std::uint32_t>(std::stoul(*acknowledged)) : 0;
         }
     }
-    if (weather_.state_rots && random_.chance(20)) {
+    if (faults_.state_rots && random_.chance(20)) {
         rot_state();
     }
     if (shims_.lands_batches && service_random_.chance(25)) {
@@ -259,9 +261,9 @@ void Simulation::turn() {
         return;
     }
     fake::LoopState& loop = *world_.loop;
-    if (!calm_ && misfortunes_left_ > 0 && random_.chance(3)) {
-        --misfortunes_left_;
-        misfortune();
+    if (!is_quiet_ && faults_left_ > 0 && random_.chance(3)) {
+        --faults_left_;
+        inject_fault();
         return;
     }
     const std::uint32_t choice = random_.below(100);
@@ -287,7 +289,7 @@ void Simulation::advance() {
     if (const auto timer = world_.loop->next_timer()) {
         next = std::min(*timer, next.value_or(*timer));
     }
-    // The queue's owner mends it in the end.
+    // The queue's owner fixes it in the end.
     if (!queue_is_valid_ && (!next || random_.chance(2))) {
         queue_is_valid_ = true;
         write_queue();
@@ -314,8 +316,8 @@ void Simulation::nothing_happens() {
 
 fake::Fault Simulation::before_call(fake::Operation operation) {
     ++report_.file_calls;
-    if (weather_.crash_in != 0 && misfortunes_left_ > 0 && random_.below(weather_.crash_in) == 0) {
-        --misfortunes_left_;
+    if (faults_.crash_in != 0 && faults_left_ > 0 && random_.below(faults_.crash_in) == 0) {
+        --faults_left_;
         record("dies at a call");
         world_.dead = true;
         return {EIO, false};
@@ -335,7 +337,7 @@ fake::Fault Simulation::disk_trouble(fake::Operation operation) {
         operation != Operation::unlink) {
         return {ENOSPC, false};
     }
-    if (weather_.fault_in == 0 || random_.below(weather_.fault_in) != 0) {
+    if (faults_.fault_in == 0 || random_.below(faults_.fault_in) != 0) {
         return {};
     }
     switch (operation) {
@@ -364,7 +366,7 @@ fake::Fault Simulation::disk_trouble(fake::Operation operation) {
     return {};
 }
 
-void Simulation::misfortune() {
+void Simulation::inject_fault() {
     const std::uint32_t kind = random_.below(100);
     if (kind < 30) {
         world_.dead = true;
@@ -416,7 +418,7 @@ void Simulation::disturb_world(std::uint32_t kind) {
     } else if (kind < 90) {
         add_task();
         write_queue();
-    } else if (kind < 96 && weather_.disk_fills) {
+    } else if (kind < 96 && faults_.disk_fills) {
         record("the disk is full for a while");
         (random_.chance(70) ? disk_full_until_ms_ : read_only_until_ms_) =
             world_.now_ms + random_.below(60'000);
@@ -539,13 +541,13 @@ void Simulation::on_renamed(const std::string& path) {
     } else if (path.rfind(runs, 0) == 0 && path.size() > 8 && path.rfind("/settled") == path.size() - 8) {
         FakeTask& task = model_.task(path.substr(runs.size() + 1, path.size() - runs.size() - 9));
         const auto number = static_cast<std::uint32_t>(std::stoul(*world_.disk.content(path)));
-        judge([&] { oracle_.on_settled(task.id, number); });
-        task.settled = number;
+        judge([&] { oracle_.on_acknowledged(task.id, number); });
+        task.acknowledged = number;
     } else if (path.rfind(runs + "/.", 0) == 0) {  // put aside to be removed: ".RQ-0001.removed"
         FakeTask& task = model_.task(path.substr(runs.size() + 2, path.rfind('.') - runs.size() - 2));
         judge([&] { oracle_.on_runs_removed(task.id); });
         task.runs.clear();
-        task.settled = 0;
+        task.acknowledged = 0;
     }
 }
 

@@ -36,7 +36,7 @@ class Simulation {
 
   private:
     // How likely what is: chosen by the seed, zero in the calm end.
-    struct Weather {
+    struct FaultProfile {
         std::uint32_t fault_in = 0;  // one call in so many fails; 0: none
         std::uint32_t crash_in = 0;  // the supervisor dies at one call in so many; 0: at none
         bool power_fails = false;
@@ -53,7 +53,7 @@ class Simulation {
     void turn();
     void advance();
     void nothing_happens();
-    void misfortune();
+    void inject_fault();
     void disturb_supervisor(std::uint32_t kind);
     void disturb_world(std::uint32_t kind);
     void start_second_supervisor();
@@ -87,15 +87,15 @@ class Simulation {
     core::SupervisorSettings limits_;
     daemon::Settings settings_;
     Circumstances circumstances_;
-    Weather weather_;
+    FaultProfile faults_;
     core::TaskFile queue_;
     core::TaskFile done_;
     bool queue_is_valid_ = true;
     core::ParallelState last_state_;  // as the newest state.json says
-    std::uint32_t misfortunes_left_ = 0;
+    std::uint32_t faults_left_ = 0;
     std::int64_t disk_full_until_ms_ = 0;
     std::int64_t read_only_until_ms_ = 0;
-    bool calm_ = false;
+    bool is_quiet_ = false;
 };
 
 }  // namespace ralph::sim

@@ -97,7 +97,7 @@ daemon::Git GitFixture::lane() const {
     return git;
 }
 
-std::string GitFixture::in_lane(const std::vector<std::string>& arguments) const {
+std::string GitFixture::in_merge_queue(const std::vector<std::string>& arguments) const {
     const auto text = lane().line(arguments);
     if (!text) {
         FAIL(text.error().line());

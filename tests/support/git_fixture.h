@@ -31,12 +31,12 @@ class GitFixture {
     [[nodiscard]] std::string workspace(std::string_view task = "RQ-0001") const {
         return workspaces() + "/" + std::string(task);
     }
-    // Where candidates are built, and the git of it. Made here, as the lane makes them, if they are not
-    // there.
+    // Where candidates are built, and the git of it. Made here, as the merge queue makes them, if they are
+    // not there.
     [[nodiscard]] std::string integration() const;
     [[nodiscard]] daemon::Git lane() const;
     // Runs that git, which must succeed, and returns its output without the last line end.
-    std::string in_lane(const std::vector<std::string>& arguments) const;
+    std::string in_merge_queue(const std::vector<std::string>& arguments) const;
     [[nodiscard]] std::string workspaces() const { return folder_ + "/.workspaces/repo/parallel"; }
 
     // As the supervisor would hand it to a step of the task; without a gate.

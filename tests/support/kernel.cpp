@@ -100,7 +100,7 @@ void remove_with_children(const fs::path& path) {
 const std::string name_prefix = "test-of-ralph-";
 
 // Of owners that are gone. One in which something runs cannot be removed, whoever has its owner's number now.
-void remove_left_over(const std::string& parent) {
+void remove_partial_file(const std::string& parent) {
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(parent, ignored)) {
         const std::string name = entry.path().filename().string();
@@ -124,7 +124,7 @@ TestCgroup::TestCgroup(Hierarchy hierarchy, const std::string& parent) {
         return;
     }
     const std::string above = parent.empty() ? mount + own_path(hierarchy) : parent;
-    remove_left_over(above);
+    remove_partial_file(above);
     path_ = above + "/" + name_prefix + std::to_string(::getpid()) + "-" + std::to_string(++made);
     if (::mkdir(path_.c_str(), 0755) != 0) {
         refusal_ = "a cgroup cannot be made: " + std::string(std::strerror(errno));

@@ -64,7 +64,7 @@ Project::~Project() {
         const std::string text = read(entry.path().string());
         const std::size_t at = text.find("\"run_id\": \"");
         if (at != std::string::npos) {
-            static_cast<void>(daemon::end_left_over_tree(text.substr(at + 11, 32), 5000));
+            static_cast<void>(daemon::end_orphaned_tree(text.substr(at + 11, 32), 5000));
         }
     }
 }

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "daemon/os/program.h"
-#include "tests/systemd/private_ground.h"
+#include "tests/systemd/mount_namespace.h"
 
 namespace ralph::tests {
 

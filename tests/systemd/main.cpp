@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/systemd/private_ground.h"
+#include "tests/systemd/mount_namespace.h"
 
 namespace {
 
@@ -25,7 +25,7 @@ bool only_asks(const std::vector<std::string>& arguments) {
 int main(int count, char** texts) {
     const std::vector<std::string> arguments(texts + 1, texts + count);
     if (!only_asks(arguments)) {
-        const std::string refusal = ralph::tests::enter_private_ground();
+        const std::string refusal = ralph::tests::enter_mount_namespace();
         if (!refusal.empty()) {
             static_cast<void>(
                 std::printf("the tests with a real systemd are skipped: %s\n", refusal.c_str()));

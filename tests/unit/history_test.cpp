@@ -31,7 +31,7 @@ ExitRecord killed() {
 // As the store tells it (daemon/store/run_directory.h, end_of).
 RunEnd end_of(const RunFacts& run) {
     if (run.never_executed || (!run.exit && !run.began)) {
-        return UnstartedRun{"x"};
+        return StartFailed{"x"};
     }
     return run.is_lost() ? RunEnd{LostRun{"x"}} : RunEnd{*run.exit};
 }
@@ -96,16 +96,16 @@ TEST_CASE("history: an integration that was lost is no attempt, for whoever coun
         run_of(StepKind::prepare, 1, exited(0)), run_of(StepKind::work, 2, exited(0)),
         run_of(StepKind::integrate, 3, killed()), run_of(StepKind::integrate, 4, exited(65))};
     CHECK(push_attempts(runs) == 1);
-    CHECK(fold(runs, 4).settled_integrations == 1);
+    CHECK(fold(runs, 4).acknowledged_integrations == 1);
     RunHistory found = fold(runs, 0);
     CHECK(found.counts.integrations == 0);
     CHECK(found.counts.worked);
     found.newest = RunHistory::Newest{Run{StepKind::integrate, 4, 1}, 0, false, exited(65), {}, {}};
-    CHECK(settled(found).settled_integrations == 1);
-    CHECK(settled(found).settled_step == StepKind::integrate);
+    CHECK(acknowledged(found).acknowledged_integrations == 1);
+    CHECK(acknowledged(found).acknowledged_step == StepKind::integrate);
 }
 
-TEST_CASE("history: numbers go on from what was settled, though its runs are gone") {
+TEST_CASE("history: numbers go on from what was acknowledged, though its runs are gone") {
     CHECK(fold({}, 5).last_number == 5);
     CHECK(fold({run_of(StepKind::prepare, 3, exited(0))}, 5).last_number == 5);
     CHECK(fold({run_of(StepKind::prepare, 6, exited(0))}, 5).last_number == 6);
@@ -113,8 +113,8 @@ TEST_CASE("history: numbers go on from what was settled, though its runs are gon
 
 TEST_CASE("history: restarts are the lost runs of one step in a row") {
     const RunFacts lost = run_of(StepKind::integrate, 3, {});
-    RunFacts unstarted = run_of(StepKind::integrate, 4, {});
-    unstarted.began = false;
+    RunFacts start_failed = run_of(StepKind::integrate, 4, {});
+    start_failed.began = false;
     const RunFacts next = run_of(StepKind::integrate, 5, {});
     const std::vector<RunFacts> before{run_of(StepKind::prepare, 1, {}),
                                        run_of(StepKind::work, 2, exited(0))};
@@ -125,13 +125,13 @@ TEST_CASE("history: restarts are the lost runs of one step in a row") {
     };
     CHECK(restarts({lost}) == 0);  // the newest is its reader's
     CHECK(restarts({lost, next}) == 1);
-    CHECK(restarts({lost, unstarted, next}) == 1);
+    CHECK(restarts({lost, start_failed, next}) == 1);
     CHECK(restarts({lost, run_of(StepKind::integrate, 4, exited(75)), next}) == 0);
     CHECK(restarts({lost, run_of(StepKind::integrate, 4, exited(66)), run_of(StepKind::remediate, 5, {})}) ==
           0);
 }
 
-TEST_CASE("history: one that is settled is that of runs which were dealt with") {
+TEST_CASE("history: one that is acknowledged is that of runs which were dealt with") {
     std::mt19937 random(1);
     for (int round = 0; round < 2000; ++round) {
         std::vector<RunFacts> runs;
@@ -146,13 +146,13 @@ TEST_CASE("history: one that is settled is that of runs which were dealt with") 
         outcome.target_is_red = last.target_is_red;
         found.newest =
             RunHistory::Newest{Run{last.step, last.number, 1}, 0, false, end_of(last), {}, outcome};
-        const RunHistory dealt_with = settled(found);
+        const RunHistory dealt_with = acknowledged(found);
         const RunHistory read = fold(runs, 6);
-        CHECK(dealt_with.settled_integrations == read.settled_integrations);
-        CHECK(dealt_with.settled_step == read.settled_step);
+        CHECK(dealt_with.acknowledged_integrations == read.acknowledged_integrations);
+        CHECK(dealt_with.acknowledged_step == read.acknowledged_step);
         CHECK(dealt_with.last_number == read.last_number);
         CHECK(dealt_with.work_attempts == read.work_attempts);
-        CHECK(read.settled_integrations == push_attempts(runs));
+        CHECK(read.acknowledged_integrations == push_attempts(runs));
         CHECK_FALSE(dealt_with.newest.has_value());
     }
 }
@@ -200,7 +200,7 @@ TEST_CASE("history: a supervisor that saw the runs end and one that finds them s
                                                : each.exit->kind == ExitRecord::Kind::signalled ? "killed"
                                                                                                 : "")
                     : each.began ? ":lost"
-                                 : ":unstarted");
+                                 : ":start_failed");
             }
             CAPTURE(told);
             CAPTURE(lived->last_error.value_or("-"));

@@ -201,8 +201,8 @@ TEST_CASE("no test is lost on its way to ctest, which splits names at semicolons
 }
 
 TEST_CASE("git in a workspace is made in one place, which proves the workspace plain") {
-    // The lane's own folder is no worker's, and it opens each workspace before it uses it.
-    const std::set<std::string> others{"integration_workspace.cpp", "kept_work.cpp", "lane_member.cpp"};
+    // The merge queue's own folder is no worker's, and it opens each workspace before it uses it.
+    const std::set<std::string> others{"integration_workspace.cpp", "kept_work.cpp", "batch_member.cpp"};
     const std::regex made(R"(\bGit(\s+\w+)?[({][^)]*([wW]orkspace|directory\(\)|tree\.path))");
     int places = 0;
     for (const fs::path& file : sources_in("daemon")) {
@@ -222,7 +222,7 @@ TEST_CASE("the doctor runs nothing of a workspace") {
     for (const fs::path& file : sources_in("daemon/doctor")) {
         for (const std::string& line : lines_of(file)) {
             CAPTURE(file.string());
-            for (const char* name : {"keep_work", "prune_set_aside", "open_plain", "open_workspace"}) {
+            for (const char* name : {"keep_work", "prune_quarantined", "open_plain", "open_workspace"}) {
                 CHECK(line.find(name) == std::string::npos);
             }
         }

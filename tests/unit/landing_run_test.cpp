@@ -47,7 +47,7 @@ class Driver {
     std::map<std::string, Conclusion> ended;
     std::map<std::string, std::string> why;
     Tasks red_alone;
-    Tasks come_again;
+    Tasks run_again;
     int forgotten = 0;
 
   private:
@@ -64,12 +64,12 @@ class Driver {
             if (end->red_alone) {
                 red_alone.push_back(end->task_id);
             }
-        } else if (const auto* const settle = std::get_if<action::Settle>(&each)) {
+        } else if (const auto* const settle = std::get_if<action::Landed>(&each)) {
             for (const std::string& task : settle->candidate) {
                 CHECK(ended.emplace(task, Conclusion::landed).second);
             }
-        } else if (const auto* const again = std::get_if<action::ComeAgain>(&each)) {
-            come_again.push_back(again->task_id);
+        } else if (const auto* const again = std::get_if<action::RunAgain>(&each)) {
+            run_again.push_back(again->task_id);
         } else if (std::holds_alternative<action::ForgetAhead>(each)) {
             ++forgotten;
         }
@@ -290,12 +290,12 @@ TEST_CASE("landing run: a place that cannot be used is made anew, once, if the r
 }
 
 TEST_CASE("landing run: a checkout that was left half-way is tried again while there are attempts") {
-    for (const bool may_come_again : {true, false}) {
-        Driver run({"A"}, {{false, 1, 1}, 0, 0, may_come_again, "origin/main"});
+    for (const bool may_run_again : {true, false}) {
+        Driver run({"A"}, {{false, 1, 1}, 0, 0, may_run_again, "origin/main"});
         run.until<action::BringForward>();
         run.take(event::BroughtForward{true, "the disk was full"});
         CHECK_FALSE(run.finish());
-        CHECK(run.come_again == (may_come_again ? Tasks{"A"} : Tasks{}));
+        CHECK(run.run_again == (may_run_again ? Tasks{"A"} : Tasks{}));
         CHECK(run.ended["A"] == Conclusion::landed);
     }
 }

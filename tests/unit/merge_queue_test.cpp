@@ -30,7 +30,7 @@ struct World {
     std::set<std::string> unmergeable;  // conflict with the target
     std::set<std::pair<std::string, std::string>> conflicts;
     bool tip_is_red = false;
-    std::string mends;       // makes a red tip green
+    std::string fixes;       // makes a red tip green
     bool overtaken = false;  // somebody puts something red on top of what lands
 
     std::set<std::string> landed;
@@ -46,7 +46,7 @@ struct World {
             return known_green.count(content) != 0;
         }
         ++runs;
-        const bool red = (tip_is_red && content.count(mends) == 0) ||
+        const bool red = (tip_is_red && content.count(fixes) == 0) ||
                          std::any_of(content.begin(), content.end(),
                                      [&](const auto& task) { return bad.count(task) != 0; });
         (red ? known_red : known_green).insert(content);
@@ -72,24 +72,24 @@ struct World {
             }
         }
         if (candidate.empty()) {
-            queue.tried({}, decided, MergeQueue::Result::empty);
+            queue.probed({}, decided, MergeQueue::Result::empty);
         } else if (gate(content)) {
             landed = content;
             ++pushes;
-            queue.tried(candidate, decided,
-                        overtaken ? MergeQueue::Result::unproven : MergeQueue::Result::landed);
+            queue.probed(candidate, decided,
+                         overtaken ? MergeQueue::Result::unproven : MergeQueue::Result::landed);
             if (overtaken) {
                 tip_is_red = true;
                 known_green.clear();
             }
         } else {
-            queue.tried(candidate, decided, MergeQueue::Result::red);
+            queue.probed(candidate, decided, MergeQueue::Result::red);
         }
     }
     void run(MergeQueue& queue) {
         for (int i = 0; i < 10'000; ++i) {
             const auto next = queue.next();
-            if (const auto* const set = std::get_if<MergeQueue::Try>(&next)) {
+            if (const auto* const set = std::get_if<MergeQueue::Probe>(&next)) {
                 REQUIRE(!set->tasks.empty());
                 attempt(queue, set->tasks);
             } else if (std::holds_alternative<MergeQueue::GateTip>(next)) {
@@ -122,7 +122,7 @@ TEST_CASE("merge queue: one bad task among 16 costs at most 6 runs of the gate, 
         CAPTURE(at);
         CHECK(world.runs <= 6);
         CHECK(world.landed.size() == 15);
-        CHECK(queue.blamed() == Tasks(world.bad.begin(), world.bad.end()));
+        CHECK(queue.culprits() == Tasks(world.bad.begin(), world.bad.end()));
     }
 }
 
@@ -131,20 +131,20 @@ TEST_CASE("merge queue: a task that is red alone is blamed only when the tip is 
     world.bad = {"T1"};
     MergeQueue queue({numbered(1)});
     world.run(queue);
-    CHECK(queue.blamed() == Tasks{"T1"});
+    CHECK(queue.culprits() == Tasks{"T1"});
     CHECK(world.runs == 2);  // itself, and the tip
 }
 
-TEST_CASE("merge queue: nobody is blamed for a tip that is red by itself") {
+TEST_CASE("merge queue: nobody is blamed for a tip that itself fails the gate") {
     for (const std::size_t count : {1U, 2U, 3U, 16U}) {
         World world;
         world.tip_is_red = true;
         MergeQueue queue({numbered(count)});
         world.run(queue);
         CHECK(queue.tip_is_red());
-        CHECK(queue.blamed().empty());
+        CHECK(queue.culprits().empty());
         CHECK(world.landed.empty());
-        CHECK(world.runs <= 8);  // with the one task that might have mended it
+        CHECK(world.runs <= 8);  // with the one task that might have fixed it
     }
 }
 
@@ -155,7 +155,7 @@ TEST_CASE("merge queue: nobody is blamed for what somebody else has put on top o
     MergeQueue queue({numbered(2)});
     // T2 is red, T1 lands, and then the tip is red.
     world.run(queue);
-    CHECK(queue.blamed().empty());
+    CHECK(queue.culprits().empty());
     CHECK(queue.tip_is_red());
 }
 
@@ -189,7 +189,7 @@ TEST_CASE("merge queue: whatever is bad or in conflict, the others land within t
         MergeQueue queue(groups);
         world.run(queue);
         CAPTURE(seed);
-        const std::set<std::string> blamed(queue.blamed().begin(), queue.blamed().end());
+        const std::set<std::string> blamed(queue.culprits().begin(), queue.culprits().end());
         for (const std::string& task : tasks) {
             const bool is_bad = world.bad.count(task) != 0;
             CHECK(static_cast<int>(world.landed.count(task)) + static_cast<int>(blamed.count(task)) +
@@ -205,7 +205,7 @@ TEST_CASE("merge queue: whatever is bad or in conflict, the others land within t
     }
 }
 
-TEST_CASE("merge queue: on a red tip one task is tried alone, another one at each turn, and may mend it") {
+TEST_CASE("merge queue: on a red tip one task is tried alone, another one at each turn, and may fix it") {
     std::set<std::string> tried_alone;
     for (std::size_t turn = 0; turn < 3; ++turn) {
         World world;
@@ -219,16 +219,16 @@ TEST_CASE("merge queue: on a red tip one task is tried alone, another one at eac
         CHECK(alone == world.attempts.rbegin());  // the last thing that is tried
     }
     CHECK(tried_alone.size() == 3);
-    // T2 mends the tip, but T1 and T3 are bad: it lands at its turn, and they are blamed.
+    // T2 fixes the tip, but T1 and T3 are bad: it lands at its turn, and they are blamed.
     World world;
     world.tip_is_red = true;
-    world.mends = "T2";
+    world.fixes = "T2";
     world.bad = {"T1", "T3"};
     MergeQueue queue({numbered(3)}, 1);
     world.run(queue);
     CHECK(world.landed == std::set<std::string>{"T2"});
     CHECK_FALSE(queue.tip_is_red());
-    CHECK(queue.blamed().size() == 2);
+    CHECK(queue.culprits().size() == 2);
 }
 
 TEST_CASE("merge queue: a red group is halved after the others have been tried") {
@@ -240,34 +240,34 @@ TEST_CASE("merge queue: a red group is halved after the others have been tried")
     CHECK(world.attempts[0] == Tasks{"T1", "T2"});
     CHECK(world.attempts[1] == Tasks{"T3", "T4"});
     CHECK(world.attempts[2] == Tasks{"T5"});
-    CHECK(queue.blamed() == Tasks{"T1"});
+    CHECK(queue.culprits() == Tasks{"T1"});
     CHECK(world.landed.size() == 4);
 }
 
-TEST_CASE("merge queue: what may be asked for next is foreseen, the most likely first") {
+TEST_CASE("merge queue: what may be asked for next is predicted, the most likely first") {
     MergeQueue queue({numbered(4), {"T5"}});
     // The successor on top of it; what comes if it is red; and the halves of both.
-    auto likely = queue.foresee(2);
+    auto likely = queue.predict(2);
     REQUIRE(likely.size() == 2);
     CHECK(likely[0] == Tasks{"T1", "T2", "T3", "T4", "T5"});
     CHECK(likely[1] == Tasks{"T5"});
 
     MergeQueue red({numbered(4)});
-    red.tried(numbered(4), {}, MergeQueue::Result::red);
-    REQUIRE(red.next() == MergeQueue::Next{MergeQueue::Try{{"T3", "T4"}}});
-    likely = red.foresee(2);
+    red.probed(numbered(4), {}, MergeQueue::Result::red);
+    REQUIRE(red.next() == MergeQueue::Next{MergeQueue::Probe{{"T3", "T4"}}});
+    likely = red.predict(2);
     // If it is green, the later half of the rest on top of it; if it is red, its own later half.
     CHECK(std::set<Tasks>(likely.begin(), likely.end()) == std::set<Tasks>{{"T3", "T4", "T2"}, {"T4"}});
-    CHECK(MergeQueue({}).foresee(3).empty());
+    CHECK(MergeQueue({}).predict(3).empty());
 }
 
-TEST_CASE("merge queue: whatever comes, what is asked for next was foreseen") {
+TEST_CASE("merge queue: whatever comes, what is asked for next was predicted") {
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         Random random(seed);
         MergeQueue queue({numbered(1 + random.below(20))});
         while (true) {
             const auto next = queue.next();
-            const auto* const now = std::get_if<MergeQueue::Try>(&next);
+            const auto* const now = std::get_if<MergeQueue::Probe>(&next);
             if (now == nullptr) {
                 if (!std::holds_alternative<MergeQueue::GateTip>(next)) {
                     break;
@@ -275,11 +275,11 @@ TEST_CASE("merge queue: whatever comes, what is asked for next was foreseen") {
                 queue.tip_gated(true);
                 continue;
             }
-            const auto likely = queue.foresee(50);
+            const auto likely = queue.predict(50);
             const bool green = random.chance(50);
-            queue.tried(now->tasks, {}, green ? MergeQueue::Result::landed : MergeQueue::Result::red);
+            queue.probed(now->tasks, {}, green ? MergeQueue::Result::landed : MergeQueue::Result::red);
             const auto after = queue.next();
-            if (const auto* const then = std::get_if<MergeQueue::Try>(&after)) {
+            if (const auto* const then = std::get_if<MergeQueue::Probe>(&after)) {
                 Tasks content = green ? now->tasks : Tasks{};
                 content.insert(content.end(), then->tasks.begin(), then->tasks.end());
                 CAPTURE(seed);

@@ -1,4 +1,4 @@
-// Batches: one integrate run lands several tasks of the lane.
+// Batches: one integrate run lands several tasks of the merge queue.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -64,7 +64,7 @@ StepDriver batch_of_three() {
 
 }  // namespace
 
-TEST_CASE("batch: all who wait in the lane are landed by the run of the first, in their order") {
+TEST_CASE("batch: all who wait in the merge queue are landed by the run of the first, in their order") {
     StepDriver driver = batch_of_three();
     CHECK(driver.ended("T1", 3, exited(0), {}, batch_of({{"T2", 0, "", "", ""}, {"T3", 0, "", "", ""}})) ==
           lines({"announce T1 integrating -> completed attempt=1", "settle T1 3",
@@ -177,7 +177,7 @@ TEST_CASE("batch: nobody is waited for when nobody is at work, or enough are the
                                           "start T1 3-integrate attempt=1 integration=1 with T2"}));
 }
 
-TEST_CASE("batch: a target that is red by itself closes the lane and is nobody's attempt") {
+TEST_CASE("batch: a target that itself fails the gate closes the merge queue and is nobody's attempt") {
     StepDriver driver = batch_of_three();
     Outcome red = batch_of({{"T2", 75, "red", "", ""}, {"T3", 75, "red", "", ""}}, "origin/main is red");
     red.target_is_red = true;
@@ -192,14 +192,14 @@ TEST_CASE("batch: a target that is red by itself closes the lane and is nobody's
 TEST_CASE("batch: a task that a batch blocked goes on with landing when it is retried") {
     StepDriver driver = batch_of_three();
     driver.ended("T1", 3, exited(0), {}, batch_of({{"T2", 65, "conflict", "", ""}, {"T3", 0, "", "", ""}}));
-    RunHistory settled;
-    settled.last_number = 2;
-    settled.work_attempts = 1;
-    settled.workspace_exists = true;
-    settled.settled_step = StepKind::integrate;  // as the store says of work that was finished
-    driver.take(event::RetryHistoryRead{"T2", settled});
+    RunHistory acknowledged;
+    acknowledged.last_number = 2;
+    acknowledged.work_attempts = 1;
+    acknowledged.workspace_exists = true;
+    acknowledged.acknowledged_step = StepKind::integrate;  // as the store says of work that was finished
+    driver.take(event::RetryHistoryRead{"T2", acknowledged});
     CHECK(driver.lifecycle("T2") == "integrating");
-    // What has ended and is not settled yet is understood in the same way.
+    // What has ended and is not acknowledged yet is understood in the same way.
     StepDriver again = batch_of_three();
     again.ended("T1", 3, exited(0), {}, batch_of({{"T2", 65, "conflict", "", ""}, {"T3", 0, "", "", ""}}));
     again.take(event::RetryHistoryRead{"T2", history({StepKind::work, 2, 1}, 1, exited(0))});
@@ -247,7 +247,7 @@ TEST_CASE("batch: a task that has landed is completed even if its last attempt w
     CHECK(driver.lifecycle("T1") == "completed");
 }
 
-TEST_CASE("batch: a drain does not wait for a target that is red by itself") {
+TEST_CASE("batch: a drain does not wait for a target that itself fails the gate") {
     StepDriver driver = batch_of_three();
     Outcome red = batch_of({{"T2", 75, "red", "", ""}, {"T3", 75, "red", "", ""}}, "origin/main is red");
     red.target_is_red = true;

@@ -42,7 +42,7 @@ struct ActionLine {
     std::string operator()(const core::action::EndRun& end) const {
         return "end " + name_of(end.task_id, end.run);
     }
-    std::string operator()(const core::action::SettleRuns& settle) const {
+    std::string operator()(const core::action::AcknowledgeRuns& settle) const {
         return fmt::format("settle {} {}", settle.task_id, settle.number);
     }
     std::string operator()(const core::action::NoteExpired& noted) const {
@@ -127,7 +127,7 @@ inline core::RunHistory history(core::Run run, std::uint32_t slot, std::optional
     made.last_number = run.number;
     // A work run counts when its worker has begun.
     const bool begun =
-        run.step == core::StepKind::work && !(end && std::holds_alternative<core::UnstartedRun>(*end));
+        run.step == core::StepKind::work && !(end && std::holds_alternative<core::StartFailed>(*end));
     made.work_attempts = run.step == core::StepKind::integrate || run.step == core::StepKind::discard || begun
                              ? run.attempt
                              : run.attempt - 1;

@@ -17,12 +17,12 @@ std::string draining(const std::string& why) {
     return "note: draining: " + why + "; no new task starts, what runs is finished\n";
 }
 
-RunHistory settled(StepKind step, std::uint32_t number, bool workspace) {
+RunHistory acknowledged(StepKind step, std::uint32_t number, bool workspace) {
     RunHistory found;
     found.last_number = number;
     found.work_attempts = 1;
-    found.settled_step = step;
-    found.settled_integrations = step == StepKind::integrate ? 1 : 0;
+    found.acknowledged_step = step;
+    found.acknowledged_integrations = step == StepKind::integrate ? 1 : 0;
     found.workspace_exists = workspace;
     return found;
 }
@@ -87,9 +87,9 @@ TEST_CASE("step ending: a stop ends the workers, fails what waits, and keeps wha
     driver.started("T1", 2);
     driver.ended("T1", 2, 0);
     driver.started("T1", 3);
-    driver.ended("T1", 3, 75);                        // T1 waits to land
-    driver.started("T2", 1);                          // T2 runs
-    driver.ended("T3", 1, UnstartedRun{"no space"});  // T3 waits to be started; T4 is being started
+    driver.ended("T1", 3, 75);                       // T1 waits to land
+    driver.started("T2", 1);                         // T2 runs
+    driver.ended("T3", 1, StartFailed{"no space"});  // T3 waits to be started; T4 is being started
     CHECK(driver.take(event::StopRequested{2}) ==
           ending +
               lines({"end T2 1-prepare", "announce T3 running -> failed attempt=1: " + interrupted,
@@ -155,7 +155,7 @@ TEST_CASE("step ending: a stop while records are being recovered") {
 TEST_CASE("step ending: a discard that was stopped has not removed the workspace") {
     StepDriver driver = with_record(Lifecycle::blocked_push, "2026-02-01T00:00:00Z");
     driver.queue({});
-    driver.recovered("T1", settled(StepKind::integrate, 3, true));
+    driver.recovered("T1", acknowledged(StepKind::integrate, 3, true));
     driver.started("T1", 4);
     CHECK(driver.take(event::StopRequested{15}) == ending + "end T1 4-discard\n");
     ExitRecord says_zero = exited(0);
@@ -166,12 +166,12 @@ TEST_CASE("step ending: a discard that was stopped has not removed the workspace
 
 TEST_CASE("step ending: retry of a failed task begins anew, retry of a landing lands what is there") {
     StepDriver failed = with_record(Lifecycle::failed);
-    CHECK(failed.take(event::RetryHistoryRead{"T1", settled(StepKind::work, 2, true)}) ==
+    CHECK(failed.take(event::RetryHistoryRead{"T1", acknowledged(StepKind::work, 2, true)}) ==
           lines({"forget T1", "announce T1 failed -> running attempt=1: retry requested",
                  "start T1 3-prepare attempt=2 slot=0"}));
     CHECK(failed.error("T1") == "no error");
     StepDriver blocked = with_record(Lifecycle::blocked_push);
-    CHECK(blocked.take(event::RetryHistoryRead{"T1", settled(StepKind::integrate, 3, true)}) ==
+    CHECK(blocked.take(event::RetryHistoryRead{"T1", acknowledged(StepKind::integrate, 3, true)}) ==
           lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
                  "start T1 4-integrate attempt=1 integration=1"}));
     CHECK(blocked.lifecycle("T1") == "integrating");
@@ -179,7 +179,7 @@ TEST_CASE("step ending: retry of a failed task begins anew, retry of a landing l
     blocked.ended("T1", 4, 75);
     CHECK(blocked.supervisor.state.find("T1")->push_attempts == 2);
     StepDriver removed = with_record(Lifecycle::blocked_push);
-    CHECK(removed.take(event::RetryHistoryRead{"T1", settled(StepKind::integrate, 3, false)}) ==
+    CHECK(removed.take(event::RetryHistoryRead{"T1", acknowledged(StepKind::integrate, 3, false)}) ==
           lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
                  "start T1 4-prepare attempt=2 slot=0"}));
 }
@@ -190,7 +190,7 @@ TEST_CASE("step ending: a retry does not meet the end it was asked for") {
     StepDriver driver = with_record(Lifecycle::blocked_push);
     RunHistory found = history({StepKind::integrate, 4, 1}, 0, exited(65));
     found.counts.integrations = 1;
-    found.settled_integrations = 2;
+    found.acknowledged_integrations = 2;
     CHECK(driver.take(event::RetryHistoryRead{"T1", found}) ==
           lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
                  "start T1 5-integrate attempt=1 integration=1"}));
@@ -223,7 +223,7 @@ TEST_CASE(
     CHECK(driver.take(event::RetryRequested{"T1"}).empty());
     CHECK(driver.queue({"T1"}) == lines({"expired: "}));  // neither selected nor removed, nor is that the end
     CHECK_FALSE(driver.supervisor.finished);
-    CHECK(driver.take(event::RetryHistoryRead{"T1", settled(StepKind::work, 2, true)}) ==
+    CHECK(driver.take(event::RetryHistoryRead{"T1", acknowledged(StepKind::work, 2, true)}) ==
           lines({"forget T1", "announce T1 failed -> running attempt=1: retry requested",
                  "start T1 3-prepare attempt=2 slot=0"}));
     CHECK(driver.take(event::RetryRequested{"T1"}) ==
@@ -281,7 +281,7 @@ TEST_CASE("step ending: records are forgotten when nobody needs them any more") 
         const bool inspected = text.find("read T1\n") != std::string::npos;
         CHECK(inspected == (row.expired && row.lifecycle != Lifecycle::completed));
         if (inspected) {
-            driver.recovered("T1", settled(StepKind::work, 2, false));
+            driver.recovered("T1", acknowledged(StepKind::work, 2, false));
         }
         CHECK((driver.lifecycle("T1") == "none") == row.expired);
     }
@@ -326,11 +326,11 @@ TEST_CASE("step ending: what goes on to seem over goes a day later, also in the 
 }
 
 // Found by reading and by ralph-sim: the discard was run 1 of a task with three runs, and its mark made them
-// unsettled again; the record was gone before the work was.
+// unacknowledged again; the record was gone before the work was.
 TEST_CASE("step ending: the record of kept work goes after the work") {
     StepDriver driver = with_record(Lifecycle::failed, "2026-02-01T00:00:00Z");
     CHECK(driver.queue({}) == lines({"read T1"}));
-    CHECK(driver.recovered("T1", settled(StepKind::integrate, 3, true)) ==
+    CHECK(driver.recovered("T1", acknowledged(StepKind::integrate, 3, true)) ==
           lines({"start T1 4-discard attempt=1"}));
     // While its workspace is being removed a task is neither selected nor retried.
     CHECK(driver.queue({"T1"}) == lines({"expired: "}));
@@ -348,7 +348,7 @@ TEST_CASE("step ending: the record of kept work goes after the work") {
 TEST_CASE("step ending: kept work that cannot be removed keeps its record") {
     StepDriver driver = with_record(Lifecycle::failed, "2026-02-01T00:00:00Z");
     driver.queue({});
-    driver.recovered("T1", settled(StepKind::integrate, 3, true));
+    driver.recovered("T1", acknowledged(StepKind::integrate, 3, true));
     driver.ended("T1", 4, LostRun{"x"});
     CHECK(driver.lifecycle("T1") == "failed");
     StepDriver alive = with_record(Lifecycle::failed, "2026-02-01T00:00:00Z");

@@ -16,7 +16,7 @@ SupervisorSettings with_workers(std::uint32_t workers) {
 }
 
 const RunEnd gone = LostRun{"the shim is gone"};
-const RunEnd unstarted = UnstartedRun{"the start was not finished"};
+const RunEnd start_failed = StartFailed{"the start was not finished"};
 
 }  // namespace
 
@@ -115,22 +115,22 @@ TEST_CASE("step recovery: every form of the newest run") {
          lines({"warn T1: the outcome of integrate is lost: the shim is gone; running it again",
                 "start T1 4-integrate attempt=1 integration=1"}),
          "integrating"},
-        {"unstarted prepare",
+        {"start_failed prepare",
          Lifecycle::running,
          {StepKind::prepare, 1, 1},
-         unstarted,
+         start_failed,
          lines({"start T1 2-prepare attempt=1 slot=0"}),
          "running"},
-        {"unstarted work",
+        {"start_failed work",
          Lifecycle::running,
          {StepKind::work, 2, 1},
-         unstarted,
+         start_failed,
          lines({"start T1 3-work attempt=1 slot=0"}),
          "running"},
-        {"unstarted integrate",
+        {"start_failed integrate",
          Lifecycle::integrating,
          {StepKind::integrate, 3, 1},
-         unstarted,
+         start_failed,
          lines({"start T1 4-integrate attempt=1 integration=1"}),
          "integrating"},
         // The state was put back to its previous generation: the run directories know better.
@@ -165,7 +165,7 @@ TEST_CASE("step recovery: nothing is under way") {
     struct Row {
         std::string name;
         Lifecycle lifecycle;
-        std::optional<StepKind> settled;
+        std::optional<StepKind> acknowledged;
         bool workspace;
         std::string actions;
         std::string after;
@@ -190,7 +190,7 @@ TEST_CASE("step recovery: nothing is under way") {
         RunHistory found;
         found.last_number = 5;
         found.work_attempts = 2;
-        found.settled_step = row.settled;
+        found.acknowledged_step = row.acknowledged;
         found.workspace_exists = row.workspace;
         CHECK(driver.recovered("T1", found) == row.actions);
         CHECK(driver.lifecycle("T1") == row.after);
@@ -214,7 +214,7 @@ TEST_CASE("step recovery: integrations before the crash count") {
         StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::integrating)});
         RunHistory found = history({StepKind::integrate, 6, 1}, 0, exited(75));
         found.counts.integrations = before;
-        found.settled_integrations = 4;
+        found.acknowledged_integrations = 4;
         driver.recovered("T1", found);
         CHECK(driver.lifecycle("T1") == (before < 2 ? "integrating" : "blocked_push"));
         CHECK(driver.supervisor.state.find("T1")->push_attempts == 4 + before + 1);
@@ -242,11 +242,11 @@ TEST_CASE("step recovery: a marker beside the end of a worker") {
 // the name.
 TEST_CASE("step recovery: an attempt number that was not written is worked out") {
     StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::running)});
-    RunHistory found = history({StepKind::work, 5, 1}, 0, unstarted);
+    RunHistory found = history({StepKind::work, 5, 1}, 0, start_failed);
     found.work_attempts = 3;  // the last one was lost
     CHECK(driver.recovered("T1", found) == lines({"start T1 6-work attempt=4 slot=0"}));
     StepDriver other(StepDriver::defaults(), {record("T1", Lifecycle::running)});
-    found = history({StepKind::prepare, 5, 1}, 0, unstarted);
+    found = history({StepKind::prepare, 5, 1}, 0, start_failed);
     found.work_attempts = 2;
     CHECK(other.recovered("T1", found) == lines({"start T1 6-prepare attempt=3 slot=0"}));
 }
@@ -301,7 +301,7 @@ TEST_CASE("step recovery: nothing is selected until all records are recovered") 
 
 // Found by ralph-sim: a CHECK failed at every start, for ever.
 TEST_CASE("step recovery: a discard left from the task's earlier life") {
-    const std::optional<RunEnd> ends[] = {exited(0), exited(1), gone, unstarted};
+    const std::optional<RunEnd> ends[] = {exited(0), exited(1), gone, start_failed};
     for (const auto& end : ends) {
         StepDriver driver;
         driver.queue({"T1"});
@@ -367,7 +367,7 @@ TEST_CASE("step recovery: the workspace of a completed task") {
     const auto completed = ended_record("T1", Lifecycle::completed, "2026-02-20T00:00:00Z");
     RunHistory found = history({StepKind::integrate, 3, 2}, 0, exited(0));
     found.newest.reset();
-    found.settled_step = StepKind::integrate;
+    found.acknowledged_step = StepKind::integrate;
     StepDriver driver(StepDriver::defaults(), {completed});
     CHECK(driver.take(event::WorkspaceLeft{"T1", found}) == lines({"start T1 4-discard attempt=2"}));
     CHECK(driver.take(event::WorkspaceLeft{"T1", found}).empty());

@@ -1,4 +1,4 @@
-// What could not be landed is given back to the worker, and comes into the lane again.
+// What could not be landed is given back to the worker, and comes into the merge queue again.
 #include <doctest/doctest.h>
 
 #include "tests/unit/step_driver.h"
@@ -8,7 +8,7 @@ using namespace ralph::test;
 
 namespace {
 
-SupervisorSettings mending(std::uint32_t times) {
+SupervisorSettings fixing(std::uint32_t times) {
     SupervisorSettings settings = StepDriver::defaults();
     settings.max_remediations = times;
     settings.continuous = true;
@@ -23,7 +23,7 @@ Outcome saying(std::string summary) {
 
 // T1's first integration has ended with a conflict.
 StepDriver in_conflict(std::uint32_t times) {
-    StepDriver driver(mending(times));
+    StepDriver driver(fixing(times));
     driver.queue({"T1"});
     driver.run_first("T1", 2);
     driver.started("T1", 3);
@@ -33,8 +33,8 @@ StepDriver in_conflict(std::uint32_t times) {
 
 }  // namespace
 
-TEST_CASE("remediate: the worker mends it, and it integrates again") {
-    StepDriver driver(mending(1));
+TEST_CASE("remediate: the worker fixes it, and it integrates again") {
+    StepDriver driver(fixing(1));
     driver.queue({"T1"});
     driver.run_first("T1", 2);
     driver.started("T1", 3);
@@ -65,7 +65,7 @@ TEST_CASE("remediate: not more often than it may be") {
     CHECK(never.lifecycle("T1") == "blocked_push");
 }
 
-TEST_CASE("remediate: a worker that cannot mend it leaves it blocked, with both reasons") {
+TEST_CASE("remediate: a worker that cannot fix it leaves it blocked, with both reasons") {
     StepDriver driver = in_conflict(2);
     driver.started("T1", 4);
     driver.ended("T1", 4, 7);
@@ -75,7 +75,7 @@ TEST_CASE("remediate: a worker that cannot mend it leaves it blocked, with both 
 
 TEST_CASE("remediate: after a restart it goes on, its end counts, and its number is remembered") {
     const auto restarted = [](std::uint32_t times) {
-        return StepDriver(mending(times), {record("T1", Lifecycle::integrating)});
+        return StepDriver(fixing(times), {record("T1", Lifecycle::integrating)});
     };
     StepDriver alive = restarted(1);
     CHECK(alive.recovered("T1", history({StepKind::remediate, 4, 1}, 0, std::nullopt)) ==
@@ -96,7 +96,7 @@ TEST_CASE("remediate: after a restart it goes on, its end counts, and its number
                  "start T1 5-remediate attempt=1"}));
 }
 
-TEST_CASE("remediate: a retry of what could not be mended goes on with landing") {
+TEST_CASE("remediate: a retry of what could not be fixed goes on with landing") {
     StepDriver driver = in_conflict(1);
     driver.started("T1", 4);
     driver.ended("T1", 4, 7);
@@ -115,8 +115,8 @@ TEST_CASE("remediate: a retry of what could not be mended goes on with landing")
     CHECK(lost.supervisor.active.at(0).run == Run{StepKind::integrate, 7, 1});
 }
 
-TEST_CASE("remediate: one of a batch is mended as well") {
-    StepDriver driver(mending(1),
+TEST_CASE("remediate: one of a batch is fixed as well") {
+    StepDriver driver(fixing(1),
                       {record("T1", Lifecycle::integrating), record("T2", Lifecycle::integrating)});
     driver.supervisor.settings.batch.max = 4;
     driver.recovered("T1", history({StepKind::work, 2, 1}, 0, exited(0)));

@@ -214,7 +214,7 @@ TEST_CASE(
         CAPTURE(number);
         const std::string warning =
             "warn T1: prepare could not be started: no space; trying again until it can\n";
-        CHECK(driver.ended("T1", number, UnstartedRun{"no space"}) ==
+        CHECK(driver.ended("T1", number, StartFailed{"no space"}) ==
               (number == 1 ? warning : "") + fmt::format("wake +{}ms\n", pause));
         ++number;
         CHECK(driver.pass(Milliseconds{pause}) ==
@@ -228,7 +228,7 @@ TEST_CASE("step: a workspace that cannot be removed is left to the next start") 
     driver.queue({"T1"});
     driver.run_first("T1", 3);
     CHECK(
-        driver.ended("T1", 4, UnstartedRun{"no space"}) ==
+        driver.ended("T1", 4, StartFailed{"no space"}) ==
         lines({"warn T1: discard could not be started: no space; trying again until it can", "wake +250ms"}));
     CHECK(driver.pass(250ms) == lines({"start T1 5-discard attempt=1"}));
     CHECK(driver.ended("T1", 5, 1) ==
@@ -271,7 +271,7 @@ TEST_CASE("step: as many workers as there are slots") {
     CHECK(driver.recovered("T3") == lines({"start T3 1-prepare attempt=1 slot=0"}));
 }
 
-TEST_CASE("step: the lane holds one integration, and takes them in the order of their selection") {
+TEST_CASE("step: the merge queue holds one integration, and takes them in the order of their selection") {
     SupervisorSettings settings = StepDriver::defaults();
     settings.workers = 3;
     StepDriver driver(settings);
@@ -286,13 +286,13 @@ TEST_CASE("step: the lane holds one integration, and takes them in the order of 
     CHECK(driver.ended("T2", 3, 75) ==
           lines({"announce T2 integrating -> integrating attempt=1: integrate exited with status 75",
                  "start T1 3-integrate attempt=1 integration=1", "wake +500ms"}));
-    CHECK(driver.pass(500ms).empty());  // due, but the lane is taken
+    CHECK(driver.pass(500ms).empty());  // due, but the merge queue is taken
     CHECK(driver.ended("T1", 3, 0) ==
           lines({"announce T1 integrating -> completed attempt=1", "settle T1 3",
                  "start T2 4-integrate attempt=1 integration=2", "start T1 4-discard attempt=1"}));
 }
 
-TEST_CASE("step: work that waits for the lane does not pile up") {
+TEST_CASE("step: work that waits for the merge queue does not pile up") {
     StepDriver driver;
     driver.queue({"T1", "T2", "T3"});
     driver.run_first("T1", 2);
@@ -341,7 +341,7 @@ TEST_CASE("step: a continuous supervisor waits for new tasks") {
     StepDriver driver(settings);
     CHECK(driver.queue({}).empty());
     CHECK(driver.take(event::QueueInvalid{"broken", false}) ==
-          lines({"warn: no new task starts until the queue is mended: broken"}));
+          lines({"warn: no new task starts until the queue is fixed: broken"}));
     CHECK(driver.queue({"T1"}, {}, false) ==
           lines({"note: the queue can be read again", "announce T1 new -> running attempt=1: Title of T1",
                  "read T1 and keep Title of T1"}));
@@ -374,12 +374,12 @@ TEST_CASE("step: a continuous supervisor wakes for a scheduled task, another one
 TEST_CASE("step: an invalid queue ends an idle supervisor, but nothing that is active") {
     StepDriver idle;
     CHECK(idle.take(event::QueueInvalid{"queue.jsonc:1:1: broken", true}) ==
-          lines({"warn: no new task starts until the queue is mended: queue.jsonc:1:1: broken",
+          lines({"warn: no new task starts until the queue is fixed: queue.jsonc:1:1: broken",
                  "finish 1: queue.jsonc:1:1: broken"}));
     StepDriver driver;
     driver.queue({"T1", "T2"});
     CHECK(driver.take(event::QueueInvalid{"broken", false}) ==
-          lines({"warn: no new task starts until the queue is mended: broken"}));
+          lines({"warn: no new task starts until the queue is fixed: broken"}));
     CHECK(driver.take(event::QueueInvalid{"broken", false}).empty());  // said once
     driver.run_first("T1", 2);
     CHECK(driver.ended("T1", 3, 0) == lines({"announce T1 integrating -> completed attempt=1", "settle T1 3",

@@ -25,13 +25,13 @@ SupervisorSettings with_workers(std::uint32_t workers) {
 
 // A blocked task whose integrate run was dealt with, and whose workspace is there.
 RunHistory settled_landing() {
-    RunHistory settled;
-    settled.last_number = 3;
-    settled.work_attempts = 1;
-    settled.settled_integrations = 0;
-    settled.settled_step = StepKind::integrate;
-    settled.workspace_exists = true;
-    return settled;
+    RunHistory acknowledged;
+    acknowledged.last_number = 3;
+    acknowledged.work_attempts = 1;
+    acknowledged.acknowledged_integrations = 0;
+    acknowledged.acknowledged_step = StepKind::integrate;
+    acknowledged.workspace_exists = true;
+    return acknowledged;
 }
 
 }  // namespace
@@ -83,7 +83,7 @@ TEST_CASE("waiting: nothing to land for a member of a batch, that has worked and
     for (const char* const id : {"T1", "T2"}) {
         driver.ended(id, 1, 0);
     }
-    driver.ended("T1", 2, 0);  // takes the lane alone
+    driver.ended("T1", 2, 0);  // takes the merge queue alone
     driver.ended("T2", 2, 0);
     driver.take(event::RetryHistoryRead{"T3", settled_landing()});
     CHECK(driver.ended("T1", 3, 75).find("start T2 3-integrate attempt=1 integration=1 with T3") !=
@@ -129,7 +129,7 @@ TEST_CASE("waiting: a host with a bad minute holds back all starts, and is looke
     CHECK(driver.lifecycle("T2") == "running");
 }
 
-TEST_CASE("waiting: the lane waits for the host, however long it lasts, and no attempt is counted") {
+TEST_CASE("waiting: the merge queue waits for the host, however long it lasts, and no attempt is counted") {
     StepDriver driver;
     driver.queue({"T1", "T2"});
     driver.run_first("T1", 2);
@@ -263,10 +263,10 @@ TEST_CASE("waiting: a drain does not wait for a start that fails again and again
     driver.recovered("T1");
     driver.take(event::DrainRequested{15, "SIGTERM", false});
     for (std::uint32_t number = 1; number < 4; ++number) {
-        CHECK(driver.ended("T1", number, UnstartedRun{"no descriptors"}).find("finish") == std::string::npos);
+        CHECK(driver.ended("T1", number, StartFailed{"no descriptors"}).find("finish") == std::string::npos);
         driver.pass(30s);
     }
-    CHECK(driver.ended("T1", 4, UnstartedRun{"no descriptors"}) == lines({"finish 143: drained on request"}));
+    CHECK(driver.ended("T1", 4, StartFailed{"no descriptors"}) == lines({"finish 143: drained on request"}));
     CHECK(driver.lifecycle("T1") == "running");
 }
 
@@ -276,10 +276,10 @@ TEST_CASE("waiting: a drain does not wait for a discard that cannot start") {
     driver.run_first("T1", 3);
     driver.take(event::DrainRequested{15, "SIGTERM", false});
     for (std::uint32_t number = 4; number < 7; ++number) {
-        driver.ended("T1", number, UnstartedRun{"no descriptors"});
+        driver.ended("T1", number, StartFailed{"no descriptors"});
         driver.pass(30s);
     }
-    CHECK(driver.ended("T1", 7, UnstartedRun{"no descriptors"}) == lines({"finish 143: drained on request"}));
+    CHECK(driver.ended("T1", 7, StartFailed{"no descriptors"}) == lines({"finish 143: drained on request"}));
 }
 
 TEST_CASE("waiting: pauses do not change when the wall clock is set") {

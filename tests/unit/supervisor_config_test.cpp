@@ -278,14 +278,14 @@ TEST_CASE("supervisor settings: batches and named gates") {
     }
 }
 
-TEST_CASE("supervisor settings: gates at the same time, lanes by scope and barriers") {
+TEST_CASE("supervisor settings: gates at the same time, partitions by scope and barriers") {
     const auto config =
         load(
             R"({integration: {parallel_gates: 3, lanes: "scope", barrier_paths: ["./CMakeLists.txt", "tools/**"]}})")
             .value();
-    CHECK(config.lane == config::LaneSettings{3, true, {"CMakeLists.txt", "tools/**"}});
-    CHECK(load("{integration: {lanes: \"one\", barrier_paths: null}}").value().lane ==
-          config::LaneSettings{});
+    CHECK(config.partitions == config::PartitionSettings{3, true, {"CMakeLists.txt", "tools/**"}});
+    CHECK(load("{integration: {lanes: \"one\", barrier_paths: null}}").value().partitions ==
+          config::PartitionSettings{});
     for (const char* wrong :
          {"{integration: {parallel_gates: 0}}", "{integration: {parallel_gates: 17}}",
           "{integration: {lanes: \"two\"}}", "{integration: {lanes: true}}",
@@ -299,13 +299,13 @@ TEST_CASE("supervisor settings: what a worker and its work may do") {
     const SupervisorConfig defaults;
     CHECK_FALSE(defaults.worker.no_change_completes);
     CHECK_FALSE(defaults.worker.may_push);
-    CHECK_FALSE(defaults.lane.may_undo);
+    CHECK_FALSE(defaults.partitions.may_undo);
     const SupervisorConfig open =
         load(R"({worker: {no_change: "complete", may_push: true}, integration: {undo: "allow"}})", false)
             .value();
     CHECK(open.worker.no_change_completes);
     CHECK(open.worker.may_push);
-    CHECK(open.lane.may_undo);
+    CHECK(open.partitions.may_undo);
     // A repository may be stricter than what holds for all.
     const Layer global{"g.jsonc", R"({worker: {no_change: "complete", may_push: true},
                                       integration: {undo: "allow"}})"};

@@ -35,7 +35,7 @@ constexpr Row table[] = {
     {integrate_exhausted, "integrate_exhausted", ".b..."},
     {integrate_blocked, "integrate_blocked", ".b..."},
     {integrate_failed, "integrate_failed", ".f..."},
-    {integrate_mendable, "integrate_mendable", ".i..."},
+    {integrate_fixable, "integrate_fixable", ".i..."},
     {integrate_found_nothing, "integrate_found_nothing", ".b..."},
     {work_needed, "work_needed", ".r..."},
     {step_waits, "step_waits", "ri..."},
@@ -285,8 +285,8 @@ TEST_CASE("transition: what is no attempt to land") {
     CHECK_FALSE(counts_as_lost(StepKind::integrate, exited(69), true));
 }
 
-TEST_CASE("transition: what can be mended, and what comes of it") {
-    CHECK(classify(StepKind::integrate, exited(66), standing(false, true, true)) == integrate_mendable);
+TEST_CASE("transition: what can be fixed, and what comes of it") {
+    CHECK(classify(StepKind::integrate, exited(66), standing(false, true, true)) == integrate_fixable);
     CHECK(classify(StepKind::integrate, exited(66), standing(false, true, false)) == integrate_blocked);
     CHECK(classify(StepKind::integrate, exited(65), standing(false, true, true)) == integrate_blocked);
     CHECK(classify(StepKind::remediate, exited(0), standing(false, true, true)) == remediate_succeeded);

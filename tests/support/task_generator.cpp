@@ -1,4 +1,4 @@
-#include "tests/support/crowd.h"
+#include "tests/support/task_generator.h"
 #include "tests/support/text.h"
 
 #include <doctest/doctest.h>
@@ -21,7 +21,7 @@ Lines lines_of(const std::string& text) {
     return lines;
 }
 
-Crowd::Crowd() {
+TaskGenerator::TaskGenerator() {
     set_gate("if ls bad-* 2>/dev/null; then exit 1; fi");
     fs::permissions(gate_, fs::perms::owner_all);
     Project::write(project.root() + "/.ralph/config.jsonc",
@@ -30,25 +30,25 @@ Crowd::Crowd() {
     fs::create_directories(arrived_);
 }
 
-void Crowd::set_gate(const std::string& script) const {
+void TaskGenerator::set_gate(const std::string& script) const {
     Project::write(gate_,
                    "#!/bin/sh\necho \"$RALPH_CANDIDATE_SHA ${RALPH_BATCH:-tip} $(git ls-tree -r HEAD | "
                    "grep -v '[.]ralph/' | git hash-object --stdin)\" >> '" +
                        judged_ + "'\n" + script + "\n");
 }
 
-int Crowd::run(int workers) const {
+int TaskGenerator::run(int workers) const {
     const auto end = project.ralph({"run", "--parallel", std::to_string(workers)});
     INFO(end.errors);
     CHECK(fs::exists(judged_));
     return end.status;
 }
 
-Lines Crowd::judged() const {
+Lines TaskGenerator::judged() const {
     return lines_of(Project::read(judged_));
 }
 
-void Crowd::check_history() const {
+void TaskGenerator::check_history() const {
     const Lines subjects = project.remote_subjects();
     const core::ParallelState state = project.state();
     for (const core::WorkerRecord& record : state.workers) {
@@ -68,7 +68,7 @@ void Crowd::check_history() const {
     }
 }
 
-std::string Crowd::files_of(const std::string& commit) const {
+std::string TaskGenerator::files_of(const std::string& commit) const {
     std::string kept;
     for (const std::string& line : lines_of(project.git(project.remote(), {"ls-tree", "-r", commit}))) {
         kept += contains(line, ".ralph/") ? "" : line + "\n";
@@ -77,7 +77,7 @@ std::string Crowd::files_of(const std::string& commit) const {
     return lines_of(project.git(project.remote(), {"hash-object", project.outside("listed")})).at(0);
 }
 
-void Crowd::watch_pushes() const {
+void TaskGenerator::watch_pushes() const {
     const std::string hook = project.remote() + "/hooks/post-receive";
     Project::write(hook,
                    "#!/bin/sh\nread old new ref\ngit merge-base --is-ancestor $old $new || echo forced >> '" +

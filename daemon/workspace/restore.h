@@ -20,9 +20,9 @@ namespace ralph::daemon {
 
 // In the workspace, while prepare rebuilds it: the kept commit that it is rebuilt from. A prepare step that
 // is killed meanwhile is run again and finds here what the files no longer tell.
-inline constexpr const char* going_on_ref = "refs/ralph/going-on";
+inline constexpr const char* resuming_ref = "refs/ralph/going-on";
 
-struct Revived {
+struct Restored {
     std::string base;      // after which commit the work begins
     std::string tree;      // the files that are the work's; seeding leaves them alone
     std::string obstacle;  // why it is not on the tip of the target; empty if it is
@@ -41,9 +41,9 @@ struct Standing {
 [[nodiscard]] core::Result<std::string> base_of_work(const StepContext& context, const Git& workspace,
                                                      const std::string& head, const std::string& recorded);
 
-// Rebuilds HEAD, index and files from `going_on_ref`, which is there. Whatever the workspace held is
+// Rebuilds HEAD, index and files from `resuming_ref`, which is there. Whatever the workspace held is
 // replaced.
-[[nodiscard]] core::Result<Revived> revive(const StepContext& context, const Git& workspace,
-                                           const std::string& recorded_base);
+[[nodiscard]] core::Result<Restored> restore_work(const StepContext& context, const Git& workspace,
+                                                  const std::string& recorded_base);
 
 }  // namespace ralph::daemon

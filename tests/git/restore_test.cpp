@@ -9,7 +9,7 @@
 #include "daemon/steps/discard.h"
 #include "daemon/steps/prepare.h"
 #include "daemon/workspace/kept_refs.h"
-#include "daemon/workspace/revival.h"
+#include "daemon/workspace/restore.h"
 #include "tests/support/git_fixture.h"
 #include "tests/support/text.h"
 
@@ -47,7 +47,7 @@ void check_work(const GitFixture& fixture) {
     CHECK(GitFixture::read(workspace + "/new.txt") == "new\n");
     CHECK(fixture.git(workspace, {"ls-files", "forced.local"}) == "forced.local");
     CHECK(fixture.git(workspace, {"show", "HEAD:a.txt"}) == "one\ntwo\nthree");  // not committed
-    CHECK_FALSE(daemon::Git(workspace).ref_exists(daemon::going_on_ref).value());
+    CHECK_FALSE(daemon::Git(workspace).ref_exists(daemon::resuming_ref).value());
 }
 
 void set_done_by_colleague(const GitFixture& fixture, bool is_done) {
@@ -142,7 +142,7 @@ TEST_CASE("a workspace that is gone is made again from what was kept of it" *
         REQUIRE(run_prepare_step(fixture.context()) == 0);
         fs::remove_all(fixture.workspace());
     }
-    SUBCASE("set aside") {
+    SUBCASE("quarantined") {
         REQUIRE(run_prepare_step(fixture.context()) == 0);
         GitFixture::write(fixture.workspace() + "/.git/HEAD", "");
     }
@@ -207,7 +207,7 @@ TEST_CASE("a prepare step that was killed while it put the work on the target lo
     REQUIRE(run_prepare_step(fixture.context()) == 0);
     const std::string kept = fixture.git(fixture.root(), {"rev-parse", "refs/ralph/kept/RQ-0001/1"});
     // As it is between the reset and the return of the work.
-    fixture.git(fixture.workspace(), {"update-ref", daemon::going_on_ref, kept});
+    fixture.git(fixture.workspace(), {"update-ref", daemon::resuming_ref, kept});
     fixture.git(fixture.workspace(), {"reset", "--quiet", "--hard", "origin/main"});
     GitFixture::write(fixture.workspace() + "/rubbish.txt", "half a rebase\n");
     REQUIRE(run_prepare_step(fixture.context()) == 0);

@@ -19,9 +19,9 @@ using Lines = std::vector<std::string>;
 [[nodiscard]] Lines lines_of(const std::string& text);
 
 // The gate is red if there is a file that is called bad-something.
-class Crowd {
+class TaskGenerator {
   public:
-    Crowd();
+    TaskGenerator();
 
     // Each of `count` tasks does `work(i)` and waits for all others, i from 1.
     template <class Work>

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "daemon/doctor/examination.h"
+#include "daemon/doctor/diagnosis.h"
 #include "daemon/landing/integrate.h"
 #include "tests/support/git_fixture.h"
 #include "tests/support/text.h"
@@ -61,7 +61,7 @@ TEST_CASE("what a gate sets in its folder's git ends with the gate" * doctest::t
     SUBCASE("a working tree elsewhere") {
         script = "git config core.worktree " + fixture.folder() + "/elsewhere";
     }
-    SUBCASE("the refs of the lane") {
+    SUBCASE("the refs of the merge queue") {
         script =
             "for t in 1 2; do for r in work landing; do git update-ref refs/ralph/$r/RQ-000$t HEAD~1; done; "
             "done; git update-ref refs/remotes/origin/main HEAD";
@@ -89,7 +89,7 @@ TEST_CASE("what a gate sets in its folder's git ends with the gate" * doctest::t
     CHECK(fixture.git(fixture.root(), {"status", "--porcelain", "--untracked-files=no"}).empty());
 }
 
-TEST_CASE("hooks of the repository judge no commit of the lane") {
+TEST_CASE("hooks of the repository judge no commit of the merge queue") {
     const GitFixture fixture;
     const std::string hooks = fixture.folder() + "/hooks";
     for (const char* const name : {"commit-msg", "pre-commit", "pre-rebase", "pre-merge-commit"}) {
@@ -104,7 +104,7 @@ TEST_CASE("hooks of the repository judge no commit of the lane") {
     CHECK(landed(fixture, "RQ-0001") == "work of RQ-0001\n");
 }
 
-TEST_CASE("the lane believes nothing of a git folder that came with the repository") {
+TEST_CASE("the merge queue believes nothing of a git folder that came with the repository") {
     const GitFixture fixture;
     const std::string lane = fixture.root() + "/.ralph/cache/parallel/lane.git";
     const std::string ran = fixture.folder() + "/ran";
@@ -144,7 +144,7 @@ TEST_CASE("the lane believes nothing of a git folder that came with the reposito
     CHECK(fixture.git(elsewhere, {"count-objects"}) == objects);
 }
 
-TEST_CASE("what the lane alone has outlasts a fault that is not the lane's") {
+TEST_CASE("what the merge queue alone has outlasts a fault that is not the merge queue's") {
     const GitFixture fixture;
     fixture.work("RQ-0001");
     fixture.push_by_colleague("RQ-0001.txt", "theirs\n");
@@ -152,7 +152,7 @@ TEST_CASE("what the lane alone has outlasts a fault that is not the lane's") {
     fs::remove_all(fixture.workspace());
     fixture.work("RQ-0002");
     const std::string lane = fixture.root() + "/.ralph/cache/parallel/lane.git";
-    const std::string work = fixture.in_lane({"rev-parse", "refs/ralph/work/RQ-0001"});
+    const std::string work = fixture.in_merge_queue({"rev-parse", "refs/ralph/work/RQ-0001"});
     SUBCASE("an origin that is missing for a while") {
         fixture.git(fixture.root(), {"remote", "rename", "origin", "elsewhere"});
         CHECK(run_integrate_step(fixture.context("RQ-0002")) != 0);
@@ -162,7 +162,7 @@ TEST_CASE("what the lane alone has outlasts a fault that is not the lane's") {
         CHECK(fixture.git(fixture.root(), {"show", fixture.kept_refs()[0] + ":RQ-0001.txt"}) ==
               "work of RQ-0001");
     }
-    SUBCASE("a lane that is not plain is set aside, not removed") {
+    SUBCASE("a git folder that is not plain is quarantined, not removed") {
         GitFixture::write(lane + "/commondir", fixture.remote() + "\n");
         REQUIRE(run_integrate_step(fixture.context("RQ-0002")) == 0);
         fs::remove(lane + ".broken/commondir");
@@ -230,14 +230,14 @@ TEST_CASE("what was taken off the target while the gate ran does not come back")
     CHECK(contains(fixture.outcome().note, "origin/main was rewritten by force"));
     // Until somebody has seen it.
     const auto finding = [&fixture] {
-        daemon::Examination examination = daemon::examine(fixture.root(), core::Instant{});
-        std::erase_if(examination.findings,
+        daemon::Diagnosis diagnosis = daemon::diagnose(fixture.root(), core::Instant{});
+        std::erase_if(diagnosis.findings,
                       [](const daemon::Finding& each) { return each.kind != "target_rewritten"; });
-        return examination.findings;
+        return diagnosis.findings;
     };
     REQUIRE(finding().size() == 1);
     CHECK(contains(finding()[0].meaning, "1 of its commits were taken off"));
-    CHECK(finding()[0].mend().has_value());
+    CHECK(finding()[0].fix().has_value());
     CHECK(finding().empty());
     CHECK(run_integrate_step(gated(fixture, "true")) == 0);
     CHECK(fixture.remote_file("secret.txt") == "(missing)");

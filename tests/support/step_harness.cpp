@@ -1,4 +1,4 @@
-#include "tests/support/bench.h"
+#include "tests/support/step_harness.h"
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -37,7 +37,7 @@ Bench::Bench(core::Milliseconds grace, const std::string& root)
 
 Bench::~Bench() {
     for (const std::string& run_id : run_ids_) {
-        static_cast<void>(daemon::end_left_over_tree(run_id, 5000));
+        static_cast<void>(daemon::end_orphaned_tree(run_id, 5000));
     }
 }
 
@@ -182,8 +182,8 @@ core::ExitRecord exit_of(const core::RunEnd& end) {
         CAPTURE(lost->reason);
         REQUIRE(std::holds_alternative<core::ExitRecord>(end));
     }
-    if (const auto* const unstarted = std::get_if<core::UnstartedRun>(&end)) {
-        CAPTURE(unstarted->reason);
+    if (const auto* const start_failed = std::get_if<core::StartFailed>(&end)) {
+        CAPTURE(start_failed->reason);
         REQUIRE(std::holds_alternative<core::ExitRecord>(end));
     }
     return std::get<core::ExitRecord>(end);

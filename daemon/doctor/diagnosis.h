@@ -2,7 +2,7 @@
 // `ralph doctor --fix` does about it.
 //
 // Looking changes nothing, takes no lock and signals nobody, so that it can be done beside a supervisor that
-// works. Mending is only done under the supervisor's lock, and only where nothing can be lost by it: what
+// works. Fixing is only done under the supervisor's lock, and only where nothing can be lost by it: what
 // cannot be understood is renamed, never written over or deleted.
 #pragma once
 
@@ -33,11 +33,11 @@ struct Finding {
     std::string place;
     std::string meaning;
     std::string advice;
-    std::string remedy;                         // what --fix does; empty if it does nothing
-    std::function<Result<std::string>()> mend;  // returns what was done; null if --fix does nothing
+    std::string remedy;                        // what --fix does; empty if it does nothing
+    std::function<Result<std::string>()> fix;  // returns what was done; null if --fix does nothing
 };
 
-struct Examination {
+struct Diagnosis {
     Paths paths;
     core::Instant now;
     std::optional<QueueLockOwner> supervisor;  // the living one
@@ -49,17 +49,17 @@ struct Examination {
     void add(Finding finding) { findings.push_back(std::move(finding)); }
 };
 
-// Everything, in the order in which it should be mended. `root` as found by find_repository.
-[[nodiscard]] Examination examine(const std::string& root, core::Instant now);
+// Everything, in the order in which it should be fixed. `root` as found by find_repository.
+[[nodiscard]] Diagnosis diagnose(const std::string& root, core::Instant now);
 
 // The parts; each adds what it finds.
-void examine_settings(Examination& examination);    // config, queue, programs that they name
-void examine_state(Examination& examination);       // both generations, and quarantined ones
-void examine_locks(Examination& examination);       // the supervisor's and the directory lock
-void examine_runs(Examination& examination);        // run directories and what is left over in them
-void examine_workspaces(Examination& examination);  // workspaces, what is set aside, what is kept
-void examine_git(Examination& examination);         // branch, origin, left-over index locks
-void examine_machine(Examination& examination);     // ralph's own programs, disk space
+void check_settings(Diagnosis& diagnosis);    // config, queue, programs that they name
+void check_state(Diagnosis& diagnosis);       // both generations, and quarantined ones
+void check_locks(Diagnosis& diagnosis);       // the supervisor's and the directory lock
+void check_runs(Diagnosis& diagnosis);        // run directories and what is left over in them
+void check_workspaces(Diagnosis& diagnosis);  // workspaces, what is quarantined, what is kept
+void check_git(Diagnosis& diagnosis);         // branch, origin, stale file index locks
+void check_machine(Diagnosis& diagnosis);     // ralph's own programs, disk space
 
 // A state made from what the run directories tell, when both generations are lost: tasks whose runs were not
 // dealt with are in progress, as recovery takes them up again; the others end as their last run did.

@@ -1,4 +1,4 @@
-#include "daemon/landing/lane_member.h"
+#include "daemon/landing/batch_member.h"
 
 #include <fmt/format.h>
 
@@ -30,25 +30,25 @@ constexpr core::Milliseconds patience = std::chrono::minutes{10};
 
 }  // namespace
 
-LaneMember::LaneMember(StepContext context)
+BatchMember::BatchMember(StepContext context)
     : context_(std::move(context)),
       workspace_(Git(context_.workspace, context_.workspace + "/.git").within(patience)) {}
 
-void LaneMember::end_by(const core::Error& error) {
+void BatchMember::end_by(const core::Error& error) {
     end(error.is_passing() ? unavailable(error.line())
                            : blocked(fmt::format("{}; {}", error.line(), retry_command(context_))));
 }
 
-void LaneMember::end(Ending ending, const std::vector<std::string>& conflicts,
-                     const std::optional<Handoff::CiContext>& gate) {
-    if (ending.code == static_cast<int>(core::exit_mendable)) {
+void BatchMember::end(Ending ending, const std::vector<std::string>& conflicts,
+                      const std::optional<Handoff::CiContext>& gate) {
+    if (ending.code == static_cast<int>(core::exit_fixable)) {
         hand_off(ending.outcome.summary, conflicts, gate);
     }
     ending_ = std::move(ending);
 }
 
-void LaneMember::hand_off(const std::string& reason, const std::vector<std::string>& conflicts,
-                          const std::optional<Handoff::CiContext>& gate) {
+void BatchMember::hand_off(const std::string& reason, const std::vector<std::string>& conflicts,
+                           const std::optional<Handoff::CiContext>& gate) {
     Handoff handoff;
     handoff.task_id = context_.task_id;
     handoff.task_title = context_.task_title;
@@ -77,13 +77,13 @@ void LaneMember::hand_off(const std::string& reason, const std::vector<std::stri
     }
 }
 
-void LaneMember::come_again(const std::string& why) {
+void BatchMember::run_again(const std::string& why) {
     Ending again = try_again(why);
     again.outcome.landed_sha = ending_->outcome.landed_sha;
     ending_ = std::move(again);
 }
 
-void LaneMember::get_ready(const IntegrationWorkspace& integration, const Bookkeeping& bookkeeping) {
+void BatchMember::get_ready(const IntegrationWorkspace& integration, const Bookkeeping& bookkeeping) {
     if (!path_exists(context_.workspace)) {
         end(without_workspace(bookkeeping));
         return;
@@ -99,7 +99,7 @@ void LaneMember::get_ready(const IntegrationWorkspace& integration, const Bookke
     }
 }
 
-Result<Stop> LaneMember::commit_all() {
+Result<Stop> BatchMember::commit_all() {
     auto opened = open_workspace(context_.settings, context_.workspace, context_.task_id,
                                  {Purpose::work, context_.target_branch});
     if (!opened && !opened.error().is_passing()) {
@@ -123,7 +123,7 @@ Result<Stop> LaneMember::commit_all() {
     return commit_work(context_, workspace_);
 }
 
-Result<Stop> LaneMember::take_over(const IntegrationWorkspace& integration, const Bookkeeping& bookkeeping) {
+Result<Stop> BatchMember::take_over(const IntegrationWorkspace& integration, const Bookkeeping& bookkeeping) {
     TRY_ASSIGN(auto work, integration.take_over(workspace_, context_.task_id));
     const bool is_archived = bookkeeping.tracked && is_done(bookkeeping.done, context_.task_id);
     const bool is_ours = work.has_landed && work.was_noted;
@@ -143,7 +143,7 @@ Result<Stop> LaneMember::take_over(const IntegrationWorkspace& integration, cons
     }
     TRY(integration.note_work(context_.task_id, work));
     if (work.has_landed && (!bookkeeping.tracked || is_archived)) {
-        settle(work.landed_as, bookkeeping.tracked);
+        finish_landed(work.landed_as, bookkeeping.tracked);
     }
     return Stop{};
 }
@@ -151,8 +151,8 @@ Result<Stop> LaneMember::take_over(const IntegrationWorkspace& integration, cons
 // A worker that was denied every tool, or whose key is wrong, exits with 0, too. Commits that came onto the
 // target by somebody else's push are not its word, unless it may push by itself. A proposal for new tasks is
 // work: it lands with the bookkeeping.
-Result<bool> LaneMember::is_without_work(const IntegrationWorkspace& integration,
-                                         const IntegrationWorkspace::Work& work) const {
+Result<bool> BatchMember::is_without_work(const IntegrationWorkspace& integration,
+                                          const IntegrationWorkspace::Work& work) const {
     const config::WorkerSettings& worker = context_.settings.supervisor.worker;
     const auto proposal = proposes_tasks(context_.workspace, context_.task_id);
     if (!proposal || *proposal || worker.no_change_completes) {
@@ -175,7 +175,7 @@ Result<bool> LaneMember::is_without_work(const IntegrationWorkspace& integration
 }
 
 // For the message: what an idle worker has left all the same.
-std::string LaneMember::what_is_left() const {
+std::string BatchMember::what_is_left() const {
     const auto status =
         workspace_.output({"--no-optional-locks", "status", "--porcelain=v1", "-z", "--ignored=traditional"});
     std::vector<std::string> ignored;
@@ -194,7 +194,7 @@ std::string LaneMember::what_is_left() const {
 }
 
 // By HEAD's history there. Not knowing blames nobody.
-bool LaneMember::has_made(const std::string& commit) const {
+bool BatchMember::has_made(const std::string& commit) const {
     const auto history = workspace_.output({"log", "--walk-reflogs", "-z", "--no-show-signature",
                                             "--format=%H %gs", "--end-of-options", "HEAD"});
     const auto entries = history ? split_at_nul(*history) : std::vector<std::string>{};
@@ -206,7 +206,7 @@ bool LaneMember::has_made(const std::string& commit) const {
 }
 
 // The workspace may have been removed after the landing; the remote knows.
-Ending LaneMember::without_workspace(const Bookkeeping& bookkeeping) {
+Ending BatchMember::without_workspace(const Bookkeeping& bookkeeping) {
     if (!is_done(bookkeeping.done, context_.task_id)) {
         return blocked(
             fmt::format("the workspace {} is gone and {} is not done on {}; see with `ralph kept list` what "
@@ -219,27 +219,27 @@ Ending LaneMember::without_workspace(const Bookkeeping& bookkeeping) {
 }
 
 // What was kept on the way is history from now on.
-void LaneMember::mark_kept() {
+void BatchMember::mark_kept() {
     if (auto marked = mark_kept_landed(Git(context_.settings.paths.root), context_.task_id); !marked) {
         note(marked.error().line());
     }
 }
 
-void LaneMember::settle(const std::string& commit, bool tracked) {
-    bool is_settled = true;
+void BatchMember::finish_landed(const std::string& commit, bool tracked) {
+    bool is_acknowledged = true;
     if (!tracked) {
         const Paths& paths = context_.settings.paths;
         auto lock = FileLock::acquire(paths.repository_lock(), FileLock::Wait::yes);
         auto reconciled = lock ? reconcile_repository(context_.settings, context_.workspace, context_.task_id)
                                : Result<void>{lock.error()};
         if (!reconciled) {
-            is_settled = false;
+            is_acknowledged = false;
             note(fmt::format("{} has landed, but its entry was not moved to {}: {}", context_.task_id,
                              context_.settings.done_file, reconciled.error().line()));
         }
     }
     mark_kept();
-    if (is_settled) {  // the proposal has been used
+    if (is_acknowledged) {  // the proposal has been used
         if (auto removed = remove_followups(context_.workspace, context_.task_id); !removed) {
             note(removed.error().line());
         }
@@ -253,9 +253,9 @@ void LaneMember::settle(const std::string& commit, bool tracked) {
 }
 
 // For the Rust tools and for `retry`: the work is there but did not land.
-void LaneMember::leave_marker() {
+void BatchMember::leave_marker() {
     const bool is_wanted = ending_->code == static_cast<int>(core::exit_blocked) ||
-                           ending_->code == static_cast<int>(core::exit_mendable) ||
+                           ending_->code == static_cast<int>(core::exit_fixable) ||
                            ending_->code == static_cast<int>(core::exit_try_again);
     if (!is_wanted || !is_directory(context_.workspace)) {
         return;
@@ -267,9 +267,9 @@ void LaneMember::leave_marker() {
     }
 }
 
-// A gate, or somebody else, has removed the workspace: what has not landed is kept from the lane, which then
-// forgets it.
-void LaneMember::keep_what_was_taken() {
+// A gate, or somebody else, has removed the workspace: what has not landed is kept from the merge queue,
+// which then forgets it.
+void BatchMember::keep_what_was_taken() {
     const Git lane = integration_git(context_.settings);
     if (path_exists(context_.workspace) || !is_directory(lane.folder())) {
         return;
@@ -293,7 +293,7 @@ void LaneMember::keep_what_was_taken() {
     }
 }
 
-Ending LaneMember::finish() {
+Ending BatchMember::finish() {
     leave_marker();
     keep_what_was_taken();
     add_note(ending_->outcome, notes_.note);

@@ -1,4 +1,4 @@
-#include "tests/systemd/private_ground.h"
+#include "tests/systemd/mount_namespace.h"
 
 #include <sched.h>
 #include <sys/mount.h>
@@ -52,7 +52,7 @@ bool can_lay_overlays() {
 
 }  // namespace
 
-std::string enter_private_ground() {
+std::string enter_mount_namespace() {
     if (::geteuid() != 0) {
         return "only root can boot a systemd; run `sudo make test`";
     }

@@ -1,10 +1,10 @@
-#include "core/landing/lanes.h"
+#include "core/landing/partitions.h"
 
 #include <doctest/doctest.h>
 
 using ralph::core::Change;
 using ralph::core::group_changes;
-using ralph::core::LaneRules;
+using ralph::core::PartitionRules;
 
 namespace {
 
@@ -20,10 +20,10 @@ std::vector<Change> plain(int count) {
 
 }  // namespace
 
-TEST_CASE("lanes: paths overlap if one is or contains the other, and patterns stand for their folder") {
+TEST_CASE("partitions: paths overlap if one is or contains the other, and patterns stand for their folder") {
     const auto overlap = [](const std::string& left, const std::string& right) {
         const std::vector<Change> changes{{"T1", {left}, {}, false}, {"T2", {right}, {}, false}};
-        return group_changes(changes, LaneRules{true, 2, 2}).size() == 1;
+        return group_changes(changes, PartitionRules{true, 2, 2}).size() == 1;
     };
     for (const auto& paths : std::vector<std::pair<const char*, const char*>>{{"src", "src"},
                                                                               {"src/", "src/main.cpp"},
@@ -52,22 +52,22 @@ TEST_CASE("lanes: paths overlap if one is or contains the other, and patterns st
     }
 }
 
-TEST_CASE("lanes: all in one group, in their order, at most so many") {
-    CHECK(group_changes(plain(3), LaneRules{false, 4, 8}) == Groups{{"T1", "T2", "T3"}});
-    CHECK(group_changes(plain(5), LaneRules{false, 1, 2}) == Groups{{"T1", "T2"}, {"T3", "T4"}, {"T5"}});
-    CHECK(group_changes({}, LaneRules{false, 1, 2}).empty());
-    CHECK(group_changes({}, LaneRules{true, 2, 2}).empty());
+TEST_CASE("partitions: all in one group, in their order, at most so many") {
+    CHECK(group_changes(plain(3), PartitionRules{false, 4, 8}) == Groups{{"T1", "T2", "T3"}});
+    CHECK(group_changes(plain(5), PartitionRules{false, 1, 2}) == Groups{{"T1", "T2"}, {"T3", "T4"}, {"T5"}});
+    CHECK(group_changes({}, PartitionRules{false, 1, 2}).empty());
+    CHECK(group_changes({}, PartitionRules{true, 2, 2}).empty());
 }
 
-TEST_CASE("lanes: a change of a barrier goes alone, where it stands") {
+TEST_CASE("partitions: a change of a barrier goes alone, where it stands") {
     auto changes = plain(4);
     changes[1].is_barrier = true;
-    CHECK(group_changes(changes, LaneRules{false, 1, 8}) == Groups{{"T1", "T3", "T4"}, {"T2"}});
+    CHECK(group_changes(changes, PartitionRules{false, 1, 8}) == Groups{{"T1", "T3", "T4"}, {"T2"}});
     changes[0].is_barrier = true;
-    CHECK(group_changes(changes, LaneRules{true, 3, 8}) == Groups{{"T1"}, {"T2"}, {"T3", "T4"}});
+    CHECK(group_changes(changes, PartitionRules{true, 3, 8}) == Groups{{"T1"}, {"T2"}, {"T3", "T4"}});
 }
 
-TEST_CASE("lanes: by scope, who has a path in common is together, also by way of a third one") {
+TEST_CASE("partitions: by scope, who has a path in common is together, also by way of a third one") {
     std::vector<Change> changes = plain(6);
     changes[0].scope = {"src/a"};
     changes[1].scope = {"docs/**"};
@@ -75,27 +75,30 @@ TEST_CASE("lanes: by scope, who has a path in common is together, also by way of
     changes[3].scope = {"docs/page.md", "tools"};
     changes[4].scope = {"src"};  // joins the first and the third
     changes[5].scope = {"elsewhere"};
-    CHECK(group_changes(changes, LaneRules{true, 8, 8}) == Groups{{"T1", "T3", "T5"}, {"T2", "T4"}, {"T6"}});
+    CHECK(group_changes(changes, PartitionRules{true, 8, 8}) ==
+          Groups{{"T1", "T3", "T5"}, {"T2", "T4"}, {"T6"}});
     // What it changes counts, whatever it declares.
     changes[5].files = {"tools/script"};
-    CHECK(group_changes(changes, LaneRules{true, 8, 8}) == Groups{{"T1", "T3", "T5"}, {"T2", "T4", "T6"}});
+    CHECK(group_changes(changes, PartitionRules{true, 8, 8}) ==
+          Groups{{"T1", "T3", "T5"}, {"T2", "T4", "T6"}});
     // Who declares nothing is together with all others who do not.
     changes[0].scope.clear();
     changes[1].scope.clear();
-    CHECK(group_changes(changes, LaneRules{true, 8, 8}) == Groups{{"T1", "T2"}, {"T3", "T5"}, {"T4", "T6"}});
+    CHECK(group_changes(changes, PartitionRules{true, 8, 8}) ==
+          Groups{{"T1", "T2"}, {"T3", "T5"}, {"T4", "T6"}});
 }
 
-TEST_CASE("lanes: by scope, no more of them than there are gates at the same time") {
+TEST_CASE("partitions: by scope, no more of them than there are gates at the same time") {
     std::vector<Change> changes = plain(5);
     for (std::size_t i = 0; i < changes.size(); ++i) {
         changes[i].scope = {"part-" + std::to_string(i)};
     }
-    CHECK(group_changes(changes, LaneRules{true, 2, 8}) == Groups{{"T1", "T3", "T5"}, {"T2", "T4"}});
-    CHECK(group_changes(changes, LaneRules{true, 1, 8}).size() == 1);
-    CHECK(group_changes(changes, LaneRules{true, 2, 2}) == Groups{{"T1", "T3"}, {"T2", "T4"}, {"T5"}});
+    CHECK(group_changes(changes, PartitionRules{true, 2, 8}) == Groups{{"T1", "T3", "T5"}, {"T2", "T4"}});
+    CHECK(group_changes(changes, PartitionRules{true, 1, 8}).size() == 1);
+    CHECK(group_changes(changes, PartitionRules{true, 2, 2}) == Groups{{"T1", "T3"}, {"T2", "T4"}, {"T5"}});
 }
 
-TEST_CASE("lanes: many tasks with many files are grouped at once") {
+TEST_CASE("partitions: many tasks with many files are grouped at once") {
     std::vector<Change> changes;
     for (int task = 0; task < 200; ++task) {
         changes.push_back({std::to_string(task), {"part-" + std::to_string(task)}, {}, false});
@@ -103,5 +106,5 @@ TEST_CASE("lanes: many tasks with many files are grouped at once") {
             changes.back().files.push_back("part-" + std::to_string(task) + "/file-" + std::to_string(file));
         }
     }
-    CHECK(group_changes(changes, LaneRules{true, 200, 8}).size() == 200);
+    CHECK(group_changes(changes, PartitionRules{true, 200, 8}).size() == 200);
 }

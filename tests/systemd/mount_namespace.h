@@ -12,6 +12,6 @@ inline const std::string boxes_folder = "/run/ralph-boxes";
 // To be called once, before there is a second thread. From then on /run is empty, and TMPDIR names an empty
 // folder that is neither /tmp nor in a home, so that a service which is protected from those still sees the
 // test's project. Says why a systemd cannot be booted here; empty if it can.
-[[nodiscard]] std::string enter_private_ground();
+[[nodiscard]] std::string enter_mount_namespace();
 
 }  // namespace ralph::tests

@@ -1,4 +1,4 @@
-#include "daemon/workspace/set_aside.h"
+#include "daemon/workspace/quarantine.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -22,20 +22,20 @@ using core::Result;
 // A step may be at work on those; none takes as long.
 constexpr std::chrono::hours longest_step{24 * 8};
 
-std::optional<SetAside> parse_name(const std::string& name) {
+std::optional<QuarantinedWorkspace> parse_name(const std::string& name) {
     if (name.size() < 2 || name.front() != '.') {
         return std::nullopt;
     }
     const std::size_t dot = name.rfind('.');
-    SetAside found;
+    QuarantinedWorkspace found;
     found.name = name;
     found.task_id = name.substr(1, dot == 0 ? 0 : dot - 1);
     const std::string suffix = name.substr(dot);
     constexpr std::string_view broken = ".broken-";
     if (suffix == ".discarded") {
-        found.kind = SetAside::Kind::discarded;
+        found.kind = QuarantinedWorkspace::Kind::discarded;
     } else if (suffix == ".preparing") {
-        found.kind = SetAside::Kind::preparing;
+        found.kind = QuarantinedWorkspace::Kind::preparing;
     } else if (suffix.rfind(broken, 0) != 0 || suffix.size() == broken.size() ||
                suffix.find_first_not_of("0123456789", broken.size()) != std::string::npos) {
         return std::nullopt;
@@ -53,9 +53,9 @@ Result<void> remove_entry(const std::string& root, const std::string& name) {
 
 }  // namespace
 
-Result<std::vector<SetAside>> list_set_aside(const Settings& settings) {
+Result<std::vector<QuarantinedWorkspace>> list_quarantined(const Settings& settings) {
     TRY_ASSIGN(const auto names, list_directory(settings.workspace_root));
-    std::vector<SetAside> all;
+    std::vector<QuarantinedWorkspace> all;
     for (const std::string& name : names) {
         auto found = parse_name(name);
         struct stat info {};
@@ -64,7 +64,7 @@ Result<std::vector<SetAside>> list_set_aside(const Settings& settings) {
         }
         found->since = std::max(instant_of(info.st_mtim), instant_of(info.st_ctim));
         const core::Milliseconds retention = settings.supervisor.kept_work_retention;
-        found->until = found->since + (found->kind == SetAside::Kind::broken
+        found->until = found->since + (found->kind == QuarantinedWorkspace::Kind::broken
                                            ? retention
                                            : std::max<core::Milliseconds>(retention, longest_step));
         all.push_back(std::move(*found));
@@ -72,14 +72,14 @@ Result<std::vector<SetAside>> list_set_aside(const Settings& settings) {
     return all;
 }
 
-Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Moment now) {
-    TRY_ASSIGN(const auto all, list_set_aside(settings));
-    PrunedSetAside pruned;
+Result<PrunedQuarantined> prune_quarantined(const Settings& settings, core::Moment now) {
+    TRY_ASSIGN(const auto all, list_quarantined(settings));
+    PrunedQuarantined pruned;
     const core::Milliseconds retention = settings.supervisor.kept_work_retention;
     const core::ExpiryNotes before = load_expiry_notes(settings.paths, Kept::workspaces, now);
     core::ExpiryLook look(before, now.monotonic);
-    std::vector<SetAside> confirmed;
-    for (const SetAside& each : all) {
+    std::vector<QuarantinedWorkspace> confirmed;
+    for (const QuarantinedWorkspace& each : all) {
         if (now.wall < each.until) {
             continue;
         }
@@ -93,11 +93,11 @@ Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Moment no
     if (look.notes() != before) {
         TRY(save_expiry_notes(settings.paths, Kept::workspaces, look.notes(), now));
     }
-    for (const SetAside& each : confirmed) {
+    for (const QuarantinedWorkspace& each : confirmed) {
         const std::string path = settings.workspace_root + "/" + each.name;
         // What is no plain workspace any more has waited for a person as long as it had to.
         const auto workspace =
-            each.kind == SetAside::Kind::broken
+            each.kind == QuarantinedWorkspace::Kind::broken
                 ? open_workspace_of_any_task(settings, path, each.task_id, {Purpose::work, {}})
                 : Result<Git>{core::Error{}};
         const auto usable = workspace                        ? is_usable_workspace(*workspace)
@@ -108,7 +108,7 @@ Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Moment no
             continue;
         }
         if (*usable) {
-            remove_left_overs(settings, *workspace);
+            remove_stale_files(settings, *workspace);
             auto kept = keep_work(settings, *workspace, each.task_id);
             if (!kept) {
                 pruned.stayed.push_back(fmt::format("{}: {}", path, kept.error().line()));

@@ -1,4 +1,4 @@
-#include "daemon/workspace/revival.h"
+#include "daemon/workspace/restore.h"
 
 #include <fmt/format.h>
 
@@ -38,7 +38,7 @@ Result<void> set_to(const StepContext& context, const Git& workspace, const std:
 // Puts what was not committed on top of HEAD. False if that meets a conflict other than in queue and done,
 // which the landing takes from the target anyway.
 Result<bool> apply_uncommitted(const StepContext& context, const Git& workspace) {
-    TRY_ASSIGN(auto end, workspace.run({"cherry-pick", "--no-commit", going_on_ref}));
+    TRY_ASSIGN(auto end, workspace.run({"cherry-pick", "--no-commit", resuming_ref}));
     if (end.status == 0) {
         return true;
     }
@@ -100,8 +100,9 @@ Result<Standing> judge_standing(const StepContext& context, const Git& workspace
     return Standing{!obstacle.empty(), std::move(obstacle)};
 }
 
-Result<Revived> revive(const StepContext& context, const Git& workspace, const std::string& recorded_base) {
-    const std::string kept = going_on_ref;
+Result<Restored> restore_work(const StepContext& context, const Git& workspace,
+                              const std::string& recorded_base) {
+    const std::string kept = resuming_ref;
     auto tree = workspace.resolve(kept + "^{tree}");
     auto committed_tree = workspace.resolve(kept + "^^{tree}");
     auto head = workspace.resolve(kept + "^");
@@ -117,25 +118,25 @@ Result<Revived> revive(const StepContext& context, const Git& workspace, const s
     TRY_ASSIGN(auto start, workspace.head());
     TRY_ASSIGN(auto standing, judge_standing(context, workspace, start, base));
     const bool has_uncommitted = **tree != **committed_tree;
-    Revived revived{std::move(base), std::move(**tree), std::move(standing.obstacle)};
+    Restored restored_work{std::move(base), std::move(**tree), std::move(standing.obstacle)};
     if (!standing.stays) {
-        TRY_ASSIGN(auto moved, move_to_target(context, workspace, revived.base, has_uncommitted));
+        TRY_ASSIGN(auto moved, move_to_target(context, workspace, restored_work.base, has_uncommitted));
         if (moved) {
             auto tip = workspace.resolve(origin_ref(context.target_branch));
             if (!tip || !*tip) {
                 return tip ? Error{context.target() + " is gone"} : tip.error();
             }
-            revived.base = std::move(**tip);
-            return revived;
+            restored_work.base = std::move(**tip);
+            return restored_work;
         }
-        revived.obstacle = "it conflicts with " + context.target();
+        restored_work.obstacle = "it conflicts with " + context.target();
         TRY(set_to(context, workspace, start));
     }
     if (has_uncommitted) {
         // Index and files exactly as they were kept; HEAD stays below them.
         TRY(workspace.expect({"read-tree", "-u", "--reset", kept}));
     }
-    return revived;
+    return restored_work;
 }
 
 }  // namespace ralph::daemon

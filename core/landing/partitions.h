@@ -15,17 +15,17 @@ struct Change {
     bool is_barrier = false;         // passes the gate with nobody else
 };
 
-struct LaneRules {
+struct PartitionRules {
     bool by_scope = false;
-    std::size_t lanes = 1;  // the most of them, barriers apart
-    std::size_t max = 1;    // the most tasks of a group
+    std::size_t partitions = 1;  // the most of them, barriers apart
+    std::size_t max = 1;         // the most tasks of a group
 };
 
 // `changes` in the order of the queue, which is kept within each group, and in which the groups begin.
-// By scope: who has a path in common with another one, declared or changed, is in one lane with it, and all
-// that declare nothing share one. A folder holds what is below it, and a pattern stands for the folder that
-// it begins in.
+// By scope: who has a path in common with another one, declared or changed, is in one partition with it, and
+// all that declare nothing share one. A folder holds what is below it, and a pattern stands for the folder
+// that it begins in.
 [[nodiscard]] std::vector<std::vector<std::string>> group_changes(const std::vector<Change>& changes,
-                                                                  const LaneRules& rules);
+                                                                  const PartitionRules& rules);
 
 }  // namespace ralph::core

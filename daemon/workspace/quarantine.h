@@ -11,7 +11,7 @@
 
 namespace ralph::daemon {
 
-struct SetAside {
+struct QuarantinedWorkspace {
     enum class Kind { broken, discarded, preparing };
     Kind kind = Kind::broken;
     std::string task_id;
@@ -20,9 +20,9 @@ struct SetAside {
     core::Instant until;  // from then on it may be pruned
 };
 
-[[nodiscard]] core::Result<std::vector<SetAside>> list_set_aside(const Settings& settings);
+[[nodiscard]] core::Result<std::vector<QuarantinedWorkspace>> list_quarantined(const Settings& settings);
 
-struct PrunedSetAside {
+struct PrunedQuarantined {
     std::vector<std::string> removed;  // paths
     std::vector<std::string> made;     // kept refs
     std::vector<std::string> stayed;   // "<path>: why"
@@ -32,6 +32,6 @@ struct PrunedSetAside {
 // Removes what is older than the retention, at the second look that says so (core/base/expiry.h). Of a broken
 // workspace that git can read after all, what origin does not have is kept as refs first, and if that fails
 // it stays.
-[[nodiscard]] core::Result<PrunedSetAside> prune_set_aside(const Settings& settings, core::Moment now);
+[[nodiscard]] core::Result<PrunedQuarantined> prune_quarantined(const Settings& settings, core::Moment now);
 
 }  // namespace ralph::daemon

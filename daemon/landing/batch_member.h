@@ -1,6 +1,6 @@
-// One task in a run of the lane: what is done in its own workspace before its work is tried, and after it has
-// landed. The workspace's commits and files are only added to: uncommitted work is committed, nothing is
-// moved.
+// One task in a run of the merge queue: what is done in its own workspace before its work is tried, and after
+// it has landed. The workspace's commits and files are only added to: uncommitted work is committed, nothing
+// is moved.
 #pragma once
 
 #include <optional>
@@ -17,9 +17,9 @@
 
 namespace ralph::daemon {
 
-class LaneMember {
+class BatchMember {
   public:
-    explicit LaneMember(StepContext context);
+    explicit BatchMember(StepContext context);
 
     [[nodiscard]] const StepContext& context() const { return context_; }
     [[nodiscard]] const std::string& task_id() const { return context_.task_id; }
@@ -30,13 +30,13 @@ class LaneMember {
 
     // The target holds the work as `commit`, which nothing can take back: from here on there are notes, no
     // failures.
-    void settle(const std::string& commit, bool tracked);
+    void finish_landed(const std::string& commit, bool tracked);
 
-    // If it can be mended, leaves a handoff packet for whoever does: with the files in conflict with the
+    // If it can be fixed, leaves a handoff packet for whoever does: with the files in conflict with the
     // target, and what a red gate said.
     void end(Ending ending, const std::vector<std::string>& conflicts = {},
              const std::optional<Handoff::CiContext>& gate = std::nullopt);
-    void put_off(const std::string& why) { end(try_again(why)); }
+    void deferred(const std::string& why) { end(try_again(why)); }
     // A fault of the world: passing ones are waited for, and count for nobody.
     void end_by(const core::Error& error);
     void note(const std::string& sentence) { add_note(notes_, sentence); }
@@ -45,7 +45,7 @@ class LaneMember {
     [[nodiscard]] bool has_ended() const { return ending_.has_value(); }
     [[nodiscard]] bool has_landed() const { return ending_ && ending_->code == 0; }
     // It has landed, and the run is to be done again for what comes after that.
-    void come_again(const std::string& why);
+    void run_again(const std::string& why);
     // The ending, with all notes; it must have ended. What people and the Rust tools look for in a workspace
     // whose work did not land is left there.
     [[nodiscard]] Ending finish();

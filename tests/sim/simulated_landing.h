@@ -64,10 +64,10 @@ class SimulatedLanding {
     Answer perform(const core::landing::action::Renew& renew);
     Answer perform(const core::landing::action::BringForward& bring);
     Answer perform(const core::landing::action::ForgetAhead& forget);
-    Answer perform(const core::landing::action::Settle& settle);
+    Answer perform(const core::landing::action::Landed& settle);
     Answer perform(const core::landing::action::End& end);
     Answer perform(const core::landing::action::Note& note);
-    Answer perform(const core::landing::action::ComeAgain& again);
+    Answer perform(const core::landing::action::RunAgain& again);
     Answer perform(const core::landing::action::Finish& finish);
 
     void disturb();

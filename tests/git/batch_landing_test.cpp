@@ -1,4 +1,5 @@
-// The lane with real git: many tasks that finish at once, red ones among them, others who push, and kills.
+// The merge queue with real git: many tasks that finish at once, red ones among them, others who push, and
+// kills.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -13,23 +14,23 @@
 #include "daemon/landing/integrate.h"
 #include "daemon/os/files.h"
 #include "daemon/steps/prepare.h"
-#include "tests/support/crowd.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/task_generator.h"
 
 using namespace ralph;
 using core::Lifecycle;
 using tests::commit_file;
 using tests::contains;
-using tests::Crowd;
 using tests::GitFixture;
 using tests::Lines;
 using tests::lines_of;
 using tests::Project;
+using tests::TaskGenerator;
 namespace fs = std::filesystem;
 
 TEST_CASE("sixteen tasks that finish at once land behind one run of the gate, with one push" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     crowd.add(16, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
     crowd.watch_pushes();
     CHECK(crowd.run(16) == 0);
@@ -49,7 +50,7 @@ TEST_CASE("sixteen tasks that finish at once land behind one run of the gate, wi
 
 TEST_CASE("one bad task among sixteen: at most six runs of the gate, and the others land" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     crowd.add(16, [](int i) { return commit_file(i == 6 ? "bad-6" : fmt::format("file-{}", i), i); });
     crowd.watch_pushes();
     CHECK(crowd.run(16) == 3);
@@ -64,7 +65,7 @@ TEST_CASE("one bad task among sixteen: at most six runs of the gate, and the oth
 
 TEST_CASE("three bad tasks among sixteen are found, and nobody else is blamed" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     crowd.add(16, [](int i) {
         const bool is_bad = i == 1 || i == 8 || i == 9;
         return commit_file(fmt::format("{}-{}", is_bad ? "bad" : "file", i), i);
@@ -82,7 +83,7 @@ TEST_CASE("three bad tasks among sixteen are found, and nobody else is blamed" *
 
 TEST_CASE("who conflicts with another one of the batch is in nobody's way" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     crowd.add(6, [](int i) { return commit_file(i == 2 || i == 5 ? "same" : fmt::format("file-{}", i), i); });
     crowd.watch_pushes();
     CHECK(crowd.run(6) == 3);
@@ -112,7 +113,7 @@ TEST_CASE("who conflicts with another one of the batch is in nobody's way" *
 }
 
 TEST_CASE("a worker that has merged the target keeps its merge, first in a batch or not") {
-    Crowd crowd;
+    TaskGenerator crowd;
     crowd.add(3, [](int i) {
         return i == 2 ? "git checkout -q -b side; echo side > side.txt; git add -A; git commit -qm side; git "
                         "checkout "
@@ -129,7 +130,7 @@ TEST_CASE("a worker that has merged the target keeps its merge, first in a batch
 
 TEST_CASE("somebody else's pushes put a batch off, and it lands all the same" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     const std::string colleague = project.outside("colleague");
     project.git(project.root(), {"clone", "-q", project.remote(), colleague});
@@ -150,14 +151,15 @@ TEST_CASE("somebody else's pushes put a batch off, and it lands all the same" *
     CHECK(project.record("RQ-0008")->push_attempts == 2);
 }
 
-TEST_CASE("a target that is red by itself is nobody's fault, and the lane goes on when it is mended" *
-          doctest::test_suite("as-built")) {
-    Crowd crowd;
+TEST_CASE(
+    "a target that itself fails the gate is nobody's fault, and the merge queue goes on when it is fixed" *
+    doctest::test_suite("as-built")) {
+    TaskGenerator crowd;
     Project& project = crowd.project;
     Project::write(project.root() + "/bad-by-itself", "x");
     crowd.add(2, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
     project.start({"run", "--parallel", "2"});
-    REQUIRE(Project::eventually([&] { return contains(project.log(), "is red by itself"); }));
+    REQUIRE(Project::eventually([&] { return contains(project.log(), "itself fails the gate"); }));
     CHECK(contains(project.log(), "nothing is landed for 60 s"));
     CHECK(crowd.count(Lifecycle::integrating) == 2);
     CHECK(project.record("RQ-0001")->push_attempts == 0);
@@ -183,7 +185,7 @@ TEST_CASE("a target that is red by itself is nobody's fault, and the lane goes o
     project.git(project.root(), {"clone", "-q", project.remote(), colleague});
     project.git(colleague, {"rm", "-q", "bad-by-itself"});
     project.git(colleague,
-                {"-c", "user.name=C", "-c", "user.email=c@example.org", "commit", "-qm", "Mend it"});
+                {"-c", "user.name=C", "-c", "user.email=c@example.org", "commit", "-qm", "Fix it"});
     project.git(colleague, {"push", "-q", "origin", "HEAD:main"});
     CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
     CHECK(crowd.count(Lifecycle::completed) == 2);
@@ -193,9 +195,9 @@ TEST_CASE("a target that is red by itself is nobody's fault, and the lane goes o
 }
 
 // The fourth: the run is the third one of the first task, and each one tries another of those that are left.
-TEST_CASE("a task that mends a red target lands, though others of its batch are bad" *
+TEST_CASE("a task that fixes a red target lands, though others of its batch are bad" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     Project::write(project.root() + "/bad-by-itself", "x");
     Project::write(
@@ -209,12 +211,12 @@ TEST_CASE("a task that mends a red target lands, though others of its batch are 
     CHECK(project.record("RQ-0004")->lifecycle == Lifecycle::completed);
     CHECK(project.record("RQ-0002")->lifecycle == Lifecycle::completed);
     CHECK(crowd.count(Lifecycle::blocked_push) == 3);
-    CHECK(!contains(project.log(), "is red by itself"));
+    CHECK(!contains(project.log(), "itself fails the gate"));
     crowd.check_history();
 }
 
 TEST_CASE("several gates run in their order, each with a log of its own, until one is red") {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     const std::string order = project.outside("order");
     Project::write(project.root() + "/.ralph/supervisor.jsonc",
@@ -240,9 +242,9 @@ TEST_CASE("several gates run in their order, each with a log of its own, until o
     CHECK(logs == 2);
 }
 
-TEST_CASE("status shows the lane: who is in the batch, which gate runs since when, and who waits" *
+TEST_CASE("status shows the merge queue: who is in the batch, which gate runs since when, and who waits" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     const std::string open = project.outside("open");
     Project::write(project.outside("gate"), "#!/bin/sh\necho x >> '" + project.outside("judged") +
@@ -254,7 +256,7 @@ TEST_CASE("status shows the lane: who is in the batch, which gate runs since whe
     REQUIRE(Project::eventually([&] { return fs::exists(project.outside("judged")); }));
     REQUIRE(Project::eventually([&] { return crowd.count(Lifecycle::integrating) == 3; }));
     const auto text = project.ralph({"run", "parallel", "status"});
-    CHECK(contains(text.output, "\nLane:\n  batch: RQ-000"));
+    CHECK(contains(text.output, "\nMerge queue:\n  batch: RQ-000"));
     CHECK(contains(text.output, "\n  gate ci runs since 20"));
     CHECK(contains(text.output, "\n  waiting: RQ-000"));
     const auto json = project.ralph({"run", "parallel", "status", "--json"});
@@ -262,12 +264,12 @@ TEST_CASE("status shows the lane: who is in the batch, which gate runs since whe
     CHECK(contains(json.output, "\"gate\": \"ci\""));
     Project::write(open, "");
     CHECK(project.wait() == 0);
-    CHECK(!contains(project.ralph({"run", "parallel", "status"}).output, "Lane:"));
+    CHECK(!contains(project.ralph({"run", "parallel", "status"}).output, "Merge queue:"));
 }
 
 // Wherever the run of a batch is killed, it is run again; and what has been found green is not judged again.
 TEST_CASE("a batch whose run is killed at any of its phases lands once" * doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     const std::string killed = project.outside("killed");
     const std::string kill_step =
@@ -314,7 +316,7 @@ TEST_CASE("a batch whose run is killed at any of its phases lands once" * doctes
 
 TEST_CASE("records that the doctor makes anew know of a batch: nothing lands or runs twice" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     crowd.add(4, [](int i) { return commit_file(i == 3 ? "bad-3" : fmt::format("file-{}", i), i); });
     crowd.watch_pushes();
@@ -333,9 +335,9 @@ TEST_CASE("records that the doctor makes anew know of a batch: nothing lands or 
 }
 
 // A scripted agent, which does what the handoff packet is for.
-TEST_CASE("conflicting pairs are mended by an agent, which is told what is wrong" *
+TEST_CASE("conflicting pairs are fixed by an agent, which is told what is wrong" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     const std::string agent = project.outside("agent");
     const std::string seen = project.outside("seen");
@@ -363,15 +365,15 @@ TEST_CASE("conflicting pairs are mended by an agent, which is told what is wrong
     CHECK(!record.last_error);
 }
 
-TEST_CASE("work that is red alone is mended by an agent, and one that cannot is blocked with its workspace" *
+TEST_CASE("work that is red alone is fixed by an agent, and one that cannot is blocked with its workspace" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     const std::string agent = project.outside("agent");
     Project::write(
         agent,
         "#!/bin/sh\ngrep -q '\"last_output\": \"bad-' \"$RALPH_HANDOFF\" || exit 9\n[ $RALPH_TASK_ID = "
-        "RQ-0002 ] || exit 4\ngit rm -q bad-*\ngit commit -qm mended\n");
+        "RQ-0002 ] || exit 4\ngit rm -q bad-*\ngit commit -qm fixed\n");
     fs::permissions(agent, fs::perms::owner_all);
     Project::write(project.root() + "/.ralph/supervisor.jsonc",
                    "{\"integration\": {\"remediate\": {\"command\": [\"" + agent + "\"]}}}\n");
@@ -388,9 +390,9 @@ TEST_CASE("work that is red alone is mended by an agent, and one that cannot is 
     crowd.check_history();
 }
 
-TEST_CASE("an agent that leaves the conflict unresolved has mended nothing" *
+TEST_CASE("an agent that leaves the conflict unresolved has fixed nothing" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     const std::string agent = project.outside("agent");
     Project::write(agent, "#!/bin/sh\ngit merge -q origin/main >/dev/null 2>&1\nexit 0\n");
@@ -408,7 +410,7 @@ TEST_CASE("an agent that leaves the conflict unresolved has mended nothing" *
 
 TEST_CASE("a push that the remote refuses because of one task blocks that one alone" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     const std::string hook = crowd.project.remote() + "/hooks/pre-receive";
     crowd.add(5, [](int i) { return commit_file(i == 4 ? "secret" : fmt::format("file-{}", i), i); });
     Project::write(
@@ -424,7 +426,7 @@ TEST_CASE("a push that the remote refuses because of one task blocks that one al
 
 TEST_CASE("a push that does not even reach the remote blocks all, behind one run of the gate" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     crowd.add(4, [](int i) { return commit_file(fmt::format("file-{}", i), i); });
     project.git(project.root(), {"config", "remote.origin.pushurl", project.outside("nowhere")});
@@ -437,7 +439,7 @@ TEST_CASE("a push that does not even reach the remote blocks all, behind one run
 
 TEST_CASE("a task that breaks the gate's own program is red, and nobody else is blocked by it" *
           doctest::test_suite("as-built")) {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     Project::write(project.root() + "/ci.sh", "#!/bin/sh\necho x >> '" + project.outside("judged") + "'\n");
     fs::permissions(project.root() + "/ci.sh", fs::perms::owner_all);
@@ -453,7 +455,7 @@ TEST_CASE("a task that breaks the gate's own program is red, and nobody else is 
 }
 
 TEST_CASE("a gate that leaves HEAD elsewhere changes nothing in what is judged next and pushed") {
-    Crowd crowd;
+    TaskGenerator crowd;
     Project& project = crowd.project;
     Project::write(
         project.root() + "/.ralph/supervisor.jsonc",

@@ -1,4 +1,4 @@
-#include "core/landing/lanes.h"
+#include "core/landing/partitions.h"
 
 #include <algorithm>
 #include <map>
@@ -88,29 +88,29 @@ std::vector<Positions> split_by_scope(const std::vector<Change>& changes, const 
     for (const auto& [path, task] : paths) {
         scopes.add(path, task);
     }
-    std::map<std::size_t, Positions> lanes;
+    std::map<std::size_t, Positions> partitions;
     for (const std::size_t task : tasks) {
-        lanes[scopes.of(task)].push_back(task);
+        partitions[scopes.of(task)].push_back(task);
     }
     std::vector<Positions> split;
-    for (auto& [first, lane] : lanes) {
-        split.push_back(std::move(lane));
+    for (auto& [first, partition] : partitions) {
+        split.push_back(std::move(partition));
     }
     return split;
 }
 
-// Each goes to the lane that has the fewest so far.
-std::vector<Positions> merge_lanes(std::vector<Positions> lanes, std::size_t most) {
+// Each goes to the partition that has the fewest so far.
+std::vector<Positions> join_partitions(std::vector<Positions> partitions, std::size_t most) {
     std::vector<Positions> merged;
-    for (Positions& lane : lanes) {
+    for (Positions& partition : partitions) {
         if (merged.size() < most) {
-            merged.push_back(std::move(lane));
+            merged.push_back(std::move(partition));
             continue;
         }
         Positions& fewest = *std::min_element(
             merged.begin(), merged.end(),
             [](const Positions& left, const Positions& right) { return left.size() < right.size(); });
-        fewest.insert(fewest.end(), lane.begin(), lane.end());
+        fewest.insert(fewest.end(), partition.begin(), partition.end());
     }
     return merged;
 }
@@ -118,8 +118,8 @@ std::vector<Positions> merge_lanes(std::vector<Positions> lanes, std::size_t mos
 }  // namespace
 
 std::vector<std::vector<std::string>> group_changes(const std::vector<Change>& changes,
-                                                    const LaneRules& rules) {
-    CHECK(rules.lanes > 0 && rules.max > 0);
+                                                    const PartitionRules& rules) {
+    CHECK(rules.partitions > 0 && rules.max > 0);
     std::vector<Positions> groups;
     Positions others;
     for (std::size_t i = 0; i < changes.size(); ++i) {
@@ -129,15 +129,15 @@ std::vector<std::vector<std::string>> group_changes(const std::vector<Change>& c
             others.push_back(i);
         }
     }
-    std::vector<Positions> lanes{others};
+    std::vector<Positions> partitions{others};
     if (rules.by_scope) {
-        lanes = merge_lanes(split_by_scope(changes, others), rules.lanes);
+        partitions = join_partitions(split_by_scope(changes, others), rules.partitions);
     }
-    for (Positions& lane : lanes) {
-        std::sort(lane.begin(), lane.end());
-        for (std::size_t begin = 0; begin < lane.size(); begin += rules.max) {
-            const auto first = lane.begin() + static_cast<std::ptrdiff_t>(begin);
-            const auto count = static_cast<std::ptrdiff_t>(std::min(rules.max, lane.size() - begin));
+    for (Positions& partition : partitions) {
+        std::sort(partition.begin(), partition.end());
+        for (std::size_t begin = 0; begin < partition.size(); begin += rules.max) {
+            const auto first = partition.begin() + static_cast<std::ptrdiff_t>(begin);
+            const auto count = static_cast<std::ptrdiff_t>(std::min(rules.max, partition.size() - begin));
             groups.emplace_back(first, first + count);
         }
     }

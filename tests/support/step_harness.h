@@ -52,7 +52,7 @@ class Bench {
     [[nodiscard]] std::string run_directory() const { return paths_.run("RQ-0001", bench_run); }
     [[nodiscard]] const daemon::Paths& paths() const { return paths_; }
     [[nodiscard]] const TemporaryDirectory& folder() const { return folder_; }
-    boost::asio::io_context& context() { return loop_.world().context; }
+    boost::asio::io_context& context() { return loop_.impl().context; }
     daemon::Loop& loop() { return loop_; }
 
   private:

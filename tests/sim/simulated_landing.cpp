@@ -1,4 +1,4 @@
-#include "tests/sim/landing.h"
+#include "tests/sim/simulated_landing.h"
 
 #include <fmt/format.h>
 
@@ -36,7 +36,7 @@ std::uint32_t code_of(Conclusion conclusion) {
         case Conclusion::blocked:
             return core::exit_blocked;
         case Conclusion::fixable:
-            return core::exit_mendable;
+            return core::exit_fixable;
     }
     return landed;
 }
@@ -44,9 +44,9 @@ std::uint32_t code_of(Conclusion conclusion) {
 core::landing::Rules random_rules(Random& random) {
     core::landing::Rules rules;
     rules.groups = {random.chance(30), 1 + random.below(3), 1 + random.below(8)};
-    rules.places_ahead = rules.groups.lanes - 1;
+    rules.slots_ahead = rules.groups.partitions - 1;
     rules.turn = random.below(8);
-    rules.may_come_again = random.chance(80);
+    rules.may_run_again = random.chance(80);
     rules.target = "origin/main";
     return rules;
 }
@@ -167,7 +167,7 @@ SimulatedLanding::Answer SimulatedLanding::perform(const action::Build& build) {
             built.ended.push_back(task_id);
             built.landed.push_back(task_id);
         } else if (conflicts(task, on_target) || undoes(task, on_target)) {
-            codes_[task_id] = core::exit_mendable;
+            codes_[task_id] = core::exit_fixable;
             built.ended.push_back(task_id);
         } else if (conflicts(task, built.candidate) || undoes(task, built.candidate)) {
             ++troubles_;
@@ -189,7 +189,7 @@ SimulatedLanding::Answer SimulatedLanding::perform(const action::Recall&) {
 
 // Red at another place says nothing of the candidate.
 SimulatedLanding::Answer SimulatedLanding::perform(const action::TakeAhead& take) {
-    if (rules_.places_ahead == 0 || !random_->chance(40)) {
+    if (rules_.slots_ahead == 0 || !random_->chance(40)) {
         return event::TakenAhead{};
     }
     const bool is_place_bad = random_->chance(hazards_->flakes);
@@ -204,7 +204,7 @@ SimulatedLanding::Answer SimulatedLanding::perform(const action::TakeAhead& take
 }
 
 SimulatedLanding::Answer SimulatedLanding::perform(const action::Gate& gate) {
-    if (gate.likely.empty() != (rules_.places_ahead == 0) && rules_.places_ahead == 0) {
+    if (gate.likely.empty() != (rules_.slots_ahead == 0) && rules_.slots_ahead == 0) {
         throw Violation{"something is gated ahead of time where there is no place for it"};
     }
     const bool green = is_green(gate.candidate);
@@ -323,7 +323,7 @@ SimulatedLanding::Answer SimulatedLanding::perform(const action::ForgetAhead&) {
     return std::nullopt;
 }
 
-SimulatedLanding::Answer SimulatedLanding::perform(const action::Settle& settle) {
+SimulatedLanding::Answer SimulatedLanding::perform(const action::Landed& settle) {
     for (const std::string& task_id : settle.candidate) {
         codes_[task_id] = landed;
     }
@@ -345,7 +345,7 @@ SimulatedLanding::Answer SimulatedLanding::perform(const action::Note&) {
     return std::nullopt;
 }
 
-SimulatedLanding::Answer SimulatedLanding::perform(const action::ComeAgain& again) {
+SimulatedLanding::Answer SimulatedLanding::perform(const action::RunAgain& again) {
     codes_[again.task_id] = core::exit_try_again;
     was_disturbed_ = true;
     return std::nullopt;

@@ -1,0 +1,104 @@
+// What `--help` shows below the options, of ralph and of each of its commands.
+#pragma once
+
+namespace ralph::daemon {
+
+inline constexpr const char* examples = R"(
+First steps:
+  ralph demo                                     watch it work in a temporary folder
+  ralph init                                     make .ralph/ in the git repository you are in
+  ralph task add "Fix the typo" --run "make fix" queue a task with a command of its own
+  git add -A && git commit -m "Add the queue" && git push
+  ralph run --parallel 3                         work on three tasks at once and land them
+  ralph run parallel status                      see how it went
+
+When something went wrong:
+  ralph run parallel stop --now                  end what runs; the work is kept
+  ralph run parallel retry --task RQ-0001        run a failed or blocked task again, from where it was
+  ralph kept list                                work that is kept of tasks that did not land
+  ralph doctor                                   what is wrong here, what it means, what to do
+
+Exit codes:
+  0      done; of `run`: everything landed
+  1      could not run: bad input, no repository, another supervisor
+  2      wrong usage
+  3      `run` has drained the queue, but some tasks failed or are blocked
+  4      `doctor` has found something that is wrong
+  5      `gate` is red
+  128+n  `run` was ended by signal n
+)";
+
+inline constexpr const char* kept_examples = R"(
+Examples:
+  ralph kept list                         what is kept, of which task, until when
+  ralph kept show RQ-0001                 the newest of that task: its commits and files
+  ralph kept show RQ-0001/2 --patch       that one with all its changes
+  ralph kept restore RQ-0001/2            make the branch kept/RQ-0001/2 of it
+  ralph kept prune --older-than 7d        remove what was kept before
+  ralph kept prune --all RQ-0001          remove all of a task, so that it begins from zero
+)";
+
+inline constexpr const char* doctor_examples = R"(
+Examples:
+  ralph doctor          look, and explain; also while a supervisor runs
+  ralph doctor --fix    fix what can be fixed without losing anything
+  ralph doctor --json   the same for programs, "version": 1
+
+Exit codes: 0 nothing is wrong, 4 something is, 1 it could not look or may not fix now.
+)";
+
+inline constexpr const char* service_examples = R"(
+Examples:
+  sudo ralph service install                  run this repository's queue from now on, as its owner
+  sudo ralph service install --workers 8      with eight workers, whatever config.jsonc says
+  sudo ralph service install --dry-run        show what that would write and run, and do nothing
+  ralph service install --user                under your own systemd instead, without root
+  ralph service logs --follow                 what it says, as it says it
+)";
+
+inline constexpr const char* init_examples = R"(
+Examples:
+  ralph init            make .ralph/ in the git repository you are in
+  ralph init --trust    the same, and allow this repository's files to name commands that are run
+)";
+
+inline constexpr const char* task_examples = R"(
+Examples:
+  ralph task add "Fix the typo"                              the worker's command does it
+  ralph task add "Fix the typo" --run "make fix"             a command of its own does it
+  ralph task add "Release" --depends-on RQ-0001 --priority high
+)";
+
+inline constexpr const char* queue_examples = R"(
+Examples:
+  ralph queue list             the open tasks
+  ralph queue list --json      the same for programs
+  ralph queue validate         check queue and done file; 1 if they cannot be used
+  ralph queue stop             start nothing new, finish what runs
+)";
+
+inline constexpr const char* run_examples = R"(
+Examples:
+  ralph run --parallel 3                     three tasks at once, until the queue is drained
+  ralph run --parallel 3 --continuous        wait for new tasks, too
+  ralph run parallel status                  what happens, and why
+  ralph run parallel stop --now              end what runs; the work is kept
+  ralph run parallel retry --task RQ-0001    run a failed or blocked task again
+
+Exit codes: 0 everything landed, 3 some tasks failed or are blocked, 1 it could not run, 128+n ended by signal n.
+)";
+
+inline constexpr const char* gate_examples = R"(
+Examples:
+  ralph gate            judge the commit that is checked out here
+
+Exit codes: 0 green, 5 red, 1 it could not be judged.
+)";
+
+inline constexpr const char* demo_examples = R"(
+Examples:
+  ralph demo                    in a temporary folder, which is named first
+  ralph demo --dir /tmp/demo    in a folder of your choice
+)";
+
+}  // namespace ralph::daemon
