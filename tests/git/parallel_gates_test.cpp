@@ -193,8 +193,8 @@ TEST_CASE("nobody is blamed on top of what was green only elsewhere" * doctest::
     set_integration(project, "\"batch\": {\"min\": 2, \"wait\": \"1h\"}");
     crowd.add(2, [](int i) {
         return i == 1 ? numbered_file(i)
-                      : commit_file("bad-2", i) + "; touch left-over.tmp; '" +
-                            std::string(RALPH_BINARY_DIR) + "/ralph' gate";
+                      : commit_file("bad-2", i) + "; touch left-over.tmp; '" + std::string(RALPH_BINARY_DIR) +
+                            "/ralph' gate";
     });
     project.start({"run", "--parallel", "2"});
     REQUIRE(Project::eventually([&] { return contains(project.log(), "itself fails the gate"); }));
