@@ -12,6 +12,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/base/canonical_json.h"
 #include "core/base/shown_text.h"
 #include "core/queue/task.h"
 

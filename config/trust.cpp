@@ -3,6 +3,7 @@
 #include <boost/json/object.hpp>
 #include <optional>
 
+#include "core/base/canonical_json.h"
 #include "core/base/json_reader.h"
 #include "core/base/jsonc.h"
 

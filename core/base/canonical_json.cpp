@@ -4,7 +4,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
-#include "core/base/jsonc.h"
+#include "core/base/canonical_json.h"
 #include "core/base/utf8.h"
 
 namespace ralph::core {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 
+#include "core/base/canonical_json.h"
 #include "core/base/json_reader.h"
 
 namespace ralph::core {

@@ -46,8 +46,4 @@ class JsonDocument {
     boost::json::value root_;
 };
 
-// The canonical text of the files shared with the Rust tools (contract section 1.6): two spaces, one element
-// a line, "[]" and "{}" when empty, non-ASCII left as it is, no line end at the end.
-[[nodiscard]] std::string canonical_json(const boost::json::value& value);
-
 }  // namespace ralph::core

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/canonical_json.h"
 #include "core/base/json_reader.h"
 
 namespace ralph::core {

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "core/base/canonical_json.h"
 #include "core/base/json_reader.h"
 #include "core/supervisor/transition.h"
 

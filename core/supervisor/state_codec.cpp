@@ -6,6 +6,7 @@
 #include <boost/json/object.hpp>
 #include <optional>
 
+#include "core/base/canonical_json.h"
 #include "core/base/json_reader.h"
 
 namespace ralph::core {

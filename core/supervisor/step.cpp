@@ -1,5 +1,7 @@
 // The first half of the decision: what an event means for the tasks it concerns. The second half, what can
 // start now, is in schedule.cpp.
+#include "core/supervisor/step.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +14,6 @@
 #include "core/supervisor/retention.h"
 #include "core/supervisor/reused_ids.h"
 #include "core/supervisor/schedule.h"
-#include "core/supervisor/supervisor.h"
 
 namespace ralph::core {
 namespace {

@@ -291,9 +291,4 @@ inline constexpr int exit_some_not_landed = 3;
 [[nodiscard]] Supervisor make_supervisor(SupervisorSettings settings, ParallelState state,
                                          std::set<std::string, std::less<>> attempted);
 
-// Takes one event. The actions are to be performed in order, after supervisor.state has been made durable.
-[[nodiscard]] std::vector<Action> step(Supervisor& supervisor, const Event& event, Moment now);
-// Where both clocks agree.
-[[nodiscard]] std::vector<Action> step(Supervisor& supervisor, const Event& event, Instant now);
-
 }  // namespace ralph::core

@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "core/base/canonical_json.h"
 #include "core/base/shown_text.h"
 #include "daemon/cli/common.h"
 #include "daemon/doctor/diagnosis.h"

@@ -6,6 +6,7 @@
 #include <boost/json/object.hpp>
 #include <utility>
 
+#include "core/base/canonical_json.h"
 #include "core/queue/queue_validation.h"
 #include "daemon/cli/common.h"
 #include "daemon/os/clock.h"

@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "core/base/canonical_json.h"
 #include "core/base/shown_text.h"
 #include "core/queue/queue_edit.h"
 #include "core/queue/task_codec.h"

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "core/base/canonical_json.h"
 #include "core/base/json_reader.h"
 #include "daemon/git/git.h"
 #include "daemon/git/tracked_files.h"

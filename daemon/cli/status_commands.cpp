@@ -1,6 +1,7 @@
 // run parallel status, run parallel retry.
 #include <fmt/format.h>
 
+#include "core/base/canonical_json.h"
 #include "core/supervisor/transition.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/status_document.h"

@@ -56,15 +56,10 @@ struct Diagnosis {
 void check_settings(Diagnosis& diagnosis);    // config, queue, programs that they name
 void check_state(Diagnosis& diagnosis);       // both generations, and quarantined ones
 void check_locks(Diagnosis& diagnosis);       // the supervisor's and the directory lock
-void check_runs(Diagnosis& diagnosis);        // run directories and what is left over in them
+void check_runs(Diagnosis& diagnosis);        // run directories and partial files in them
 void check_workspaces(Diagnosis& diagnosis);  // workspaces, what is quarantined, what is kept
-void check_git(Diagnosis& diagnosis);         // branch, origin, stale file index locks
+void check_git(Diagnosis& diagnosis);         // branch, origin, stale index locks
 void check_machine(Diagnosis& diagnosis);     // ralph's own programs, disk space
-
-// A state made from what the run directories tell, when both generations are lost: tasks whose runs were not
-// dealt with are in progress, as recovery takes them up again; the others end as their last run did.
-[[nodiscard]] Result<core::ParallelState> rebuild_state(const Settings& settings, const std::string& branch,
-                                                        core::Instant now);
 
 // Whether `free_bytes` is too little for the file system of `place`.
 [[nodiscard]] std::optional<Finding> judge_free_space(const std::string& place,

@@ -1,4 +1,5 @@
-// The state made anew from the run directories.
+#include "daemon/doctor/rebuild.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,7 +7,6 @@
 #include <map>
 
 #include "core/supervisor/transition.h"
-#include "daemon/doctor/diagnosis.h"
 #include "daemon/store/block_marker.h"
 #include "daemon/store/run_directory.h"
 

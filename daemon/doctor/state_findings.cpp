@@ -6,6 +6,7 @@
 #include "core/queue/queue_validation.h"
 #include "core/supervisor/state_codec.h"
 #include "daemon/doctor/diagnosis.h"
+#include "daemon/doctor/rebuild.h"
 #include "daemon/git/git.h"
 #include "daemon/store/state_store.h"
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "core/base/canonical_json.h"
 #include "core/base/json_reader.h"
 #include "daemon/git/checkout_files.h"
 #include "daemon/git/git_lock.h"

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/base/canonical_json.h"
 #include "core/base/json_reader.h"
 #include "core/base/jsonc.h"
 #include "daemon/landing/gate_log.h"

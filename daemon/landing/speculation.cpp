@@ -16,6 +16,7 @@
 #include <set>
 #include <utility>
 
+#include "core/base/canonical_json.h"
 #include "core/base/json_reader.h"
 #include "core/base/jsonc.h"
 #include "daemon/landing/batch_member.h"

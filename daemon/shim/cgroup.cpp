@@ -14,7 +14,7 @@
 
 #include "daemon/shim/delegation.h"
 #include "daemon/shim/files.h"
-#include "daemon/shim/pieces.h"
+#include "daemon/shim/splitter.h"
 
 namespace ralph::shim {
 namespace {

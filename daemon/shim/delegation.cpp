@@ -8,7 +8,7 @@
 #include <cstdlib>
 
 #include "daemon/shim/files.h"
-#include "daemon/shim/pieces.h"
+#include "daemon/shim/splitter.h"
 
 namespace ralph::shim {
 namespace {

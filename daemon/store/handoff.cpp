@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 #include <charconv>
 
+#include "core/base/canonical_json.h"
 #include "core/base/check.h"
 #include "core/base/jsonc.h"
 #include "core/queue/queue_validation.h"

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <utility>
 
+#include "core/base/canonical_json.h"
 #include "core/base/check.h"
 #include "core/queue/queue_validation.h"
 #include "core/queue/task_codec.h"

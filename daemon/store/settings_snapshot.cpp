@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "core/base/canonical_json.h"
 #include "core/base/json_reader.h"
 #include "core/base/jsonc.h"
 

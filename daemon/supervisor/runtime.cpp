@@ -10,6 +10,7 @@
 #include "core/base/check.h"
 #include "core/queue/queue_edit.h"
 #include "core/supervisor/state_codec.h"
+#include "core/supervisor/step.h"
 #include "daemon/os/clock.h"
 #include "daemon/store/expiry_notes.h"
 #include "daemon/store/retry_requests.h"

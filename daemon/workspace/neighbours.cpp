@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 #include <optional>
 
+#include "core/base/canonical_json.h"
 #include "core/base/jsonc.h"
 #include "daemon/git/git.h"
 #include "daemon/os/files.h"

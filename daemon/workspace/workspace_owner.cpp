@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 #include <ctime>
 
+#include "core/base/canonical_json.h"
 #include "core/base/jsonc.h"
 #include "core/queue/task.h"
 #include "daemon/git/plain_git.h"

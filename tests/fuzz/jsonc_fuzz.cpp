@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "core/base/canonical_json.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace ralph;

@@ -42,7 +42,7 @@ TEST_CASE("what was retried and failed before a crash is not tried again in the 
 }
 
 // ralph-crash, integrate, before it renames its outcome.
-TEST_CASE("what a killed step was writing is no stale file of its run") {
+TEST_CASE("what a killed step was writing is no partial file of its run") {
     const Project project;
     project.add("dies", "echo half > \"$RALPH_RUN_DIR/outcome.json.new\"; kill -9 $$");
     project.commit_and_push();

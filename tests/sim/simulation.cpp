@@ -10,6 +10,7 @@
 #include "core/queue/task_codec.h"
 #include "core/supervisor/state_codec.h"
 #include "daemon/doctor/diagnosis.h"
+#include "daemon/doctor/rebuild.h"
 #include "tests/sim/fake_service_manager.h"
 
 namespace ralph::sim {

@@ -1,4 +1,5 @@
 #include "core/base/jsonc.h"
+#include "core/base/canonical_json.h"
 
 #include <doctest/doctest.h>
 

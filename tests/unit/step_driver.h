@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/supervisor/step.h"
 #include "core/supervisor/supervisor.h"
 
 namespace ralph::test {
