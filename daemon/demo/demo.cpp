@@ -206,7 +206,7 @@ class Story {
 };
 
 // Compares how the tasks ended with how they were meant to end, whatever was killed on the way.
-std::vector<std::string> surprises(const core::ParallelState& state) {
+std::vector<std::string> surprises(const core::ParallelState& state, const Paths& paths) {
     std::vector<std::string> found;
     for (std::size_t i = 0; i < demo_tasks().size(); ++i) {
         const DemoTask& task = demo_tasks()[i];
@@ -222,7 +222,10 @@ std::vector<std::string> surprises(const core::ParallelState& state) {
         }
     }
     const core::WorkerRecord* const failed = state.find(demo_task_id(demo_task_that_fails));
-    if (failed == nullptr || failed->last_error.value_or("").find("status 7") == std::string::npos) {
+    const auto run = view_newest_run(paths, demo_task_id(demo_task_that_fails));
+    const bool is_seven = run && *run && (*run)->exit && (*run)->exit->exited_with(7);
+    const std::string told = is_seven ? "work " + describe(*(*run)->exit) : std::string{};
+    if (failed == nullptr || !is_seven || failed->last_error != told) {
         found.emplace_back("the exit status 7 that nobody watched is not told");
     }
     return found;
@@ -280,7 +283,7 @@ Result<int> show(const DemoPlaces& places, int kills) {
     if (!state || !*state) {
         return state ? Error{"the demo left no state"} : state.error();
     }
-    auto unexpected = surprises(**state);
+    auto unexpected = surprises(**state, {places.clone()});
     TRY_ASSIGN(auto twice, doubles(places));
     unexpected.insert(unexpected.end(), twice.begin(), twice.end());
     if (kills != 3) {

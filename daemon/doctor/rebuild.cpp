@@ -24,13 +24,13 @@ struct BatchReport {
 };
 using BatchReports = std::map<std::string, BatchReport>;
 
-void note_batch_reports(const TaskRuns& runs, BatchReports& words) {
+void note_batch_reports(const TaskRuns& runs, BatchReports& reports) {
     for (const RunView& view : runs.views) {
         const auto at = core::parse_rfc3339(view.exit ? view.exit->ended_at : std::string{});
         for (const core::BatchEnd& end : view.outcome.batch) {
-            const auto known = words.find(end.task_id);
-            if (at && (known == words.end() || known->second.at < at->instant)) {
-                words.insert_or_assign(end.task_id, BatchReport{end, at->instant, view.exit->ended_at});
+            const auto known = reports.find(end.task_id);
+            if (at && (known == reports.end() || known->second.at < at->instant)) {
+                reports.insert_or_assign(end.task_id, BatchReport{end, at->instant, view.exit->ended_at});
             }
         }
     }
@@ -38,35 +38,35 @@ void note_batch_reports(const TaskRuns& runs, BatchReports& words) {
 
 // Finished work was dealt with by a run of another task, of its batch: as that has said. If nothing of it can
 // be found, the target tells the next start.
-void end_as_batch(core::WorkerRecord& record, const RunView& last, const BatchReports& words) {
-    const auto word = words.find(record.task_id);
+void end_as_batch(core::WorkerRecord& record, const RunView& last, const BatchReports& reports) {
+    const auto report = reports.find(record.task_id);
     const auto worked = core::parse_rfc3339(last.exit ? last.exit->ended_at : std::string{});
     record.lifecycle = Lifecycle::integrating;
-    if (word == words.end() || !worked || word->second.at < worked->instant) {
+    if (report == reports.end() || !worked || report->second.at < worked->instant) {
         return;
     }
     core::ExitRecord end;
-    end.value = word->second.end.code;
+    end.value = report->second.end.code;
     const auto next = core::transition(Lifecycle::integrating, core::classify(StepKind::integrate, end, {}));
     if (next) {
         record.lifecycle = *next;
-        record.completed_at = word->second.ended_at;
+        record.completed_at = report->second.ended_at;
     }
     if (record.lifecycle != Lifecycle::completed) {
-        record.last_error = word->second.end.summary;
-    } else if (!word->second.end.landed_by.empty()) {
-        record.last_error = core::landed_by_text(word->second.end.landed_by);
+        record.last_error = report->second.end.summary;
+    } else if (!report->second.end.landed_by.empty()) {
+        record.last_error = core::landed_by_text(report->second.end.landed_by);
     }
 }
 
 // How a task whose runs were all dealt with has ended: as the last one that is not the removal of its
 // workspace.
-void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs, const BatchReports& words) {
+void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs, const BatchReports& reports) {
     const auto last = std::find_if(runs.views.rbegin(), runs.views.rend(),
                                    [](const RunView& view) { return view.run.step != StepKind::discard; });
     if (last != runs.views.rend() &&
         core::leaves_finished_work(last->run.step, last->exit ? &*last->exit : nullptr)) {
-        end_as_batch(record, *last, words);
+        end_as_batch(record, *last, reports);
         return;
     }
     record.lifecycle = Lifecycle::failed;
@@ -99,7 +99,7 @@ void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs, const Bat
 }
 
 std::optional<core::WorkerRecord> record_from(const Settings& settings, const std::string& task_id,
-                                              const TaskRuns& runs, const BatchReports& words,
+                                              const TaskRuns& runs, const BatchReports& reports,
                                               core::Instant now) {
     if (runs.views.empty()) {
         return std::nullopt;
@@ -116,7 +116,7 @@ std::optional<core::WorkerRecord> record_from(const Settings& settings, const st
         const bool is_landing = last.run.step == StepKind::integrate || last.run.step == StepKind::remediate;
         record.lifecycle = is_landing ? Lifecycle::integrating : Lifecycle::running;
     } else {
-        end_as_last_run(record, runs, words);
+        end_as_last_run(record, runs, reports);
     }
     return record;
 }
@@ -130,14 +130,14 @@ Result<core::ParallelState> rebuild_state(const Settings& settings, const std::s
     state.started_at = core::format_rfc3339(now);
     state.target_branch = branch;
     std::map<std::string, TaskRuns> all;
-    BatchReports words;
+    BatchReports reports;
     for (const std::string& task_id : tasks) {
         TRY_ASSIGN(auto runs, read_runs(settings.paths, task_id));
-        note_batch_reports(runs, words);
+        note_batch_reports(runs, reports);
         all.emplace(task_id, std::move(runs));
     }
     for (const auto& [task_id, runs] : all) {
-        if (auto record = record_from(settings, task_id, runs, words, now)) {
+        if (auto record = record_from(settings, task_id, runs, reports, now)) {
             state.upsert(std::move(*record));
         }
     }

@@ -139,6 +139,50 @@ TEST_CASE("rooms: the picture shows the arrows that there are, but for those tha
     }
 }
 
+TEST_CASE("docs/architecture.md names files that are there") {
+    std::set<std::string> names;
+    for (const char* folder : {"core", "config", "daemon"}) {
+        for (const fs::path& file : sources_in(folder)) {
+            names.insert(file.filename().string());
+            names.insert(fs::relative(file, source).generic_string());
+        }
+    }
+    const std::regex named("`([a-z_/]+\\.(cpp|h))`");
+    std::size_t found = 0;
+    for (const std::string& line : lines_of(source / "docs/architecture.md")) {
+        for (std::sregex_iterator each(line.begin(), line.end(), named), end; each != end; ++each) {
+            CAPTURE((*each)[1].str());
+            CHECK(names.count((*each)[1]) == 1);
+            ++found;
+        }
+    }
+    CHECK(found > 20);
+}
+
+// Whoever decides by the words of an error is wrong as soon as somebody words it better. What git says is
+// understood in one place; an error of ours has a kind (core::Fault).
+TEST_CASE("nothing is decided on the text of an error") {
+    const std::regex decides(
+        R"re((message|remedy|summary|reason|why|errors?|last_error|note|words|said)(\(\)|\.line\(\)|\.value_or\(""\))?(\.|->)(find|rfind|compare|starts_with|ends_with|substr)\(|regex_(search|match)\([^)]*(message|errors?|reason)|(message|summary|reason|last_error) [=!]= "[^"])re");
+    // Messages of commits are a format of their own.
+    const std::set<std::string> others{"undo.cpp", "kept_refs.cpp"};
+    int in_git_words = 0;
+    for (const char* folder : {"core", "config", "daemon"}) {
+        for (const fs::path& file : sources_in(folder)) {
+            for (const std::string& line : lines_of(file)) {
+                const std::string name = file.filename().string();
+                if (std::regex_search(line, decides) && others.count(name) == 0) {
+                    CAPTURE(file.string());
+                    CAPTURE(line);
+                    CHECK(name == "git_words.cpp");
+                    ++in_git_words;
+                }
+            }
+        }
+    }
+    CHECK(in_git_words > 0);  // else the pattern finds nothing any more
+}
+
 TEST_CASE("core and config include nothing that touches the world, and nothing includes what costs seconds") {
     const std::map<std::string, std::vector<std::string>> refused{
         {"core",
