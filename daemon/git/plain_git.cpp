@@ -309,12 +309,12 @@ Result<Git> open_plain(const Settings& settings, const std::string& path) {
 }
 
 Result<Git> open_plain_within(const std::string& workspace, const std::string& relative) {
-    auto tree = open_tree(workspace);
-    TRY_ASSIGN(auto place, tree ? place_of_nested(*tree, relative) : Result<std::string>{tree.error()});
+    TRY_ASSIGN(auto tree, open_tree(workspace));
+    TRY_ASSIGN(auto place, place_of_nested(tree, relative));
     if (place.empty()) {
         return Error{fmt::format("{}/{}: is no git repository", workspace, relative)};
     }
-    TRY_ASSIGN(auto git, open_git_folder(*tree, place));
+    TRY_ASSIGN(auto git, open_git_folder(tree, place));
     if (!git) {
         return not_plain(workspace + "/" + relative + "/.git", "leads nowhere");
     }

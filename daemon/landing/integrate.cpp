@@ -233,9 +233,8 @@ class Performer {
         if (speculation_.slots() != 0 && !gates_->are_none()) {
             speculation_.schedule(gate.likely, integration_->tip(), gate.landed);
         }
-        auto files = gates_->files_of(commit);
-        TRY_ASSIGN(auto verdict, files ? gates_->judge(commit, *files, integration_->tip(), gate.candidate)
-                                       : Result<GateVerdict>{files.error()});
+        TRY_ASSIGN(auto files, gates_->files_of(commit));
+        TRY_ASSIGN(auto verdict, gates_->judge(commit, files, integration_->tip(), gate.candidate));
         return event::Gated{gate.candidate.empty() ? facts_of(verdict) : remember(std::move(verdict))};
     }
 

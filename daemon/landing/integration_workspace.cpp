@@ -198,8 +198,9 @@ Result<void> IntegrationWorkspace::make_git() const {
             break;
         }
     }
-    auto unborn = cloned ? begun.expect({"symbolic-ref", "HEAD", "refs/heads/lane"}) : cloned;
-    TRY_ASSIGN(auto refs, unborn ? begun.refs({"refs/"}) : Result<std::vector<std::string>>{unborn.error()});
+    TRY(cloned);
+    TRY(begun.expect({"symbolic-ref", "HEAD", "refs/heads/lane"}));
+    TRY_ASSIGN(auto refs, begun.refs({"refs/"}));
     for (const std::string& ref : refs) {
         TRY(begun.expect({"update-ref", "--no-deref", "-d", ref}));
     }
@@ -210,11 +211,11 @@ Result<void> IntegrationWorkspace::make_git() const {
     }
     // What it replaces may hold what is nowhere else.
     const std::string aside = integration_git_name(name_) + std::string(aside_suffix);
-    auto replaced = is_directory(git_.folder()) ? remove_tree(cache, aside) : Result<void>{};
-    if (replaced && is_directory(git_.folder())) {
-        replaced = rename_durably(git_.folder(), cache + "/" + aside);
+    if (is_directory(git_.folder())) {
+        TRY(remove_tree(cache, aside));
+        TRY(rename_durably(git_.folder(), cache + "/" + aside));
     }
-    return replaced ? rename_durably(begun.folder(), git_.folder()) : replaced;
+    return rename_durably(begun.folder(), git_.folder());
 }
 
 Result<void> IntegrationWorkspace::fetch() {

@@ -274,15 +274,15 @@ Result<std::optional<Speculation::Verdict>> gate_candidate(const StepContext& co
             return nothing;
         }
     }
-    auto head = integration.git().head();
-    TRY(head ? integration.seed(bookkeeping->tracked) : Result<void>{head.error()});
+    TRY_ASSIGN(auto head, integration.git().head());
+    TRY(integration.seed(bookkeeping->tracked));
     Gates gates(context.settings, integration.git(), integration.ground());
     gates.until_end_of = held_descriptor;
-    TRY_ASSIGN(auto files, gates.files_of(*head));
+    TRY_ASSIGN(auto files, gates.files_of(head));
     if (gates.are_none() || gates.recall(files) || is_unwanted()) {
         return nothing;
     }
-    TRY_ASSIGN(auto verdict, gates.judge(*head, files, integration.tip(), tasks));
+    TRY_ASSIGN(auto verdict, gates.judge(head, files, integration.tip(), tasks));
     return verdict.ran ? std::optional(Speculation::Verdict{files, gates.commands(), std::move(verdict)})
                        : nothing;
 }

@@ -65,10 +65,9 @@ class Keeper {
         TRY(load_kept());
         task_created_ = owner_now(settings_, task_id_).task_created;
         landed_ = landed_work();
-        auto on_remote = is_on_remote(commit);
-        TRY_ASSIGN(auto tree, on_remote ? workspace_.line({"rev-parse", "--verify", commit + "^{tree}"})
-                                        : Result<std::string>{on_remote.error()});
-        if (!*on_remote && !is_in_kept_work(commit)) {
+        TRY_ASSIGN(auto on_remote, is_on_remote(commit));
+        TRY_ASSIGN(auto tree, workspace_.line({"rev-parse", "--verify", commit + "^{tree}"}));
+        if (!on_remote && !is_in_kept_work(commit)) {
             TRY_ASSIGN(auto kept, keep(tree, commit, Holds::files));
             work_.files = std::move(kept);
         }

@@ -142,11 +142,10 @@ Result<void> clone_repository(const Settings& settings, const std::string& name)
             break;
         }
     }
-    auto workspace = cloned ? open_plain(settings, path) : Result<Git>{cloned.error()};
-    TRY_ASSIGN(auto refs, workspace ? workspace->refs({"refs/heads", "refs/remotes"})
-                                    : Result<std::vector<std::string>>{workspace.error()});
+    TRY_ASSIGN(auto workspace, cloned ? open_plain(settings, path) : Result<Git>{cloned.error()});
+    TRY_ASSIGN(auto refs, workspace.refs({"refs/heads", "refs/remotes"}));
     for (const std::string& ref : refs) {
-        TRY(workspace->expect({"update-ref", "--no-deref", "-d", ref}));
+        TRY(workspace.expect({"update-ref", "--no-deref", "-d", ref}));
     }
     return {};
 }

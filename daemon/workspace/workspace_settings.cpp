@@ -276,18 +276,18 @@ Result<std::string> format_text(const Git& repository, const std::vector<Value>&
 
 // The repository's file replaces that of the workspace, or takes it away.
 Result<void> carry_file(const std::string& from, const Folder& to, const std::string& name, unsigned mode) {
-    auto wanted = read_file(from, longest_key_file);
-    TRY_ASSIGN(auto there, wanted ? to.kind_of(name) : Result<std::optional<Folder::Kind>>{wanted.error()});
-    if (!*wanted) {
+    TRY_ASSIGN(auto wanted, read_file(from, longest_key_file));
+    TRY_ASSIGN(auto there, to.kind_of(name));
+    if (!wanted) {
         return to.remove(name);
     }
     if (there && *there == Folder::Kind::regular) {
         auto present = to.read(name, longest_key_file);
-        if (present && *present && **present == **wanted) {
+        if (present && *present && **present == *wanted) {
             return {};
         }
     }
-    return to.write(name, **wanted, mode);
+    return to.write(name, *wanted, mode);
 }
 
 // A folder of small files, such as keys, private to us.

@@ -48,21 +48,6 @@ TEST_CASE("sixteen tasks that finish at once land behind one run of the gate, wi
     CHECK(crowd.project.remote_done().size() == 16);
 }
 
-TEST_CASE("one bad task among sixteen: at most six runs of the gate, and the others land" *
-          doctest::test_suite("as-built")) {
-    TaskGenerator crowd;
-    crowd.add(16, [](int i) { return commit_file(i == 6 ? "bad-6" : fmt::format("file-{}", i), i); });
-    crowd.watch_pushes();
-    CHECK(crowd.run(16) == 3);
-    CHECK(crowd.count(Lifecycle::completed) == 15);
-    CHECK(crowd.judged().size() <= 6);
-    REQUIRE(crowd.project.record("RQ-0006"));
-    CHECK(crowd.project.record("RQ-0006")->lifecycle == Lifecycle::blocked_push);
-    CHECK(contains(crowd.project.record("RQ-0006")->last_error.value_or(""),
-                   "exited with status 1: bad-6; see "));
-    crowd.check_history();
-}
-
 TEST_CASE("three bad tasks among sixteen are found, and nobody else is blamed" *
           doctest::test_suite("as-built")) {
     TaskGenerator crowd;
