@@ -47,13 +47,11 @@ Result<Service> find_service(const CommonArguments& common, const ServiceArgumen
     std::error_code problem;
     const fs::path given = fs::absolute(common.repository, problem).lexically_normal();
     if (repository == Repository::must_exist || fs::exists(given, problem)) {
-        TRY_ASSIGN(auto root, find_repository(common.repository));
-        service.root = std::move(root);
+        TRY_ASSIGN(service.root, find_repository(common.repository));
     } else {
         service.root = given.string();
     }
-    TRY_ASSIGN(auto unit, core::service_unit_name(service.root));
-    service.unit = std::move(unit);
+    TRY_ASSIGN(service.unit, core::service_unit_name(service.root));
     return service;
 }
 

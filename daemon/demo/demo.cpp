@@ -76,8 +76,7 @@ class DemoSupervisor {
         request.arguments = {"run", "--parallel", "4", "--repo", places_.clone()};
         request.environment = our_environment();
         request.shares_terminal = true;
-        TRY_ASSIGN(auto child, spawn(request));
-        child_ = std::move(child);
+        TRY_ASSIGN(child_, spawn(request));
         return {};
     }
 

@@ -70,8 +70,7 @@ Result<void> check_own_places(const std::string& root) {
     std::vector<std::string> places = own_places_of(split_at_nul(*indexed));
     const bool in_index = !places.empty();
     if (!in_index) {
-        TRY_ASSIGN(auto committed, own_places_in(root, "HEAD"));
-        places = std::move(committed);
+        TRY_ASSIGN(places, own_places_in(root, "HEAD"));
     }
     if (places.empty()) {
         return {};

@@ -56,8 +56,7 @@ class Builder {
         : task_(task), integration_(integration), git_(integration.git()) {}
 
     Result<Addition> run() {
-        TRY_ASSIGN(auto head, git_.head());
-        below_ = head;
+        TRY_ASSIGN(below_, git_.head());
         auto addition = add();
         if (addition && addition->kind == Addition::Kind::added) {
             return addition;

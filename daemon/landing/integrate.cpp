@@ -203,8 +203,7 @@ class Performer {
         if (gates_->are_none()) {
             return event::Recalled{remember(GateVerdict{})};
         }
-        TRY_ASSIGN(auto files, gates_->files_of(commit()));
-        files_ = std::move(files);
+        TRY_ASSIGN(files_, gates_->files_of(commit()));
         auto known = gates_->recall(files_);
         return known ? event::Recalled{remember(std::move(*known))} : event::Recalled{};
     }

@@ -386,8 +386,7 @@ Result<IntegrationWorkspace::Work> IntegrationWorkspace::take_over(const Git& wo
     Work found;
     found.head = work.value_or(std::string{});
     found.was_noted = before == work;
-    TRY_ASSIGN(auto contained, git_.is_ancestor(found.head, tip_));
-    found.has_landed = contained;
+    TRY_ASSIGN(found.has_landed, git_.is_ancestor(found.head, tip_));
     found.landed_as = found.head;
     if (!found.has_landed && found.was_noted) {
         auto landing = git_.resolve(landing_ref(task_id));

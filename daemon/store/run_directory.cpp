@@ -98,11 +98,9 @@ Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::strin
                                     leads_batch(view), std::nullopt,
                                     std::nullopt,      view.outcome};
     if (!view.shim_alive) {
-        TRY_ASSIGN(auto end, end_of(view, orphan_policy));
-        newest.end = std::move(end);
+        TRY_ASSIGN(newest.end, end_of(view, orphan_policy));
         if (view.run.step == core::StepKind::work) {
-            TRY_ASSIGN(auto marker, read_marker(workspace));
-            newest.marker = std::move(marker);
+            TRY_ASSIGN(newest.marker, read_marker(workspace));
         }
     }
     return newest;
@@ -118,18 +116,15 @@ Result<RunView> view_run(const std::string& directory, core::Run run) {
     RunView view;
     view.run = run;
     view.directory = directory;
-    TRY_ASSIGN(const auto exists, is_directory_there(directory));
-    view.exists = exists;
+    TRY_ASSIGN(view.exists, is_directory_there(directory));
     // Before the records: a shim writes its exit record first and frees the lock after that.
-    TRY_ASSIGN(auto alive, is_locked(directory + "/lock"));
-    view.shim_alive = alive;
+    TRY_ASSIGN(view.shim_alive, is_locked(directory + "/lock"));
     auto spec = read_spec(directory);
     auto shim = read_document(directory + "/shim.json", core::read_process_record);
     auto worker = read_document(directory + "/worker.json", core::read_process_record);
     auto exit = read_document(directory + "/exit.json", core::read_exit_record);
     auto outcome = read_document(directory + "/outcome.json", core::read_outcome);
-    TRY_ASSIGN(const auto worker_started, is_there(directory + "/worker.json"));
-    view.worker_started = worker_started;
+    TRY_ASSIGN(view.worker_started, is_there(directory + "/worker.json"));
     // Without these the run would be taken for one that was lost, or for another, or would run again beside
     // what is left of it; the others are written by steps, or matter only while the shim lives.
     if (!spec || !exit) {
@@ -232,8 +227,7 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
     core::RunHistory history = core::fold(runs->facts(), runs->acknowledged);
     history.workspace_exists = *workspace_exists;
     if (!runs->views.empty() && runs->views.back().run.number > runs->acknowledged) {
-        TRY_ASSIGN(auto newest, newest_of(runs->views.back(), workspace, orphan_policy));
-        history.newest = std::move(newest);
+        TRY_ASSIGN(history.newest, newest_of(runs->views.back(), workspace, orphan_policy));
     }
     return history;
 }

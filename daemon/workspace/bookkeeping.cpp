@@ -91,8 +91,7 @@ Result<BookkeepingTexts> bookkeeping_at(const Settings& settings, const Git& git
     BookkeepingTexts texts{std::move(target), std::move(*queue), std::move(*done), false};
     if (texts.queue && !texts.done) {
         // Not there yet, or never to be there: the repository's ignore rules tell.
-        TRY_ASSIGN(auto ignored, Git(settings.paths.root).is_ignored(settings.done_relative));
-        texts.done_is_ignored = ignored;
+        TRY_ASSIGN(texts.done_is_ignored, Git(settings.paths.root).is_ignored(settings.done_relative));
     }
     return texts;
 }

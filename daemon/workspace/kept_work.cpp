@@ -54,8 +54,7 @@ class Keeper {
         TRY_ASSIGN(auto head_tree, workspace_.line({"rev-parse", "--verify", head + "^{tree}"}));
         TRY_ASSIGN(auto on_remote, is_on_remote(head));
         if (*tree != head_tree || !on_remote) {
-            TRY_ASSIGN(auto kept, keep(*tree, head, Holds::files));
-            work_.files = std::move(kept);
+            TRY_ASSIGN(work_.files, keep(*tree, head, Holds::files));
         }
         TRY(keep_other_tips(head));
         return std::move(work_);
@@ -68,8 +67,7 @@ class Keeper {
         TRY_ASSIGN(auto on_remote, is_on_remote(commit));
         TRY_ASSIGN(auto tree, workspace_.line({"rev-parse", "--verify", commit + "^{tree}"}));
         if (!on_remote && !is_in_kept_work(commit)) {
-            TRY_ASSIGN(auto kept, keep(tree, commit, Holds::files));
-            work_.files = std::move(kept);
+            TRY_ASSIGN(work_.files, keep(tree, commit, Holds::files));
         }
         return std::move(work_);
     }
