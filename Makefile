@@ -2,6 +2,7 @@
 # repeats nothing needlessly.
 #
 #   make build      build/bin/ralph and build/bin/ralph-shim
+#   make everything that, and all tests
 #   make demo       watch it work in a temporary folder
 #   make test       all tests, once as built and once with the sanitizers
 #   make test-long  the same tests over longer ranges
