@@ -198,7 +198,9 @@ Result<void> IntegrationWorkspace::make_git() const {
             break;
         }
     }
-    TRY(cloned);
+    if (!cloned) {
+        return cloned;
+    }
     TRY(begun.expect({"symbolic-ref", "HEAD", "refs/heads/lane"}));
     TRY_ASSIGN(auto refs, begun.refs({"refs/"}));
     for (const std::string& ref : refs) {
