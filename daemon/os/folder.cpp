@@ -1,6 +1,7 @@
 #include "daemon/os/folder.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
