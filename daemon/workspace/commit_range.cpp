@@ -9,7 +9,6 @@
 
 namespace ralph::daemon {
 
-using core::Error;
 using core::Result;
 
 std::string bookkeeping_subject(const StepContext& context) {
