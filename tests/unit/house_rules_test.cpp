@@ -116,10 +116,10 @@ TEST_CASE("rooms: every file is in one that docs/architecture.md lists, and incl
         }
     }
     CHECK(in_use.size() == rooms.size());
-    for (const auto& [from, to] : arrows_of_includes()) {
-        CAPTURE(from);
-        CAPTURE(to);
-        CHECK(height[from] < height[to]);
+    for (const auto& arrow : arrows_of_includes()) {
+        CAPTURE(arrow.first);
+        CAPTURE(arrow.second);
+        CHECK(height[arrow.first] < height[arrow.second]);
     }
 }
 
@@ -127,15 +127,15 @@ TEST_CASE("rooms: the picture shows the arrows that there are, but for those tha
     const Arrows included = arrows_of_includes();
     const Arrows drawn = drawn_arrows();
     REQUIRE(!included.empty());
-    for (const auto& [from, to] : drawn) {
-        CAPTURE(from);
-        CAPTURE(to);
-        CHECK(included.count({from, to}) == 1);
+    for (const auto& arrow : drawn) {
+        CAPTURE(arrow.first);
+        CAPTURE(arrow.second);
+        CHECK(included.count(arrow) == 1);
     }
-    for (const auto& [from, to] : included) {
-        CAPTURE(from);
-        CAPTURE(to);
-        CHECK(leads(drawn, from, to));
+    for (const auto& arrow : included) {
+        CAPTURE(arrow.first);
+        CAPTURE(arrow.second);
+        CHECK(leads(drawn, arrow.first, arrow.second));
     }
 }
 
