@@ -89,7 +89,7 @@ bool SimulatedLanding::advance() {
             answer_ = event::Failed{random_->chance(50), "a fault"};
             break;
         }
-        answer_ = std::visit([this](const auto& what) { return perform(what); }, each);
+        answer_ = std::visit([&](const auto& what) { return perform(what); }, each);
         if (answer_.has_value() != wants_answer) {
             throw Violation{"an action is answered that is not the last one, or the last one is not"};
         }

@@ -27,7 +27,7 @@ class Driver {
     const Wanted& until() {
         while (!std::holds_alternative<Wanted>(next_)) {
             REQUIRE_FALSE(std::holds_alternative<action::Finish>(next_));
-            std::visit([this](const auto& what) { answer(what); }, next_);
+            std::visit([&](const auto& what) { answer(what); }, next_);
         }
         return std::get<Wanted>(next_);
     }
