@@ -56,7 +56,8 @@ std::string with(std::string text, const std::string& from, const std::string& t
 
 }  // namespace
 
-TEST_CASE("a worker that exits with 0 and leaves nothing to land has not completed its task") {
+TEST_CASE("a worker that exits with 0 and leaves nothing to land has not completed its task" *
+          doctest::test_suite("as-built")) {
     const GitFixture fixture;
     fixture.prepare("RQ-0001");
     const std::string workspace = fixture.workspace();
@@ -319,7 +320,7 @@ TEST_CASE("a pipe where git looks for its own files blocks its task, and holds u
     CHECK(run_integrate_step(fixture.context()) == 0);
 }
 
-TEST_CASE("a task that is meant to revert says so") {
+TEST_CASE("a task that is meant to revert says so" * doctest::test_suite("as-built")) {
     const GitFixture fixture;
     const std::string path = "f.txt";
     const std::string landed = with(ten_lines, "2", "two, by a colleague");
@@ -350,7 +351,7 @@ TEST_CASE("a task that is meant to revert says so") {
     }
 }
 
-TEST_CASE("work on the same file that takes nothing back lands") {
+TEST_CASE("work on the same file that takes nothing back lands" * doctest::test_suite("as-built")) {
     const GitFixture fixture;
     fixture.push_by_colleague("f.txt", ten_lines);
     fixture.push_by_colleague("before.txt", "before\n");

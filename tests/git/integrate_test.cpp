@@ -232,7 +232,7 @@ TEST_CASE("integrate goes on where it was killed" * doctest::test_suite("as-buil
     expect_landed(fixture, subjects);
 }
 
-TEST_CASE("a conflict is reported and leaves the workspace as it was") {
+TEST_CASE("a conflict is reported and leaves the workspace as it was" * doctest::test_suite("as-built")) {
     const GitFixture fixture;
     work(fixture);
     GitFixture::write(fixture.workspace() + "/a.txt", "mine\n");
@@ -379,7 +379,7 @@ TEST_CASE("a commit that a hook refuses is blocked with its words") {
     CHECK(GitFixture::read(fixture.workspace() + "/left.txt") == "left\n");
 }
 
-TEST_CASE("nothing is pushed unless the gate is green") {
+TEST_CASE("nothing is pushed unless the gate is green" * doctest::test_suite("as-built")) {
     const GitFixture fixture;
     work(fixture);
     auto context = fixture.context();

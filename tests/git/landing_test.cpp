@@ -41,7 +41,8 @@ std::string propose(const GitFixture& fixture, const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("what is a supervisor's own is no part of a landing, and the others of a batch land") {
+TEST_CASE("what is a supervisor's own is no part of a landing, and the others of a batch land" *
+          doctest::test_suite("as-built")) {
     for (const std::string path : {".ralph/cache/parallel/a b", ".ralph/cache"}) {
         CAPTURE(path);
         const GitFixture fixture;
