@@ -63,7 +63,7 @@ struct LandingRun::Handler {
             tried({}, MergeQueue::Result::empty);
             return;
         }
-        actions.emplace_back(action::Recall{built.candidate});
+        actions.emplace_back(action::Recall{});
     }
 
     void operator()(const event::Recalled& recalled) const {

@@ -42,9 +42,8 @@ struct Verdict {
     std::string reason = {};
 };
 
-// How the run ends for a task.
+// How the run ends for a task that has not landed.
 enum class Conclusion {
-    landed,
     try_again,    // the target, or its remote, was in the way
     unavailable,  // a bad minute of the host or the remote
     blocked,      // an operator has to look
@@ -122,9 +121,7 @@ struct Build {
     Tasks tasks;
 };
 // What is known of the candidate without running a gate. Recalled.
-struct Recall {
-    Tasks candidate;
-};
+struct Recall {};
 // What was gated ahead of time of these tasks on top of the tip that this run began with; wait for it if it
 // is under way. TakenAhead.
 struct TakeAhead {

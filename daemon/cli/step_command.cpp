@@ -36,7 +36,10 @@ int run_step(const std::string& step) {
         outcome.summary = context.error().line();
         const auto written =
             unread.run_directory.empty() ? core::Result<void>{} : write_outcome(unread, outcome);
-        const int code = report_error(written ? context.error() : written.error());
+        if (!written) {
+            static_cast<void>(report_error(written.error()));
+        }
+        const int code = report_error(context.error());
         return context.error().is_passing() ? static_cast<int>(core::exit_unavailable) : code;
     }
     if (step == "refuse") {

@@ -36,7 +36,6 @@ class BatchMember {
     // target, and what a red gate said.
     void end(Ending ending, const std::vector<std::string>& conflicts = {},
              const std::optional<Handoff::CiContext>& gate = std::nullopt);
-    void deferred(const std::string& why) { end(try_again(why)); }
     // A fault of the world: passing ones are waited for, and count for nobody.
     void end_by(const core::Error& error);
     void note(const std::string& sentence) { add_note(notes_, sentence); }

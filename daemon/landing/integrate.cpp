@@ -295,9 +295,6 @@ class Performer {
             return fmt::format("{}; {}", end.why, retry_command(member.context()));
         };
         switch (end.conclusion) {
-            // Told by Landed, or by the member itself.
-            case Conclusion::landed:
-                break;
             case Conclusion::try_again:
                 member.end(try_again(end.why));
                 break;

@@ -5,6 +5,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/base/canonical_json.h"
@@ -27,6 +28,14 @@ constexpr std::array<Part, 4> parts{{{"global_config", &SettingsFiles::global_pr
                                      {"global_supervisor", &SettingsFiles::global_supervisor},
                                      {"supervisor", &SettingsFiles::supervisor}}};
 
+void erase(json::value& content, std::string_view section, std::string_view key) {
+    json::object* const root = content.if_object();
+    json::value* const found = root == nullptr ? nullptr : root->if_contains(section);
+    if (found != nullptr && found->is_object()) {
+        found->as_object().erase(key);
+    }
+}
+
 }  // namespace
 
 json::object snapshot_of(const Settings& settings) {
@@ -41,11 +50,8 @@ json::object snapshot_of(const Settings& settings) {
             continue;
         }
         json::value content = document->root();
-        if (json::value* const worker =
-                content.is_object() ? content.as_object().if_contains("worker") : nullptr;
-            worker != nullptr && worker->is_object()) {
-            worker->as_object().erase("env");
-        }
+        erase(content, "worker", "env");
+        erase(content, "agent", "webhook");
         snapshot[part.name] = json::object{{"file", layer->file}, {"content", std::move(content)}};
     }
     return snapshot;

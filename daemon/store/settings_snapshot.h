@@ -9,7 +9,7 @@
 
 namespace ralph::daemon {
 
-// Without worker.env: its values may be secrets, and no built-in step needs them.
+// Without worker.env and agent.webhook: they may hold secrets, and no built-in step needs them.
 [[nodiscard]] boost::json::object snapshot_of(const Settings& settings);
 
 [[nodiscard]] core::Result<Settings> settings_of(const Paths& paths, const boost::json::object& snapshot);

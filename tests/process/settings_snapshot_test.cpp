@@ -23,7 +23,9 @@ const std::string supervisor_file = R"(// by hand
 TEST_CASE("the settings of a run are those of its supervisor, without what may be a secret") {
     const Project project;
     Project::write(project.paths().supervisor_config(), supervisor_file);
-    Project::write(project.paths().config(), R"({"version": 2, "queue": {"id_prefix": "AB"}})");
+    Project::write(
+        project.paths().config(),
+        R"({"version": 2, "queue": {"id_prefix": "AB"}, "agent": {"webhook": {"enabled": true, "secret": "a secret"}}})");
     const auto settings = daemon::read_settings(project.paths(), true).value();
     const auto snapshot = daemon::snapshot_of(settings);
     CHECK(boost::json::serialize(snapshot).find("a secret") == std::string::npos);

@@ -27,8 +27,6 @@ bool contains(const std::vector<std::string>& tasks, const std::string& task) {
 
 std::uint32_t code_of(Conclusion conclusion) {
     switch (conclusion) {
-        case Conclusion::landed:
-            return landed;
         case Conclusion::try_again:
             return core::exit_try_again;
         case Conclusion::unavailable:
