@@ -77,3 +77,16 @@ TEST_CASE("trust that is taken back while a worker is at work is lost for the st
     CHECK(project.record(id)->lifecycle == core::Lifecycle::failed);
     CHECK(project.record(id)->last_error.value_or("").find("not trusted any more") != std::string::npos);
 }
+
+TEST_CASE("a step that cannot begin says why, though its run directory is not there") {
+    const Project project;
+    daemon::ProgramRequest request;
+    request.program = RALPH_BINARY_DIR "/ralph";
+    request.arguments = {"step", "prepare"};
+    request.directory = project.root();
+    request.environment = {"RALPH_ROOT=" + project.root(), "RALPH_RUN_DIR=" + project.outside("nowhere")};
+    const auto end = daemon::run_program(request).value();
+    CHECK(end.status == 1);
+    CHECK(end.errors.find("RALPH_TASK_ID is not set") != std::string::npos);
+    CHECK(end.errors.find("nowhere") != std::string::npos);
+}
