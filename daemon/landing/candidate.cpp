@@ -95,7 +95,7 @@ class Builder {
                                                                    : addition;
     }
 
-    // Before its bookkeeping: whoever landed it by himself has done the rest.
+    // The target holds the work already, as an earlier run of ours has pushed it.
     [[nodiscard]] bool has_landed_itself() const {
         const auto landing = git_.resolve(landing_ref(task_.task_id));
         const auto landed =
