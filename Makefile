@@ -6,6 +6,7 @@
 #   make demo       watch it work in a temporary folder
 #   make test       all tests, once as built and once with the sanitizers
 #   make test-long  the same tests over longer ranges
+#   make test-agents  the real agents (npm and PyPI, below build/) against a model server on loopback
 #   make fuzz       libFuzzer on everything that reads files, FUZZ_SECONDS (30) for each target
 #   make mutants    take lines out of the product, one by one, and see which test goes red for each
 #   make lint       clang 14, clang-tidy, clang-format
@@ -20,7 +21,7 @@ FUZZ_SECONDS ?= 30
 CTEST := ctest --output-on-failure --parallel 4 --no-tests=error
 # Every page that the sanitizer keeps freed memory in is copied by each fork of a test.
 SMALL_QUARANTINE := ASAN_OPTIONS=quarantine_size_mb=4:thread_local_quarantine_size_kb=64
-.PHONY: build everything demo test test-long fuzz mutants lint install deb format clean dependencies asan release
+.PHONY: build everything demo test test-long test-agents fuzz mutants lint install deb format clean dependencies asan release
 
 build:
 	@tools/install-dependencies build
@@ -53,6 +54,11 @@ test-long: everything asan
 	$(CTEST) --test-dir build || status=1; \
 	$(SMALL_QUARANTINE) $(CTEST) --test-dir build/asan --label-exclude as-built || status=1; \
 	exit $$status
+
+# Needs node, npm and python3 with venv.
+test-agents: build
+	@tests/agents/run_agents.py --install
+	@tests/agents/run_agents.py
 
 fuzz: dependencies
 	@tools/build fuzz

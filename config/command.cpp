@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/json/array.hpp>
 #include <utility>
 
 #include "config/layering.h"
@@ -21,17 +22,30 @@ struct Placeholder {
     std::string PlaceholderValues::*value;
 };
 
-constexpr std::array<Placeholder, 5> placeholders{{
+constexpr std::array<Placeholder, 14> placeholders{{
     {"task_id", &PlaceholderValues::task_id},
     {"task_title", &PlaceholderValues::task_title},
     {"workspace", &PlaceholderValues::workspace},
     {"target_branch", &PlaceholderValues::target_branch},
     {"attempt", &PlaceholderValues::attempt},
+    {"task_file", &PlaceholderValues::task_file},
+    {"description", &PlaceholderValues::description},
+    {"prompt", &PlaceholderValues::prompt},
+    {"session", &PlaceholderValues::session},
+    {"handoff", &PlaceholderValues::handoff},
+    {"reason", &PlaceholderValues::reason},
+    {"model", &PlaceholderValues::model},
+    {"effort", &PlaceholderValues::effort},
+    {"budget_usd", &PlaceholderValues::budget_usd},
 }};
+
+// What others write: inside shell text it would be run.
+constexpr std::array<std::string_view, 4> free_texts{"task_title", "description", "prompt", "reason"};
 
 struct Expansion {
     std::string text;
-    std::string fault;  // empty if the argument is well formed
+    std::string fault;         // empty if the argument is well formed
+    bool lacks_value = false;  // of a placeholder
 };
 
 std::string unknown_placeholder(std::string_view name) {
@@ -72,6 +86,7 @@ Expansion expand(std::string_view argument, const PlaceholderValues& values) {
             return out;
         }
         out.text += values.*(known->value);
+        out.lacks_value = out.lacks_value || (values.*(known->value)).empty();
         argument.remove_prefix(close + 1);
     }
     return out;
@@ -119,9 +134,9 @@ void check_no_nul(ObjectReader& reader, std::string_view key, const std::vector<
     }
 }
 
-// A title is free text that anybody who can add a task may choose; inside shell text it would be run.
-void check_no_title_in_shell_text(ObjectReader& reader, std::string_view key,
-                                  const std::vector<std::string>& argv) {
+// A title, for example, is free text that anybody who can add a task may choose.
+void check_no_free_text_in_shell_text(ObjectReader& reader, std::string_view key,
+                                      const std::vector<std::string>& argv) {
     const auto option = find_shell_option(argv, [](std::string_view text) {
         return is_text_option(text) ||
                (text.size() > 2 && text[1] != '-' && text.back() == 'c');  // as in -lc
@@ -129,11 +144,18 @@ void check_no_title_in_shell_text(ObjectReader& reader, std::string_view key,
     if (!option || *option + 1 >= argv.size()) {
         return;
     }
-    PlaceholderValues marked;
-    marked.task_title = "\x01";
-    if (expand(argv[*option + 1], marked).text.find('\x01') != std::string::npos) {
-        reader.fail(fmt::format("{}[{}]", key, *option + 1),
-                    "puts {task_title} into text that a shell runs; pass it as an argument after that text");
+    for (const Placeholder& placeholder : placeholders) {
+        if (std::find(free_texts.begin(), free_texts.end(), placeholder.name) == free_texts.end()) {
+            continue;
+        }
+        PlaceholderValues marked;
+        marked.*(placeholder.value) = "\x01";
+        if (expand(argv[*option + 1], marked).text.find('\x01') != std::string::npos) {
+            reader.fail(fmt::format("{}[{}]", key, *option + 1),
+                        fmt::format("puts {{{}}} into text that a shell runs; pass it as an argument after "
+                                    "that text",
+                                    placeholder.name));
+        }
     }
 }
 
@@ -147,6 +169,32 @@ std::vector<std::string> expand_command(const std::vector<std::string>& argv,
         Expansion expansion = expand(argument, values);
         CHECK(expansion.fault.empty());
         out.push_back(std::move(expansion.text));
+    }
+    return out;
+}
+
+core::Result<std::string> expand_text(std::string_view text, const PlaceholderValues& values) {
+    Expansion expansion = expand(text, values);
+    if (!expansion.fault.empty()) {
+        return core::Error{std::move(expansion.fault)};
+    }
+    return {boost::system::in_place_value, std::move(expansion.text)};
+}
+
+std::vector<std::string> expand_groups(const core::ArgumentGroups& groups, const PlaceholderValues& values) {
+    std::vector<std::string> out;
+    for (const std::vector<std::string>& group : groups) {
+        std::vector<std::string> expanded;
+        bool lacks_value = false;
+        for (const std::string& argument : group) {
+            Expansion expansion = expand(argument, values);
+            CHECK(expansion.fault.empty());
+            lacks_value = lacks_value || expansion.lacks_value;
+            expanded.push_back(std::move(expansion.text));
+        }
+        if (group.size() == 1 || !lacks_value) {
+            out.insert(out.end(), expanded.begin(), expanded.end());
+        }
     }
     return out;
 }
@@ -188,7 +236,45 @@ void read_command(ObjectReader& reader, std::string_view key, std::vector<std::s
             reader.fail(fmt::format("{}[{}]", key, i), std::move(fault));
         }
     }
-    check_no_title_in_shell_text(reader, key, out);
+    check_no_free_text_in_shell_text(reader, key, out);
+}
+
+void read_groups(ObjectReader& reader, std::string_view key, core::ArgumentGroups& out) {
+    if (!is_set(reader, key)) {
+        return;
+    }
+    out.clear();
+    const boost::json::array* const items = reader.find(key)->if_array();
+    if (items == nullptr) {
+        reader.fail(key, "must be an array of texts, or of arrays of texts");
+        return;
+    }
+    for (const boost::json::value& item : *items) {
+        std::vector<std::string>& group = out.emplace_back();
+        const boost::json::array single{item};
+        for (const boost::json::value& text : item.is_array() ? item.get_array() : single) {
+            if (!text.is_string()) {
+                reader.fail(fmt::format("{}[{}]", key, out.size() - 1), "must be text, or an array of texts");
+                return;
+            }
+            group.emplace_back(text.get_string());
+            std::string fault = expand(group.back(), {}).fault;
+            if (fault.empty() && group.back().find('\0') != std::string::npos) {
+                fault = "must not contain a NUL character";
+            }
+            if (!fault.empty()) {
+                reader.fail(fmt::format("{}[{}]", key, out.size() - 1), std::move(fault));
+                return;
+            }
+        }
+        if (group.empty()) {
+            reader.fail(fmt::format("{}[{}]", key, out.size() - 1), "must not be empty");
+            return;
+        }
+    }
+    if (out.empty() || core::trimmed(out[0][0]).empty() || out[0].size() != 1) {
+        reader.fail(key, "must begin with the name of a program");
+    }
 }
 
 }  // namespace ralph::config

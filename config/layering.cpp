@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "core/base/canonical_json.h"
@@ -108,6 +109,35 @@ void read_flag(ObjectReader& reader, std::string_view key, bool& out) {
     if (is_set(reader, key)) {
         reader.read(key, out);
     }
+}
+
+namespace {
+
+bool is_variable_name(std::string_view name) {
+    const auto is_letter = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    };
+    const auto fits = [is_letter](char c) { return is_letter(c) || (c >= '0' && c <= '9'); };
+    return !name.empty() && is_letter(name[0]) && std::all_of(name.begin(), name.end(), fits);
+}
+
+}  // namespace
+
+void read_environment(ObjectReader& worker, std::string_view key, std::map<std::string, std::string>& out) {
+    worker.read_object(key, [&out](ObjectReader& env) {
+        for (const std::string& name : env.keys()) {
+            std::string value;
+            env.read(name, value);
+            if (!is_variable_name(name)) {
+                env.fail(name, "must be a name of letters, digits and _ that starts with no digit");
+            } else if (name.substr(0, 6) == "RALPH_") {
+                env.fail(name, "must not start with RALPH_; the supervisor sets those variables itself");
+            } else if (value.find('\0') != std::string::npos) {
+                env.fail(name, "must not contain a NUL character");
+            }
+            out[name] = std::move(value);
+        }
+    });
 }
 
 void read_list(ObjectReader& reader, std::string_view key, std::vector<std::string>& out) {

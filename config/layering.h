@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -59,6 +60,9 @@ bool claim_if_set(core::ObjectReader& reader, std::string_view key, TrustGate& g
 // Each of these leaves `out` alone if the key is not set, and notes a fault if the value does not fit.
 void read_flag(core::ObjectReader& reader, std::string_view key, bool& out);
 void read_list(core::ObjectReader& reader, std::string_view key, std::vector<std::string>& out);
+// Environment variables by name; none may be one of ours (RALPH_*). What `out` holds stays.
+void read_environment(core::ObjectReader& reader, std::string_view key,
+                      std::map<std::string, std::string>& out);
 // Neither blank nor with a character that is a line break, a control or a direction: what becomes a path, a
 // name or a part of an id.
 void read_name(core::ObjectReader& reader, std::string_view key, std::string& out);

@@ -1,6 +1,7 @@
 #include "config/supervisor_config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +10,7 @@
 
 #include "config/allowlist.h"
 #include "config/layering.h"
+#include "core/base/shown_text.h"
 #include "core/queue/queue_validation.h"
 
 namespace ralph::config {
@@ -29,31 +31,6 @@ void read_worker_timeout(ObjectReader& worker, std::string_view key, std::option
     Milliseconds timeout = out.value_or(Milliseconds{0});
     read_duration(worker, key, Milliseconds{0}, 365 * day, timeout);
     out = timeout.count() == 0 ? std::nullopt : std::optional(timeout);
-}
-
-bool is_variable_name(std::string_view name) {
-    const auto is_letter = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-    };
-    const auto fits = [is_letter](char c) { return is_letter(c) || (c >= '0' && c <= '9'); };
-    return !name.empty() && is_letter(name[0]) && std::all_of(name.begin(), name.end(), fits);
-}
-
-void read_environment(ObjectReader& worker, std::string_view key, std::map<std::string, std::string>& out) {
-    worker.read_object(key, [&out](ObjectReader& env) {
-        for (const std::string& name : env.keys()) {
-            std::string value;
-            env.read(name, value);
-            if (!is_variable_name(name)) {
-                env.fail(name, "must be a name of letters, digits and _ that starts with no digit");
-            } else if (name.substr(0, 6) == "RALPH_") {
-                env.fail(name, "must not start with RALPH_; the supervisor sets those variables itself");
-            } else if (value.find('\0') != std::string::npos) {
-                env.fail(name, "must not contain a NUL character");
-            }
-            out[name] = std::move(value);
-        }
-    });
 }
 
 void read_gates(ObjectReader& root, std::string_view key, std::vector<NamedGateSettings>& out) {
@@ -104,6 +81,68 @@ void read_either(ObjectReader& section, std::string_view key, const char* no, co
     }
 }
 
+// A worker is a command or an agent: whichever the nearest layer names.
+void read_worker_agent(ObjectReader& worker, std::string_view key, WorkerSettings& out) {
+    if (!is_set(worker, key)) {
+        return;
+    }
+    std::string agent;
+    worker.read(key, agent);
+    if (agent.empty()) {
+        out.agent.clear();
+        return;
+    }
+    std::vector<std::string> command;
+    read_list(worker, "command", command);
+    if (!command.empty()) {
+        worker.fail(key, "must not be set beside worker.command; take one of them out");
+    }
+    out.agent = std::move(agent);
+    out.command.clear();
+}
+
+void read_worker_command(ObjectReader& worker, std::string_view key, WorkerSettings& out) {
+    read_command(worker, key, out.command);
+    if (is_set(worker, key) && !out.command.empty()) {
+        out.agent.clear();
+    }
+}
+
+// What becomes an argument of an agent, and must be no option of it.
+void read_word(ObjectReader& section, std::string_view key, std::string& out) {
+    if (!is_set(section, key)) {
+        return;
+    }
+    section.read(key, out);
+    if (const auto found = core::first_steering(out)) {
+        section.fail(key, fmt::format("must not contain the character {}", *found));
+    } else if (!out.empty() && out.front() == '-') {
+        section.fail(key, "must not begin with a dash");
+    }
+}
+
+void read_silence(ObjectReader& section, std::string_view key, std::optional<Milliseconds>& out) {
+    if (!is_set(section, key)) {
+        return;
+    }
+    if (const auto* const value = section.find(key); value->is_string() && value->get_string() == "auto") {
+        out.reset();
+        return;
+    }
+    Milliseconds silence{0};
+    read_duration(section, key, Milliseconds{0}, longest_step, silence);
+    out = silence;
+}
+
+std::string unknown_agent(const std::string& name, const AgentPresets& agents) {
+    std::vector<std::string> known;
+    for (const auto& [each, preset] : agents) {
+        known.push_back(each);
+    }
+    return fmt::format("is \"{}\", which is none of {}; describe it in `agents`", core::printable(name),
+                       fmt::join(known, ", "));
+}
+
 struct Setting {
     std::string_view section;  // empty for the top level
     std::string_view key;
@@ -112,10 +151,34 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 31> settings{{
+constexpr std::array<Setting, 40> settings{{
     {"worker", "command", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_command(section, key, out.worker.command);
+         read_worker_command(section, key, out.worker);
+     }},
+    {"worker", "agent", true,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_worker_agent(section, key, out.worker);
+     }},
+    {"worker", "model", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_word(section, key, out.worker.model);
+     }},
+    {"worker", "effort", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_word(section, key, out.worker.effort);
+     }},
+    {"worker", "prompt_file", true,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_word(section, key, out.worker.prompt_file);
+     }},
+    {"worker", "silence", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_silence(section, key, out.worker.silence);
+     }},
+    {"", "agents", true,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_agents(section, key, out.agents);
      }},
     {"worker", "env", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
@@ -213,6 +276,18 @@ constexpr std::array<Setting, 31> settings{{
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_duration(section, key, std::chrono::seconds{1}, longest_step, out.remediate.silence);
      }},
+    {"limits.task", "cost_usd", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_hundredths(section, key, 1, 100'000'000, out.budget.cost_cents);
+     }},
+    {"limits.task", "tokens", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 1'000'000'000'000, out.budget.tokens);
+     }},
+    {"limits.task", "turns", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 1'000'000, out.budget.turns);
+     }},
     {"limits", "memory", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.limits.memory);
@@ -252,10 +327,16 @@ void read_section(std::string_view name, ObjectReader& section, TrustGate& gate,
 
 void read_root(ObjectReader& root, TrustGate& gate, SupervisorConfig& out) {
     read_section("", root, gate, out);
-    for (const std::string_view name : {"worker", "prepare", "integrate", "gate", "limits"}) {
+    for (const std::string_view name : {"worker", "prepare", "integrate", "gate"}) {
         root.read_object(
             name, [name, &gate, &out](ObjectReader& section) { read_section(name, section, gate, out); });
     }
+    root.read_object("limits", [&gate, &out](ObjectReader& limits) {
+        read_section("limits", limits, gate, out);
+        limits.read_object("task", [&gate, &out](ObjectReader& section) {
+            read_section("limits.task", section, gate, out);
+        });
+    });
     root.read_object("integration", [&gate, &out](ObjectReader& integration) {
         read_section("integration", integration, gate, out);
         for (const std::string_view name : {"batch", "remediate"}) {
@@ -281,6 +362,9 @@ core::Result<SupervisorConfig> load_supervisor_config(const std::optional<Layer>
         if (error) {
             return std::move(*error);
         }
+    }
+    if (!config.worker.agent.empty() && config.agents.count(config.worker.agent) == 0) {
+        return error_in(*layers, {"worker.agent", unknown_agent(config.worker.agent, config.agents)});
     }
     return config;
 }

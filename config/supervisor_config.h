@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "config/agent_presets.h"
 #include "config/command.h"
 #include "config/layer.h"
 #include "core/base/error.h"
@@ -23,6 +24,13 @@ struct WorkerSettings {
     std::uint32_t log_limit_mib = 64;                                    // 1 to 102,400
     bool no_change_completes = false;  // no_change "complete": to end with 0 and to leave nothing is enough
     bool may_push = false;             // to the remote by itself
+    std::string agent = {};            // the name of one of `agents`; empty means that `command` works
+    std::string model = {};            // of the agent; empty means the agent's own choice
+    std::string effort = {};           // the same
+    std::string prompt_file = {};      // relative to the root; empty means the built-in prompt
+    // How long it may write nothing, 0 to 7 d; nothing ("auto") means agent_silence for an agent that tells
+    // what it does, and no limit for others.
+    std::optional<core::Milliseconds> silence = {};
 
     bool operator==(const WorkerSettings&) const = default;
 };
@@ -87,8 +95,22 @@ struct LimitSettings {
     bool operator==(const LimitSettings&) const = default;
 };
 
+// What one task may use before its agent is told to end; 0 means no limit.
+struct BudgetSettings {
+    std::uint32_t cost_cents = 0;  // written as dollars: 2.5
+    std::uint64_t tokens = 0;
+    std::uint32_t turns = 0;
+
+    [[nodiscard]] bool any() const { return cost_cents != 0 || tokens != 0 || turns != 0; }
+    bool operator==(const BudgetSettings&) const = default;
+};
+
+inline constexpr core::Milliseconds agent_silence = std::chrono::hours{1};
+
 struct SupervisorConfig {
     WorkerSettings worker;
+    AgentPresets agents = built_in_agents();
+    BudgetSettings budget;
     std::uint32_t max_restarts = 2;  // 0 to 100: how often a step whose outcome was lost is run again
     StepSettings prepare{{}, std::chrono::minutes{30}};
     StepSettings integrate{{}, std::chrono::hours{2}};

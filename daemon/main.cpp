@@ -158,6 +158,8 @@ struct Arguments {
     std::string step;
     std::string demo_folder;
     bool json = false;
+    std::string agent;
+    std::string account;
     bool trust = false;
     bool now = false;
     int exit_code = 0;
@@ -178,8 +180,28 @@ void add_init(CLI::App& app, Arguments& all) {
     auto* init = app.add_subcommand("init", "Make .ralph/ in a git repository")->fallthrough();
     init->footer(init_examples);
     init->add_flag("--trust", all.trust, "Allow this repository's files to name commands that are run");
-    init->callback(
-        [&] { all.exit_code = as_owner(all.common, [&] { return initialize(all.common, all.trust); }); });
+    init->add_option("--agent", all.agent,
+                     "Who works on the tasks: claude, codex, gemini, qwen, opencode or aider")
+        ->type_name("NAME");
+    init->callback([&] {
+        all.exit_code = as_owner(all.common, [&] { return initialize(all.common, all.trust, all.agent); });
+    });
+}
+
+void add_account_commands(CLI::App& app, Arguments& all) {
+    auto* account = app.add_subcommand("account", "Agents' accounts that are paused")
+                        ->require_subcommand(1)
+                        ->fallthrough();
+    account->footer(account_examples);
+    auto* list = account->add_subcommand("list", "Which, why, and until when")->fallthrough();
+    list->add_flag("--json", all.json, "As JSON (document version 1)");
+    list->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return account_list(all.common, all.json); }); });
+    auto* resume = account->add_subcommand("resume", "Let its agents start again at once")->fallthrough();
+    resume->add_option("NAME", all.account, "Which")->required();
+    resume->callback([&] {
+        all.exit_code = as_owner(all.common, [&] { return account_resume(all.common, all.account); });
+    });
 }
 
 void add_task_commands(CLI::App& app, Arguments& all) {
@@ -301,6 +323,7 @@ int run_command_line(int argc, char** argv) {
     add_queue_commands(app, all);
     add_run(app, all);
     add_gate_and_demo(app, all);
+    add_account_commands(app, all);
     add_kept_commands(app, all.common, all.kept, all.exit_code);
     add_doctor(app, all.common, all.doctor, all.exit_code);
     add_service(app, all.common, all.service, all.exit_code);

@@ -2,6 +2,7 @@
 // finish() refuses what nobody asked for. The reader's path ("tasks[2].agent") is how errors name a value.
 #pragma once
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <cstdint>
@@ -66,6 +67,25 @@ class ObjectReader {
     void read_object(std::string_view key, Read read_members) {
         if (const boost::json::value* value = find_not_null(key)) {
             ObjectReader object(*value, path_of(key), fault_);
+            read_members(object);
+            object.finish();
+        }
+    }
+
+    // The same for each object of the array at `key`.
+    template <class Read>
+    void read_objects(std::string_view key, Read read_members) {
+        const boost::json::value* const value = find_not_null(key);
+        if (value == nullptr) {
+            return;
+        }
+        if (!value->is_array()) {
+            fail(key, "must be an array of objects");
+            return;
+        }
+        std::size_t index = 0;
+        for (const boost::json::value& item : value->get_array()) {
+            ObjectReader object(item, path_of(key) + "[" + std::to_string(index++) + "]", fault_);
             read_members(object);
             object.finish();
         }

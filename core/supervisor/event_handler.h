@@ -31,6 +31,7 @@ class Handler {
     void operator()(const event::DrainRequested& event);
     void operator()(const event::StopRequested& event);
     void operator()(const event::SettingsChanged& event);
+    void operator()(const event::AccountsRead& event);
     void operator()(const event::TimePassed&);
 
     // What the service manager gave to drain is over.
@@ -60,6 +61,8 @@ class Handler {
     [[nodiscard]] bool waits(ActiveTask& task, const ExitRecord& record, const Outcome& outcome,
                              bool resumed);
     void wait_for_host(ActiveTask& task, const std::string& why, bool resumed);
+    void wait_for_account(ActiveTask& task, const std::string& why);
+    void end_try(const ActiveTask& task);
     void wait_for_workspace(ActiveTask& task, const std::string& why);
     void note_waiting(const ActiveTask& task, const std::string& why);
     void wait_for_target(ActiveTask& task, const Outcome& outcome, bool resumed);

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <utility>
 
+#include "core/supervisor/transition.h"
+
 namespace ralph::core {
 namespace {
 
@@ -14,6 +16,8 @@ RunFacts facts_of(const RunHistory::Newest& newest) {
     facts.began = true;
     facts.leads_batch = newest.leads_batch;
     facts.target_is_red = newest.outcome.target_is_red;
+    facts.by_agent = newest.by_agent;
+    facts.account_paused = !newest.outcome.paused_account.empty();
     if (newest.end) {
         facts.never_executed = std::holds_alternative<StartFailed>(*newest.end);
         if (const auto* const record = std::get_if<ExitRecord>(&*newest.end)) {
@@ -31,7 +35,12 @@ StepKind step_after(const RunFacts& run) {
 }  // namespace
 
 bool RunFacts::is_lost() const {
-    return exit ? counts_as_lost(step, *exit, leads_batch) && !never_executed : began;
+    return exit ? counts_as_lost(step, *exit, leads_batch, by_agent) && !never_executed : began;
+}
+
+bool RunFacts::waits_for_account() const {
+    return account_paused && exit && exit->exited_with(exit_account_paused) && !exit->stopped &&
+           (step == StepKind::work || step == StepKind::remediate);
 }
 
 bool RunFacts::was_integration() const {
@@ -40,7 +49,7 @@ bool RunFacts::was_integration() const {
 }
 
 void RunCounts::add_end(const RunFacts& run) {
-    if (!run.exit || run.never_executed) {
+    if (!run.exit || run.never_executed || run.waits_for_account()) {
         return;
     }
     integrations += run.was_integration() ? 1 : 0;
@@ -56,7 +65,9 @@ RunHistory fold(const std::vector<RunFacts>& runs, std::uint32_t acknowledged) {
     StepKind step_before = StepKind::prepare;
     for (const RunFacts& run : runs) {
         history.last_number = std::max(history.last_number, run.number);
-        history.work_attempts += run.step == StepKind::work && run.began && !run.never_executed ? 1 : 0;
+        history.work_attempts +=
+            run.step == StepKind::work && run.began && !run.never_executed && !run.waits_for_account() ? 1
+                                                                                                       : 0;
         if (run.number <= acknowledged) {
             history.acknowledged_step = step_after(run);
             history.acknowledged_integrations += run.was_integration() ? 1 : 0;

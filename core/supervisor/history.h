@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/supervisor/run_record.h"
@@ -19,10 +20,14 @@ struct RunFacts {
     bool never_executed = false;  // for a reason that passes: it counts as never begun, however it ended
     bool leads_batch = false;     // it was to land others, too
     bool target_is_red = false;   // as its outcome says
-    std::optional<ExitRecord> exit;
+    std::optional<ExitRecord> exit = {};
+    bool by_agent = false;        // an agent of ours worked
+    bool account_paused = false;  // and did not, since its account is paused: that counts for nothing
 
     // Its outcome cannot be known: the step runs again.
     [[nodiscard]] bool is_lost() const;
+    // It ended with 72, since the account of its agent is paused.
+    [[nodiscard]] bool waits_for_account() const;
     // It ended, and that was an attempt to land its task.
     [[nodiscard]] bool was_integration() const;
 };
@@ -48,6 +53,9 @@ struct RunHistory {
     // run that decided on it then, or it could not be fixed.
     std::optional<StepKind> acknowledged_step;
     bool workspace_exists = false;
+    // The agent that the task asks for; empty: none, nothing: it brings its own command, or that is not
+    // known.
+    std::optional<std::string> runner;
     struct Newest {  // the newest run that is not acknowledged
         Run run;
         std::uint32_t slot = 0;
@@ -55,6 +63,7 @@ struct RunHistory {
         std::optional<RunEnd> end;  // nothing while a verified shim lives
         std::optional<BlockMarker> marker;
         Outcome outcome;
+        bool by_agent = false;
     };
     std::optional<Newest> newest;
 };

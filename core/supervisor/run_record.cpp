@@ -113,7 +113,7 @@ std::optional<StepKind> parse_step_kind(std::string_view text) {
     return std::nullopt;
 }
 
-bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch) {
+bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch, bool by_agent) {
     const bool is_verdict =
         !record.timed_out && (record.exited_with(0) || record.exited_with(exit_blocked) ||
                               record.exited_with(exit_fixable) || record.exited_with(exit_nothing_to_land) ||
@@ -121,8 +121,9 @@ bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch) {
     if (step == StepKind::integrate && leads_batch && !record.stopped && !is_verdict) {
         return true;
     }
-    return step != StepKind::work && step != StepKind::remediate &&
-           record.kind == ExitRecord::Kind::signalled && !record.stopped && !record.timed_out;
+    const bool runs_again =
+        step == StepKind::work || step == StepKind::remediate ? by_agent && !record.out_of_memory : true;
+    return runs_again && record.kind == ExitRecord::Kind::signalled && !record.stopped && !record.timed_out;
 }
 
 bool counts_as_integration(const ExitRecord& record, bool target_is_red, bool leads_batch) {
@@ -165,6 +166,9 @@ std::string run_spec_text(const RunSpec& spec) {
     if (!spec.batch.empty()) {
         root["batch"] = strings(spec.batch);
     }
+    if (!spec.agent.empty()) {
+        root["agent"] = spec.agent;
+    }
     if (spec.settings) {
         root["settings"] = *spec.settings;
     }
@@ -188,6 +192,7 @@ Result<RunSpec> read_run_spec(const JsonDocument& document) {
     reader.read("working_directory", spec.working_directory);
     reader.read("created_at", spec.created_at);
     reader.read("batch", spec.batch);
+    reader.read("agent", spec.agent);
     if (const json::value* const settings = reader.find("settings");
         settings != nullptr && settings->is_object()) {
         spec.settings = settings->as_object();
@@ -256,6 +261,9 @@ std::string outcome_text(const Outcome& outcome) {
     if (outcome.target_is_red) {
         root["target_is_red"] = true;
     }
+    if (!outcome.paused_account.empty()) {
+        root["paused_account"] = outcome.paused_account;
+    }
     if (!outcome.landed_by.empty()) {
         root["landed_by"] = printable(outcome.landed_by);
     }
@@ -289,6 +297,7 @@ Result<Outcome> read_outcome(const JsonDocument& document) {
     reader.read("landed_sha", outcome.landed_sha);
     reader.read("kept", outcome.kept);
     reader.read("target_is_red", outcome.target_is_red);
+    reader.read("paused_account", outcome.paused_account);
     reader.read("landed_by", outcome.landed_by);
     read_batch(reader, fault, outcome.batch);
     outcome.summary = printable(outcome.summary);  // one line, whoever wrote it

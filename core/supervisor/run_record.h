@@ -9,6 +9,7 @@
 //       worker.json    identity of the step's process, written before it executes anything
 //       exit.json      how the step ended, written by the shim when the whole tree is gone
 //       outcome.json   what the step itself has to say (optional)
+//       agent.json     what an agent's run is about (core/agents/agent_record.h; optional)
 //       lane.json      what an integrate step does at this moment (optional)
 #pragma once
 
@@ -97,7 +98,9 @@ using RunEnd = std::variant<ExitRecord, LostRun, StartFailed>;
 // that was killed, at its work or at fixing it, has failed.
 // A run that lands several tasks and comes to no verdict, by its time or an exit code that is none, is
 // nobody's failure either.
-[[nodiscard]] bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch = false);
+// So runs the work of an agent, which goes on with its conversation.
+[[nodiscard]] bool counts_as_lost(StepKind step, const ExitRecord& record, bool leads_batch = false,
+                                  bool by_agent = false);
 
 // Whether an integrate run that ended so was an attempt to land its task. It was none if it was lost or
 // stopped, found nothing to land, or met what is nobody's fault: a host or remote with a bad minute, a target
@@ -135,6 +138,8 @@ struct Outcome {
     std::vector<BatchEnd> batch = {};
     // The target branch itself fails the gate: nobody's fault, and nothing lands until it is fixed.
     bool target_is_red = false;
+    // The account of the agent is paused, so that it did not work: the exit code is 72.
+    std::string paused_account = {};
     // Who has landed the task, if it was none of ours: "commit 1a2b3c4d by A. Colleague".
     std::string landed_by = {};
 
@@ -158,6 +163,8 @@ struct RunSpec {
     std::string created_at;
     // The tasks that an integrate run shall land beside its own, in order.
     std::vector<std::string> batch = {};
+    // The agent that works, one of ours or of the settings; empty: a command, or another step.
+    std::string agent = {};
     // For a built-in step: what it is started with (daemon/store/settings_snapshot.h). Nothing: it reads
     // them.
     std::optional<boost::json::object> settings = {};

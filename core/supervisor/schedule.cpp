@@ -7,6 +7,7 @@
 
 #include "core/base/check.h"
 #include "core/queue/selection.h"
+#include "core/supervisor/accounts.h"
 #include "core/supervisor/reused_ids.h"
 
 namespace ralph::core {
@@ -158,7 +159,31 @@ void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& action
     waiting.front()->leads_batch = !batch.empty();
 }
 
-void start_slots(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
+// Steps in which an agent of an account works.
+bool needs_account(const ActiveTask& task) {
+    return !task.account.empty() && (task.run.step == StepKind::work || task.run.step == StepKind::remediate);
+}
+
+// Whether it has to wait for its account; whoever does holds no slot.
+bool held_by_account(const Supervisor& supervisor, ActiveTask& task, Instant wall) {
+    if (!needs_account(task) || may_start(supervisor, task.account, wall)) {
+        return false;
+    }
+    task.waits_for = WaitsFor::account;
+    task.slot.reset();
+    return true;
+}
+
+void note_try(Supervisor& supervisor, const ActiveTask& task) {
+    const auto account =
+        needs_account(task) ? supervisor.accounts.find(task.account) : supervisor.accounts.end();
+    if (account != supervisor.accounts.end()) {
+        account->second.trying = task.task_id;
+    }
+}
+
+void start_slots(Supervisor& supervisor, Moment moment, std::vector<Action>& actions) {
+    const Instant now = moment.monotonic;
     const auto uses_slot = [](const ActiveTask& task) {
         return task.run.step != StepKind::integrate && in_progress(task);
     };
@@ -166,7 +191,8 @@ void start_slots(Supervisor& supervisor, Instant now, std::vector<Action>& actio
     auto busy = std::count_if(supervisor.active.begin(), supervisor.active.end(), uses_slot);
     for (ActiveTask& task : supervisor.active) {
         const bool held_back = supervisor.outage && needs_host(task);
-        if (integrates(task) || held_back || !is_due(task, now) || busy >= workers) {
+        if (integrates(task) || held_back || !is_due(task, now) ||
+            held_by_account(supervisor, task, moment.wall) || busy >= workers) {
             continue;
         }
         if (task.slot && *task.slot >= workers) {
@@ -176,7 +202,12 @@ void start_slots(Supervisor& supervisor, Instant now, std::vector<Action>& actio
             task.slot = free_slot(supervisor);
         }
         if (task.slot) {
+            note_try(supervisor, task);
             start(task, actions);
+            if (task.run.step == StepKind::remediate) {
+                std::get<action::StartRun>(actions.back()).reason =
+                    supervisor.state.find(task.task_id)->last_error.value_or("");
+            }
             ++busy;
         }
     }
@@ -191,7 +222,7 @@ void start_discard(Supervisor& supervisor, Instant now, std::vector<Action>& act
 
 using Ids = std::set<std::string, std::less<>>;
 
-Ids excluded_tasks(const Supervisor& supervisor, const Ids& reused) {
+Ids excluded_tasks(const Supervisor& supervisor, const Ids& reused, const Ids& of_paused_accounts) {
     Ids excluded = supervisor.attempted;
     for (const WorkerRecord& record : supervisor.state.workers) {
         if (record.lifecycle != Lifecycle::failed) {
@@ -201,6 +232,7 @@ Ids excluded_tasks(const Supervisor& supervisor, const Ids& reused) {
     for (const std::string& id : reused) {
         excluded.erase(id);
     }
+    excluded.insert(of_paused_accounts.begin(), of_paused_accounts.end());
     excluded.insert(supervisor.forgetting.begin(), supervisor.forgetting.end());
     excluded.insert(supervisor.retries.begin(), supervisor.retries.end());
     for (const ActiveTask& discard : supervisor.discards) {
@@ -219,8 +251,9 @@ Ids landed_tasks(const Supervisor& supervisor, const Ids& reused) {
     return landed;
 }
 
-Selection choose(const Supervisor& supervisor, const Ids& reused, Instant wall) {
-    const auto excluded = excluded_tasks(supervisor, reused);
+Selection choose(const Supervisor& supervisor, const Ids& reused, const Ids& of_paused_accounts,
+                 Instant wall) {
+    const auto excluded = excluded_tasks(supervisor, reused, of_paused_accounts);
     const auto landed = landed_tasks(supervisor, reused);
     return select_task(SelectionInput{supervisor.queue->queue, supervisor.queue->done, excluded, landed,
                                       supervisor.settings.include_draft, wall});
@@ -233,7 +266,8 @@ bool task_limit_reached(const Supervisor& supervisor) {
 // Work that waits for the merge queue must not pile up without end: as many may wait as there are workers.
 bool has_room(const Supervisor& supervisor) {
     const auto takes_room = [](const ActiveTask& task) {
-        return task.phase != Phase::ready || task.waits_for != WaitsFor::workspace;
+        return task.phase != Phase::ready ||
+               (task.waits_for != WaitsFor::workspace && task.waits_for != WaitsFor::account);
     };
     const auto active = std::count_if(supervisor.active.begin(), supervisor.active.end(), takes_room);
     return active < 2LL * supervisor.settings.workers && free_slot(supervisor).has_value();
@@ -255,6 +289,7 @@ void begin(Supervisor& supervisor, const Task& selected, Instant wall, std::vect
     ++supervisor.started;
     supervisor.state.upsert(std::move(record));
     task.phase = Phase::recovering;
+    task.account = account_of(supervisor.settings, runner_of(selected));
     actions.emplace_back(action::ReadHistory{task.task_id, std::make_shared<const Task>(selected)});
     supervisor.active.push_back(std::move(task));
 }
@@ -263,7 +298,8 @@ void begin(Supervisor& supervisor, const Task& selected, Instant wall, std::vect
 Selection fill_slots(Supervisor& supervisor, Instant wall, std::vector<Action>& actions) {
     while (true) {
         const Ids reused = reused_ids(supervisor);
-        const Selection selection = choose(supervisor, reused, wall);
+        const Selection selection =
+            choose(supervisor, reused, tasks_of_paused_accounts(supervisor, wall), wall);
         const auto* const selected = std::get_if<const Task*>(&selection);
         if (selected == nullptr || !has_room(supervisor) || task_limit_reached(supervisor)) {
             return selection;
@@ -296,6 +332,7 @@ bool waits_for_ever(const Supervisor& supervisor, const ActiveTask& task) {
         case WaitsFor::host:
         case WaitsFor::workspace:
         case WaitsFor::branch:
+        case WaitsFor::account:
             return true;
     }
     return false;
@@ -365,7 +402,17 @@ bool may_select(const Supervisor& supervisor) {
            !supervisor.outage && !any_recovering(supervisor);
 }
 
-void end_when_idle(Supervisor& supervisor, const Selection& selection, std::vector<Action>& actions) {
+// There is work left for when an account is not paused any more.
+bool waits_for_account(const Supervisor& supervisor, Instant wall) {
+    if (tasks_of_paused_accounts(supervisor, wall).empty()) {
+        return false;
+    }
+    const Selection selection = choose(supervisor, reused_ids(supervisor), {}, wall);
+    return std::holds_alternative<const Task*>(selection);
+}
+
+void end_when_idle(Supervisor& supervisor, const Selection& selection, Instant wall,
+                   std::vector<Action>& actions) {
     if (!idle(supervisor) || supervisor.mode != Mode::running) {
         return;
     }
@@ -373,7 +420,7 @@ void end_when_idle(Supervisor& supervisor, const Selection& selection, std::vect
         finish(supervisor, drained_exit_code(supervisor), "the limit of tasks is reached", actions);
         return;
     }
-    if (supervisor.settings.continuous) {
+    if (supervisor.settings.continuous || waits_for_account(supervisor, wall)) {
         return;
     }
     if (!supervisor.queue_fresh) {
@@ -400,7 +447,7 @@ void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& action
     if (supervisor.mode != Mode::ending) {
         look_at_outage(supervisor, now, actions);
         start_lane(supervisor, now, actions);
-        start_slots(supervisor, now, actions);
+        start_slots(supervisor, moment, actions);
         start_discard(supervisor, now, actions);
     }
     if (supervisor.mode == Mode::running && supervisor.queue_fault && idle(supervisor) &&
@@ -414,8 +461,9 @@ void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& action
         if (supervisor.settings.continuous && blocked != nullptr && blocked->earliest_start) {
             actions.emplace_back(action::WakeAt{*blocked->earliest_start, true});
         }
-        end_when_idle(supervisor, selection, actions);
+        end_when_idle(supervisor, selection, moment.wall, actions);
     }
+    wake_for_accounts(supervisor, moment.wall, actions);
     if (supervisor.mode == Mode::draining && supervisor.end_at) {
         wake_at(*supervisor.end_at, actions);
     }

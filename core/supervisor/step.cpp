@@ -144,9 +144,9 @@ void Handler::end_stopped(ActiveTask& task) {
     note(false, task.task_id,
          fmt::format("{} was ended with the supervisor; {}", to_string(task.run.step),
                      supervisor_.mode == Mode::ending ? "the next start runs it again" : "it runs again"));
-    // What a worker leaves when it is told to end is not the next one's.
+    // What a worker leaves when it is told to end is not the next one's; an agent goes on with its session.
     if (task.run.step == StepKind::work) {
-        task.run.step = StepKind::prepare;
+        task.run.step = task.account.empty() ? StepKind::prepare : StepKind::work;
         ++task.run.attempt;
     }
 }
@@ -154,6 +154,7 @@ void Handler::end_stopped(ActiveTask& task) {
 // `resumed`: the end was found by recovery, so that nobody has been told of it.
 void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::optional<BlockMarker>& marker,
                       const Outcome& outcome, bool resumed) {
+    end_try(*task);
     if (task->run.step == StepKind::discard) {
         // Left from the task's earlier life; whatever came of it, the work begins anew.
         task->run.step = StepKind::prepare;
@@ -191,6 +192,7 @@ void Handler::count_end(ActiveTask& task, const ExitRecord& record, const Outcom
     run.step = task.run.step;
     run.began = true;
     run.target_is_red = outcome.target_is_red;
+    run.account_paused = !outcome.paused_account.empty();
     run.exit = record;
     task.counts.add_end(run);
     if (run.was_integration()) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/supervisor/accounts.h"
 #include "core/supervisor/event_handler.h"
 
 namespace ralph::core {
@@ -65,6 +66,9 @@ void Handler::operator()(const event::TaskRecovered& event) {
     WorkerRecord* const record = supervisor_.state.find(event.task_id);
     CHECK(record != nullptr);
     task->counts = history.counts;
+    if (history.runner) {
+        task->account = account_of(supervisor_.settings, history.runner);
+    }
     task->acknowledged_integrations = history.acknowledged_integrations;
     if (!history.newest || (history.newest->run.step == StepKind::discard && history.newest->end)) {
         resume(*task, history);

@@ -15,6 +15,8 @@ namespace {
 constexpr Milliseconds first_look_pause{1'000};
 constexpr Milliseconds longest_look_pause{60'000};
 constexpr Milliseconds shortest_workspace_pause{1'000};
+// Lest a file that cannot be read, so that nobody knows of the pause, makes it start without an end.
+constexpr Milliseconds shortest_account_pause{5'000};
 
 }  // namespace
 
@@ -23,12 +25,19 @@ bool Handler::waits(ActiveTask& task, const ExitRecord& record, const Outcome& o
     const StepKind step = task.run.step;
     const std::string why =
         outcome.summary.empty() ? fmt::format("{} {}", to_string(step), describe(record)) : outcome.summary;
-    const bool is_decided = record.stopped || classify(step, record, {}) != TaskEvent::step_waits;
+    Standing standing;
+    standing.account_paused = !outcome.paused_account.empty();
+    const bool is_decided = record.stopped || classify(step, record, standing) != TaskEvent::step_waits;
+    if (!is_decided && record.exited_with(exit_account_paused)) {
+        wait_for_account(task, why);
+        return true;
+    }
     if (!is_decided && record.exited_with(exit_unavailable)) {
         wait_for_host(task, why, resumed);
         return true;
     }
-    if (task.waits_for == WaitsFor::host || task.waits_for == WaitsFor::workspace) {
+    if (task.waits_for == WaitsFor::host || task.waits_for == WaitsFor::workspace ||
+        task.waits_for == WaitsFor::account) {
         supervisor_.state.find(task.task_id)->last_error.reset();
     }
     if (!is_decided) {
@@ -142,6 +151,43 @@ void Handler::wait_for_workspace(ActiveTask& task, const std::string& why) {
     task.slot.reset();
     task.not_before = now_ + std::max(shortest_workspace_pause,
                                       backoff_after(task.start_failures, supervisor_.settings.push_backoff));
+}
+
+// The account's, and no attempt of the task's: its workspace and its session stay, and nobody else is held
+// up. Who may start when is decided by the account's file, which was written before the run ended.
+void Handler::wait_for_account(ActiveTask& task, const std::string& why) {
+    note_waiting(task, why);
+    task.phase = Phase::ready;
+    task.waits_for = WaitsFor::account;
+    task.counts.restarts = 0;
+    task.slot.reset();
+    task.not_before = now_ + shortest_account_pause;
+}
+
+void Handler::operator()(const event::AccountsRead& event) {
+    auto before = std::exchange(supervisor_.accounts, {});
+    for (const AccountPause& pause : event.pauses) {
+        PausedAccount& account = supervisor_.accounts[pause.account];
+        account.pause = pause;
+        const auto known = before.find(pause.account);
+        if (known != before.end() && known->second.pause == pause) {
+            account.trying = known->second.trying;
+        } else {
+            note(true, "", fmt::format("{}; nothing of it starts", describe(pause)));
+        }
+    }
+    for (const auto& [name, account] : before) {
+        if (supervisor_.accounts.count(name) == 0) {
+            note(false, "", fmt::format("the account {} is not paused any more", name));
+        }
+    }
+}
+
+void Handler::end_try(const ActiveTask& task) {
+    const auto account = supervisor_.accounts.find(task.account);
+    if (account != supervisor_.accounts.end() && account->second.trying == task.task_id) {
+        account->second.trying.clear();
+    }
 }
 
 // Nobody's fault, so that it counts as no attempt of anybody's. A new start looks at once.

@@ -26,6 +26,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/agents/account.h"
 #include "core/base/expiry.h"
 #include "core/base/time.h"
 #include "core/queue/task.h"
@@ -57,6 +58,10 @@ struct SupervisorSettings {
     std::string workspace_root;
     Milliseconds kept_work_retention{0};
     Milliseconds stop_timeout{0};  // how long a service that is stopped waits for what runs
+    // Of each agent that is known, the account that it works for.
+    std::map<std::string, std::string, std::less<>> accounts;
+    std::string agent;                // that works on a task; empty: a command does
+    bool tasks_choose_agent = false;  // a task's own `agent.runner` comes before that
 };
 
 struct QueueSnapshot {
@@ -76,6 +81,7 @@ enum class WaitsFor {
     host,       // the host or the remote has a bad minute (exit 69)
     workspace,  // is held by a living worker that is none of ours (prepare's exit 71)
     branch,     // does not hold the task yet (prepare's exit 75)
+    account,    // of the agent is paused (exit 72 of work or remediate)
 };
 
 struct ActiveTask {
@@ -89,6 +95,7 @@ struct ActiveTask {
     std::uint32_t acknowledged_integrations = 0;  // before those
     bool leads_batch = false;                     // the run under way lands others, too
     std::uint32_t start_failures = 0;             // in a row
+    std::string account = {};  // that the agent works for; empty: a command works, or it is not known yet
 };
 
 enum class Mode {
@@ -103,6 +110,13 @@ struct Outage {
     std::string reason;
     Milliseconds pause{0};  // before the next look; doubles with each that finds it going on
     Instant next_look;
+};
+
+// An account that is paused. Once its time has come, one task tries; the others go on when it is not paused
+// any more.
+struct PausedAccount {
+    AccountPause pause;
+    std::string trying;  // the task, while its run goes on
 };
 
 struct Supervisor {
@@ -131,6 +145,7 @@ struct Supervisor {
     Instant merge_queue_opens =
         Instant::min();            // nothing is landed before, since the target itself fails the gate
     std::optional<Outage> outage;  // forgotten by a restart, which looks at once
+    std::map<std::string, PausedAccount, std::less<>> accounts;  // that are paused
 };
 
 namespace event {
@@ -193,6 +208,10 @@ struct StopRequested {
 struct SettingsChanged {
     SupervisorSettings settings;
 };
+// All accounts that are paused now, as their files tell; also those that other supervisors have paused.
+struct AccountsRead {
+    std::vector<AccountPause> pauses;
+};
 struct TimePassed {};
 }  // namespace event
 
@@ -200,7 +219,7 @@ using Event =
     std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft, event::QueueLoaded,
                  event::QueueInvalid, event::RunStarted, event::RunEnded, event::RetryRequested,
                  event::RetryHistoryRead, event::RunsForgotten, event::DrainRequested, event::StopRequested,
-                 event::SettingsChanged, event::TimePassed>;
+                 event::SettingsChanged, event::AccountsRead, event::TimePassed>;
 
 namespace action {
 struct StartRun {
@@ -209,6 +228,7 @@ struct StartRun {
     std::uint32_t slot = 0;
     std::uint32_t integration = 0;        // which attempt to land this is, from 1; 0 for other steps
     std::vector<std::string> batch = {};  // tasks that wait in the merge queue and are landed by the same run
+    std::string reason = {};              // of a remediation: why the work could not be landed
 };
 // Look at the run directories of a task and answer with TaskRecovered. The text of a task that was just
 // selected is kept there; null for a terminal record whose retention has ended.

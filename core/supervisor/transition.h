@@ -88,15 +88,16 @@ inline constexpr std::array<Transition, 21> transitions{{
 
 // Exit codes with which the steps speak to the table (EX_DATAERR, EX_UNAVAILABLE and EX_TEMPFAIL of
 // sysexits.h, and four of ours). Fixable: as blocked, but whoever made the work may be able to repair it.
-// Nothing to land: the worker exited with 0 and left no commit and no change. Unavailable: the host or the
-// remote has a bad minute, which is nobody's failure. In use: the task's workspace is held by a living worker
-// that is none of ours.
+// Account paused: of an agent, and it did not work. Nothing to land: the worker exited with 0 and left no
+// commit and no change. Unavailable: the host or the remote has a bad minute, which is nobody's failure. In
+// use: the task's workspace is held by a living worker that is none of ours.
 inline constexpr std::uint32_t exit_already_landed = 10;
 inline constexpr std::uint32_t exit_blocked = 65;
 inline constexpr std::uint32_t exit_fixable = 66;
 inline constexpr std::uint32_t exit_nothing_to_land = 67;
 inline constexpr std::uint32_t exit_unavailable = 69;
 inline constexpr std::uint32_t exit_in_use = 71;
+inline constexpr std::uint32_t exit_account_paused = 72;
 inline constexpr std::uint32_t exit_try_again = 75;
 
 // What is known of the task whose run has ended.
@@ -105,6 +106,7 @@ struct Standing {
     bool attempts_left = false;      // another integration may follow this one
     bool remediations_left = false;  // the worker may be asked to fix its work
     bool worked = true;              // a worker ran since the selection or the retry
+    bool account_paused = false;     // of the agent, as its outcome says
 };
 
 // What an exit code of a step means. Where it depends on the task's standing: `event` if the member is true.
@@ -117,7 +119,7 @@ struct ExitMeaning {
 };
 
 // Of each step the first row that fits. The README's table says the same in words.
-inline constexpr std::array<ExitMeaning, 17> exit_meanings{{
+inline constexpr std::array<ExitMeaning, 19> exit_meanings{{
     {StepKind::prepare, 0U, TaskEvent::prepare_succeeded},
     {StepKind::prepare, exit_already_landed, TaskEvent::prepare_found_landed},
     {StepKind::prepare, exit_unavailable, TaskEvent::step_waits},
@@ -126,6 +128,8 @@ inline constexpr std::array<ExitMeaning, 17> exit_meanings{{
      TaskEvent::prepare_failed},  // unless it is waited for: step_waiting.cpp
     {StepKind::prepare, {}, TaskEvent::prepare_failed},
     {StepKind::work, 0U, TaskEvent::work_succeeded},
+    {StepKind::work, exit_account_paused, TaskEvent::step_waits, &Standing::account_paused,
+     TaskEvent::work_failed},
     {StepKind::work, {}, TaskEvent::work_blocked, &Standing::blocked, TaskEvent::work_failed},
     {StepKind::integrate, 0U, TaskEvent::integrate_succeeded},
     {StepKind::integrate, exit_try_again, TaskEvent::integrate_deferred, &Standing::attempts_left,
@@ -138,6 +142,8 @@ inline constexpr std::array<ExitMeaning, 17> exit_meanings{{
     {StepKind::integrate, exit_unavailable, TaskEvent::step_waits},
     {StepKind::integrate, {}, TaskEvent::integrate_failed},
     {StepKind::remediate, 0U, TaskEvent::remediate_succeeded},
+    {StepKind::remediate, exit_account_paused, TaskEvent::step_waits, &Standing::account_paused,
+     TaskEvent::remediate_failed},
     {StepKind::remediate, {}, TaskEvent::remediate_failed},
 }};
 

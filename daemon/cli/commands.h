@@ -50,7 +50,8 @@ struct ServiceArguments {
 };
 
 int run_supervisor(const CommonArguments& common, const RunArguments& arguments);
-int initialize(const CommonArguments& common, bool trust);
+// `agent`: who shall work on the tasks; empty: whatever the settings say.
+int initialize(const CommonArguments& common, bool trust, const std::string& agent);
 int add_task(const CommonArguments& common, const TaskAddArguments& arguments);
 int list_queue(const CommonArguments& common, bool json);
 int validate_queue_files(const CommonArguments& common);
@@ -62,6 +63,8 @@ int kept_list(const CommonArguments& common, bool json);
 int kept_show(const CommonArguments& common, const std::string& name, bool patch);
 int kept_restore(const CommonArguments& common, const std::string& name, const std::string& branch);
 int kept_prune(const CommonArguments& common, const KeptPruneArguments& arguments);
+int account_list(const CommonArguments& common, bool json);
+int account_resume(const CommonArguments& common, const std::string& name);
 int run_gate(const CommonArguments& common);
 int run_doctor(const CommonArguments& common, bool fix, bool json);
 int service_install(const CommonArguments& common, const ServiceArguments& arguments);

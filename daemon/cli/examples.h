@@ -6,7 +6,7 @@ namespace ralph::daemon {
 inline constexpr const char* examples = R"(
 First steps:
   ralph demo                                     watch it work in a temporary folder
-  ralph init                                     make .ralph/ in the git repository you are in
+  ralph init --agent claude                      make .ralph/ in the git repository you are in
   ralph task add "Fix the typo" --run "make fix" queue a task with a command of its own
   git add -A && git commit -m "Add the queue" && git push
   ralph run --parallel 3                         work on three tasks at once and land them
@@ -58,8 +58,18 @@ Examples:
 
 inline constexpr const char* init_examples = R"(
 Examples:
-  ralph init            make .ralph/ in the git repository you are in
-  ralph init --trust    the same, and allow this repository's files to name commands that are run
+  ralph init --agent claude    make .ralph/ in the git repository you are in; claude works on its tasks
+  ralph init                   the same, without saying who works
+  ralph init --trust           the same, and allow this repository's files to name commands that are run
+
+Agents: claude, codex, gemini, qwen, opencode, aider.
+)";
+
+inline constexpr const char* account_examples = R"(
+Examples:
+  ralph account list             accounts that nobody works for now, why, and until when
+  ralph account list --json      the same for programs, "version": 1
+  ralph account resume claude    you have logged in, or have more: go on at once
 )";
 
 inline constexpr const char* task_examples = R"(

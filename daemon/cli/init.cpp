@@ -1,8 +1,11 @@
 // ralph init: everything a repository needs before its first run.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <boost/json/object.hpp>
 
+#include "config/agent_presets.h"
 #include "config/trust.h"
 #include "core/queue/task_codec.h"
 #include "daemon/cli/common.h"
@@ -31,11 +34,45 @@ constexpr const char* first_config = R"({
 constexpr const char* first_supervisor_config = R"({
   // Settings of ralph alone. See config/supervisor.example.jsonc of ralph for all of them.
   "worker": {
-    // The agent that works on tasks without a command of their own, for example
-    // "command": ["claude", "-p", "Do task {task_id}: {task_title}. It is described in $RALPH_TASK_FILE."]
+    // Who works on tasks without a command of their own: "claude", "codex", "gemini", "qwen", "opencode" or "aider",
+    // for example "agent": "claude"; or a program, for example "command": ["./work-on", "{task_file}"].
   }
 }
 )";
+
+// An agent that refuses to run as root by itself needs a word from whoever runs it so.
+std::string supervisor_config_for(const core::AgentPreset& preset) {
+    std::string env;
+    if (!preset.root_variable.empty() && ::geteuid() == 0) {
+        env = fmt::format(
+            ",\n    // {} refuses to run as root unless this says that the machine may be its sandbox.\n"
+            "    \"env\": {{\"{}\": \"1\"}}",
+            preset.name, preset.root_variable);
+    }
+    return fmt::format(
+        "{{\n  // Settings of ralph alone. See config/supervisor.example.jsonc of ralph for all of them.\n"
+        "  \"worker\": {{\n    // Works on tasks without a command of their own. `ralph doctor` checks it.\n"
+        "    \"agent\": \"{}\"{}\n  }}\n}}\n",
+        preset.name, env);
+}
+
+// Nothing if nobody is to be named.
+Result<std::string> supervisor_config_text(const std::string& agent) {
+    if (agent.empty()) {
+        return std::string(first_supervisor_config);
+    }
+    const config::AgentPresets presets = config::built_in_agents();
+    const auto found = presets.find(agent);
+    if (found == presets.end()) {
+        std::vector<std::string> known;
+        for (const auto& [name, preset] : presets) {
+            known.push_back(name);
+        }
+        return Error{fmt::format("\"{}\" is none of {}", core::printable(agent), fmt::join(known, ", ")),
+                     "describe another one in `agents` of .ralph/supervisor.jsonc, as docs/agents.md says"};
+    }
+    return supervisor_config_for(found->second);
+}
 
 constexpr unsigned shared_mode = 0644;  // what goes into the repository
 
@@ -93,9 +130,11 @@ bool is_trusting(const std::string& path) {
 
 }  // namespace
 
-Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust) {
+Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust,
+                                                   const std::string& agent) {
     Paths paths{root};
     TRY(check_ralph_folder(paths));
+    TRY_ASSIGN(const auto supervisor_config, supervisor_config_text(agent));
     if (std::string foreign = trust && path_exists(paths.trust()) ? foreign_trust(paths) : std::string{};
         !foreign.empty()) {
         return Error{std::move(foreign), trust_remedy};
@@ -122,7 +161,7 @@ Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool
         made = write_if_missing(paths.config(), first_config, written);
     }
     if (made && (own || trust)) {
-        made = write_if_missing(paths.supervisor_config(), first_supervisor_config, written);
+        made = write_if_missing(paths.supervisor_config(), supervisor_config, written);
     }
     if (made) {
         made = extend_gitignore(root + "/.gitignore", written);
@@ -139,7 +178,7 @@ Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool
     return written;
 }
 
-int initialize(const CommonArguments& common, bool trust) {
+int initialize(const CommonArguments& common, bool trust, const std::string& agent) {
     const auto root = find_repository(common.repository);
     if (!root) {
         return report_error(root.error());
@@ -148,7 +187,7 @@ int initialize(const CommonArguments& common, bool trust) {
         return report_error(
             Error{fmt::format("{} is not a git repository", *root), "run `git init` there first"});
     }
-    const auto written = make_ralph_folder(*root, trust);
+    const auto written = make_ralph_folder(*root, trust, agent);
     if (!written) {
         return report_error(written.error());
     }
@@ -165,6 +204,14 @@ int initialize(const CommonArguments& common, bool trust) {
     const auto settings = load_settings(*root);
     if (!settings) {
         return report_error(settings.error());
+    }
+    if (!agent.empty() && settings->supervisor.worker.agent != agent) {
+        return report_error(
+            Error{fmt::format("{} was there already, and does not name {}", Paths{*root}.supervisor_config(),
+                              agent),
+                  fmt::format(
+                      "set worker.agent to \"{}\" in it, or remove it and run `ralph init --agent {}` again",
+                      agent, agent)});
     }
     return print(
         std::string(

@@ -11,6 +11,8 @@ namespace ralph::daemon {
 // Writes what is missing of .ralph/ and .gitignore and returns the paths written. The repository is trusted
 // if `trust` says so or if there was no .ralph before. Running it again changes nothing. What git tracks is
 // never made anew: where it is not in the working tree, that is an error and nothing is written.
-[[nodiscard]] core::Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust);
+// `agent` is for a new supervisor.jsonc; empty: nobody is named there.
+[[nodiscard]] core::Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust,
+                                                                       const std::string& agent = {});
 
 }  // namespace ralph::daemon

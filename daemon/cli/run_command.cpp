@@ -5,6 +5,7 @@
 #include <csignal>
 #include <optional>
 
+#include "config/agent_choice.h"
 #include "daemon/cli/common.h"
 #include "daemon/git/checkout.h"
 #include "daemon/git/filter_programs.h"
@@ -187,8 +188,13 @@ core::SupervisorSettings supervisor_settings(const Settings& settings, const Run
     }
     result.batch.min = settings.supervisor.batch.min;
     result.batch.wait = settings.supervisor.batch.wait;
-    const bool can_fix =
-        !settings.supervisor.remediate.command.empty() || !settings.supervisor.worker.command.empty();
+    for (const auto& [name, preset] : settings.supervisor.agents) {
+        result.accounts.emplace(name, preset.account_name());
+    }
+    result.agent = settings.supervisor.worker.agent;
+    result.tasks_choose_agent = config::tasks_choose_agent(settings.supervisor);
+    const bool can_fix = !settings.supervisor.remediate.command.empty() ||
+                         !settings.supervisor.worker.command.empty() || result.tasks_choose_agent;
     result.max_remediations = can_fix ? settings.supervisor.remediate.max : 0;
     return result;
 }

@@ -5,6 +5,8 @@
 #include "core/supervisor/transition.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/status_document.h"
+#include "daemon/store/accounts.h"
+#include "daemon/store/agent_records.h"
 #include "daemon/store/block_marker.h"
 #include "daemon/store/retry_requests.h"
 #include "daemon/store/state_store.h"
@@ -20,6 +22,28 @@ std::string marker_text(const std::string& workspace) {
     const auto marker = read_marker(workspace);
     return marker && *marker ? fmt::format("{}/{}", (*marker)->attempt, (*marker)->max_attempts)
                              : "unreadable";
+}
+
+// What cannot be read now is left out: it is for people only.
+void gather_agents(const Settings& settings, StatusFacts& facts) {
+    if (auto pauses = read_pauses(settings.accounts_folder)) {
+        facts.paused_accounts = std::move(*pauses);
+    }
+    for (const core::WorkerRecord& record : facts.state->workers) {
+        const auto runs = core::is_safe_task_id(record.task_id) ? agent_runs(settings.paths, record.task_id)
+                                                                : Result<std::vector<AgentRun>>{Error{}};
+        if (!runs || runs->empty()) {
+            continue;
+        }
+        AgentSummary summary;
+        summary.task_id = record.task_id;
+        summary.last = runs->back().record;
+        summary.runs = static_cast<std::uint32_t>(runs->size());
+        for (const AgentRun& run : *runs) {
+            summary.usage.add(run.record.usage);
+        }
+        facts.agents.push_back(std::move(summary));
+    }
 }
 
 StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> state) {
@@ -39,6 +63,7 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
     if (!facts.state) {
         return facts;
     }
+    gather_agents(settings, facts);
     std::vector<std::string> integrating;
     for (const core::WorkerRecord* const record : facts.state->by_lifecycle(core::Lifecycle::integrating)) {
         if (core::is_safe_task_id(record->task_id)) {

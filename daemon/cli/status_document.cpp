@@ -250,6 +250,82 @@ json::object landing_object(const StatusFacts& facts) {
     return lane;
 }
 
+// Ours, too.
+json::array accounts_array(const StatusFacts& facts) {
+    json::array accounts;
+    for (const core::AccountPause& pause : facts.paused_accounts) {
+        json::object object;
+        object["account"] = pause.account;
+        object["needs_person"] = pause.needs_person;
+        object["reason"] = pause.reason;
+        object["until"] = core::format_rfc3339(pause.until);
+        accounts.push_back(std::move(object));
+    }
+    return accounts;
+}
+
+void add_usage(json::object& object, const core::Usage& usage) {
+    object["turns"] = usage.turns;
+    object["tokens"] = usage.tokens();
+    object["cost_usd"] = usage.cost_usd ? json::value(*usage.cost_usd) : json::value(nullptr);
+}
+
+core::Usage whole_usage(const StatusFacts& facts) {
+    core::Usage usage;
+    for (const AgentSummary& task : facts.agents) {
+        usage.add(task.usage);
+    }
+    return usage;
+}
+
+json::object agents_object(const StatusFacts& facts) {
+    json::object agents;
+    json::array tasks;
+    for (const AgentSummary& task : facts.agents) {
+        json::object object;
+        object["task_id"] = task.task_id;
+        object["agent"] = task.last.agent;
+        object["model"] = task.last.model;
+        object["session"] = task.last.session;
+        object["verdict"] =
+            task.last.verdict ? json::value(to_string(*task.last.verdict)) : json::value(nullptr);
+        object["message"] = task.last.message;
+        object["runs"] = task.runs;
+        add_usage(object, task.usage);
+        tasks.push_back(std::move(object));
+    }
+    agents["tasks"] = std::move(tasks);
+    add_usage(agents, whole_usage(facts));
+    return agents;
+}
+
+std::string usage_text(const core::Usage& usage) {
+    return fmt::format("{} turns, {} tokens{}", usage.turns, usage.tokens(),
+                       usage.cost_usd ? fmt::format(", ${:.2f}", *usage.cost_usd) : "");
+}
+
+std::string agents_text(const StatusFacts& facts) {
+    std::string text;
+    if (!facts.paused_accounts.empty()) {
+        text += "\nPaused Accounts:\n";
+        for (const core::AccountPause& pause : facts.paused_accounts) {
+            text += core::shortened("  " + core::describe(pause), longest_line) + "\n";
+        }
+    }
+    if (!facts.agents.empty()) {
+        text += "\nAgents:\n";
+        for (const AgentSummary& task : facts.agents) {
+            const std::string verdict{task.last.verdict ? to_string(*task.last.verdict) : "at work"};
+            text += core::shortened(fmt::format("  {}: {}, {}, {}", task.task_id, task.last.agent, verdict,
+                                                usage_text(task.usage)),
+                                    longest_line) +
+                    "\n";
+        }
+        text += fmt::format("  in all: {}\n", usage_text(whole_usage(facts)));
+    }
+    return text;
+}
+
 std::string state_text_for_people(const core::ParallelState& state) {
     std::string text = fmt::format("Schema Version: {}\nStarted: {}\nTarget Branch: {}\n\n",
                                    state.schema_version, state.started_at, state.target_branch);
@@ -315,6 +391,12 @@ json::object status_document(const StatusFacts& facts) {
     if (facts.lane || count(facts, Lifecycle::integrating) > 0) {
         document["lane"] = landing_object(facts);
     }
+    if (!facts.paused_accounts.empty()) {
+        document["paused_accounts"] = accounts_array(facts);
+    }
+    if (!facts.agents.empty()) {
+        document["agents"] = agents_object(facts);
+    }
     return document;
 }
 
@@ -328,6 +410,7 @@ std::string status_text(const StatusFacts& facts) {
     text += "\nParallel Run Status\n===================\n";
     text += facts.state ? state_text_for_people(*facts.state) : "No parallel state.\n";
     text += landing_text(facts);
+    text += agents_text(facts);
     if (!facts.retained.empty()) {
         text += "\nRetained for Recovery:\n";
         for (const RetainedWorkspace& workspace : facts.retained) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "core/agents/account.h"
+#include "core/agents/agent_record.h"
 #include "core/supervisor/state.h"
 #include "daemon/landing/landing_progress.h"
 
@@ -17,6 +19,14 @@ struct RetainedWorkspace {
     std::string marker;  // "n/m", "unreadable" or "missing"
 };
 
+// What a task's agents have said and used, all runs together.
+struct AgentSummary {
+    std::string task_id;
+    core::AgentRecord last;
+    core::Usage usage;
+    std::uint32_t runs = 0;
+};
+
 // Seen on disk when the status was asked for.
 struct StatusFacts {
     std::optional<core::ParallelState> state;
@@ -25,6 +35,8 @@ struct StatusFacts {
     std::vector<std::string> drift;                // what a next start will clean up
     std::vector<std::string> retries;              // tasks that were asked to run again
     std::optional<LandingView> lane;               // the integrate run that is under way
+    std::vector<core::AccountPause> paused_accounts;
+    std::vector<AgentSummary> agents;  // of the tasks that an agent has worked on
 };
 
 // Document version 3, the keys in the contract's order.

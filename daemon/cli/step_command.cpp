@@ -8,6 +8,7 @@
 #include "daemon/cli/common.h"
 #include "daemon/landing/integrate.h"
 #include "daemon/landing/speculation.h"
+#include "daemon/steps/agent.h"
 #include "daemon/steps/discard.h"
 #include "daemon/steps/prepare.h"
 #include "daemon/workspace/step_context.h"
@@ -44,6 +45,9 @@ int run_step(const std::string& step) {
     }
     if (step == "refuse") {
         return refuse(*context);
+    }
+    if (step == "agent") {
+        return run_agent_step(*context);
     }
     if (step == "gate") {
         return run_gate_step(*context);

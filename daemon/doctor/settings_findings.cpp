@@ -1,12 +1,15 @@
 // Settings, queue, and the programs that the settings name.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "daemon/doctor/diagnosis.h"
 #include "daemon/git/tracked_files.h"
 #include "daemon/git/trust.h"
+#include "daemon/os/program.h"
 #include "daemon/store/queue_files.h"
 
 namespace ralph::daemon {
@@ -45,6 +48,93 @@ void check_program(Diagnosis& diagnosis, const std::vector<std::string>& command
                    fmt::format("{} names a program that is not there", setting), file,
                    fmt::format("There is no \"{}\" that could be run. {}", command.front(), meaning),
                    fmt::format("install {}, or change {}", command.front(), setting), "", nullptr});
+}
+
+bool is_variable_set(const std::string& name, const Settings& settings) {
+    const char* const value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): one thread
+    return (value != nullptr && *value != '\0') || settings.supervisor.worker.env.count(name) != 0;
+}
+
+bool has_key(const core::AgentPreset& preset, const Settings& settings) {
+    const char* const home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe): one thread
+    return (preset.key_variables.empty() && preset.key_files.empty()) ||
+           std::any_of(preset.key_variables.begin(), preset.key_variables.end(),
+                       [&](const std::string& name) { return is_variable_set(name, settings); }) ||
+           std::any_of(preset.key_files.begin(), preset.key_files.end(), [&](const std::string& file) {
+               return home != nullptr && path_exists(std::string(home) + "/" + file);
+           });
+}
+
+// Digits and dots, the first of what the program says of itself.
+std::string version_in(const std::string& text) {
+    const std::size_t begin = text.find_first_of("0123456789");
+    const std::size_t end = begin == std::string::npos ? begin : text.find_first_not_of("0123456789.", begin);
+    return begin == std::string::npos ? std::string{} : text.substr(begin, end - begin);
+}
+
+std::vector<unsigned long> numbers_of(const std::string& version) {
+    std::vector<unsigned long> numbers;
+    for (std::size_t at = 0; at < version.size();) {
+        std::size_t digits = 0;
+        numbers.push_back(std::stoul("0" + version.substr(at, 9), &digits));
+        at = std::min(version.find('.', at), version.size() - 1) + 1;
+    }
+    return numbers;
+}
+
+// A program that is older than the one that the preset was tried with may know other options.
+void check_agent_version(Diagnosis& diagnosis, const core::AgentPreset& preset) {
+    ProgramRequest request;
+    request.program = preset.program();
+    request.arguments = {"--version"};
+    request.directory = diagnosis.paths.root;
+    request.environment = our_environment();
+    request.timeout = std::chrono::seconds{60};
+    const auto ended = run_program(request);
+    const std::string version = ended && ended->succeeded() ? version_in(ended->output) : std::string{};
+    if (preset.tested_version.empty() ||
+        (!version.empty() && numbers_of(version) >= numbers_of(preset.tested_version))) {
+        return;
+    }
+    diagnosis.add({"agent_version", Severity::notice,
+                   fmt::format("{} is older than the version that ralph was tried with", preset.name),
+                   fmt::format("{} says \"{}\"", preset.program(), version),
+                   fmt::format("Tried was {}. Options and output may differ.", preset.tested_version),
+                   fmt::format("install {} {} or newer", preset.name, preset.tested_version), "", nullptr});
+}
+
+void check_agent(Diagnosis& diagnosis, const Settings& settings) {
+    const std::string& name = settings.supervisor.worker.agent;
+    const auto found = settings.supervisor.agents.find(name);
+    if (found == settings.supervisor.agents.end()) {
+        return;  // none
+    }
+    const core::AgentPreset& preset = found->second;
+    const std::string own = settings.paths.supervisor_config();
+    if (!is_program(preset.program(), diagnosis.paths.root)) {
+        check_program(diagnosis, {preset.program()}, "worker.agent", own,
+                      "Every task without a command of its own fails.");
+        return;
+    }
+    check_agent_version(diagnosis, preset);
+    if (!has_key(preset, settings)) {
+        diagnosis.add(
+            {"agent_key_missing", Severity::wrong, fmt::format("{} has no login and no key", name), own,
+             fmt::format("None of {} is set here, and none of its login files is in the home folder. Its "
+                         "account is paused with the first task.",
+                         fmt::join(preset.key_variables, ", ")),
+             fmt::format("log in with {}, or set a key in worker.env", preset.program()), "", nullptr});
+    }
+    if (!preset.root_variable.empty() && ::geteuid() == 0 &&
+        !is_variable_set(preset.root_variable, settings)) {
+        diagnosis.add(
+            {"agent_refuses_root", Severity::wrong, fmt::format("{} refuses to run as root", name), own,
+             "Every task without a command of its own fails.",
+             fmt::format("run ralph as another user, or set {} to \"1\" in worker.env if this machine may "
+                         "be its sandbox",
+                         preset.root_variable),
+             "", nullptr});
+    }
 }
 
 void check_queue(Diagnosis& diagnosis) {
@@ -96,6 +186,7 @@ void check_settings(Diagnosis& diagnosis) {
     const std::string own = used.paths.supervisor_config();
     check_program(diagnosis, used.supervisor.worker.command, "worker.command", own,
                   "Every task without a command of its own fails.");
+    check_agent(diagnosis, used);
     check_program(diagnosis, used.supervisor.prepare.command, "prepare.command", own, "Every task fails.");
     check_program(diagnosis, used.supervisor.integrate.command, "integrate.command", own, "Nothing lands.");
     if (used.project.ci_gate.enabled) {

@@ -10,6 +10,7 @@
 #include "daemon/landing/completeness.h"
 #include "daemon/os/clock.h"
 #include "daemon/os/files.h"
+#include "daemon/store/agent_records.h"
 #include "daemon/store/block_marker.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/workspace/commit_range.h"
@@ -27,6 +28,16 @@ namespace {
 
 // A hook or filter of one task's workspace must not hold up the others.
 constexpr core::Milliseconds patience = std::chrono::minutes{10};
+
+// What the agent said at its end, if one worked: why it found nothing to do.
+std::string words_of_agent(const StepContext& context) {
+    const auto runs = agent_runs(context.settings.paths, context.task_id);
+    if (!runs || runs->empty() || runs->back().record.message.empty()) {
+        return {};
+    }
+    const core::AgentRecord& record = runs->back().record;
+    return fmt::format("{} said: {}; ", record.agent, core::shortened(record.message, 200));
+}
 
 }  // namespace
 
@@ -138,8 +149,8 @@ Result<Stop> BatchMember::take_over(const IntegrationWorkspace& integration, con
         return Stop{nothing_to_land(fmt::format(
             "the worker exited with 0 and left nothing to land: {}. A commit, also an empty one (`git commit "
             "--allow-empty`), says that nothing needed changing; worker.no_change \"complete\" in "
-            "supervisor.jsonc asks for none; {}",
-            what_is_left(), retry_command(context_)))};
+            "supervisor.jsonc asks for none; {}{}",
+            what_is_left(), words_of_agent(context_), retry_command(context_)))};
     }
     TRY(integration.note_work(context_.task_id, work));
     if (work.has_landed && (!bookkeeping.tracked || is_archived)) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -27,6 +28,7 @@
 #include <cstring>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "daemon/os/file_descriptor.h"
 #include "daemon/os/files.h"
@@ -77,6 +79,9 @@ bp::environment make_environment(const std::vector<std::string>& lines) {
 template <class Executor>
 void set_up_child(Executor& executor, const char* directory, int inherited) {
     ::setpgid(0, 0);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
     if (inherited >= 0) {
         ::fcntl(inherited, F_SETFD, 0);
@@ -85,6 +90,27 @@ void set_up_child(Executor& executor, const char* directory, int inherited) {
         executor.set_error(std::error_code(errno, std::system_category()), "chdir failed");
         ::_exit(EXIT_FAILURE);
     }
+}
+
+// What it reads from its standard input. A file in memory: nobody has to wait for its being read.
+Result<FileDescriptor> input_of(const ProgramRequest& request) {
+    if (request.input.empty()) {
+        FileDescriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        return null ? Result<FileDescriptor>{std::move(null)} : system_error("open", "/dev/null", errno);
+    }
+    FileDescriptor file(::memfd_create("input", MFD_CLOEXEC));
+    std::string_view rest = request.input;
+    while (file && !rest.empty()) {
+        const ssize_t written = ::write(file.get(), rest.data(), rest.size());
+        if (written < 0 && errno != EINTR) {
+            return system_error("write", "the input of " + request.program, errno);
+        }
+        rest.remove_prefix(written < 0 ? 0 : static_cast<std::size_t>(written));
+    }
+    if (!file || ::lseek(file.get(), 0, SEEK_SET) != 0) {
+        return system_error("memfd_create", "the input of " + request.program, errno);
+    }
+    return file;
 }
 
 // The reading end of one captured stream.
@@ -121,6 +147,7 @@ class Watch {
         if (request.timeout) {
             deadline_ = Clock::now() + *request.timeout;
         }
+        note_output();
     }
 
     // Returns when the process has ended; it is not reaped yet.
@@ -133,9 +160,10 @@ class Watch {
         Stream err(errors == nullptr ? -1 : errors->native_source());
         ProgramEnd end;
         while (true) {
-            std::array<pollfd, 4> waited{pollfd{pidfd.get(), POLLIN, 0}, pollfd{out.fd(), POLLIN, 0},
+            std::array<pollfd, 5> waited{pollfd{pidfd.get(), POLLIN, 0}, pollfd{out.fd(), POLLIN, 0},
                                          pollfd{err.fd(), POLLIN, 0},
-                                         pollfd{terminated_ ? -1 : request_.until_end_of, 0, 0}};
+                                         pollfd{terminated_ ? -1 : request_.until_end_of, 0, 0},
+                                         pollfd{terminated_ ? -1 : request_.stop, POLLIN, 0}};
             const int ready = ::poll(waited.data(), waited.size(), milliseconds_left());
             if (ready < 0 && errno != EINTR) {
                 return give_up(fmt::format("poll failed: {}", ::strerrordesc_np(errno)));
@@ -147,18 +175,23 @@ class Watch {
                 terminated_ = true;
                 deadline_.reset();
                 signal_group(SIGKILL);
+            } else if (ready > 0 && waited[4].revents != 0) {
+                end.stopped = true;
+                end.timed_out = true;
+                escalate();
             } else if (deadline_ && Clock::now() >= *deadline_) {
                 end.timed_out = true;
                 escalate();
             }
+            watch_silence(end);
             if (output != nullptr) {
                 out.drain(end.output);
                 err.drain(end.errors);
             }
-            if (request_.on_output && !end.output.empty()) {
-                request_.on_output(end.output);
-                end.output.clear();
+            if (!end.output.empty() || !end.errors.empty()) {
+                note_output();
             }
+            hand_over(end);
             if (end.errors.size() > 2 * errors_limit) {
                 end.errors.erase(0, end.errors.size() - errors_limit);
             }
@@ -175,11 +208,60 @@ class Watch {
     }
 
   private:
+    void hand_over(ProgramEnd& end) {
+        if (request_.on_output && !end.output.empty()) {
+            request_.on_output(end.output);
+            end.output.clear();
+        }
+        if (request_.on_errors && !end.errors.empty()) {
+            request_.on_errors(end.errors);
+            end.errors.clear();
+        }
+        if (request_.is_enough && !terminated_ && request_.is_enough()) {
+            end.enough = true;
+            end.timed_out = true;
+            escalate();
+        }
+    }
+
+    void note_output() {
+        if (request_.silence && !terminated_) {
+            silent_since_ = Clock::now();
+            told_of_silence_ = false;
+        }
+    }
+
+    void watch_silence(ProgramEnd& end) {
+        if (!silent_since_ || terminated_) {
+            return;
+        }
+        const auto silent = Clock::now() - *silent_since_;
+        if (silent >= *request_.silence) {
+            end.silent = true;
+            end.timed_out = true;
+            escalate();
+        } else if (silent >= *request_.silence / 2 && !std::exchange(told_of_silence_, true) &&
+                   request_.on_silence) {
+            request_.on_silence(std::chrono::duration_cast<core::Milliseconds>(silent));
+        }
+    }
+
+    // The earliest moment at which something is to be done without any event.
+    [[nodiscard]] std::optional<Clock::time_point> next_moment() const {
+        std::optional<Clock::time_point> next = deadline_;
+        if (silent_since_ && !terminated_) {
+            const auto due = *silent_since_ + (told_of_silence_ ? *request_.silence : *request_.silence / 2);
+            next = next ? std::min(*next, due) : due;
+        }
+        return next;
+    }
+
     [[nodiscard]] int milliseconds_left() const {
-        if (!deadline_) {
+        const auto next = next_moment();
+        if (!next) {
             return -1;
         }
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now()).count();
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
         return static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000'000));
     }
 
@@ -200,6 +282,8 @@ class Watch {
     const ProgramRequest& request_;
     pid_t pid_;
     std::optional<Clock::time_point> deadline_;
+    std::optional<Clock::time_point> silent_since_;
+    bool told_of_silence_ = false;
     bool terminated_ = false;
 };
 
@@ -207,11 +291,12 @@ template <class... Streams>
 Result<ProgramEnd> start_and_wait(const ProgramRequest& request, const std::string& path, bp::pipe* output,
                                   bp::pipe* errors, Streams&&... streams) {
     std::error_code problem;
+    TRY_ASSIGN(const auto input, input_of(request));
     bp::child child(
         bp::exe = path, bp::args = request.arguments, make_environment(request.environment),
-        bp::std_in < bp::null,
         bp::extend::on_exec_setup =
-            [&request](auto& executor) {
+            [&request, &input](auto& executor) {
+                ::dup2(input.get(), STDIN_FILENO);
                 set_up_child(executor, request.directory.c_str(), request.inherited);
             },
         problem, std::forward<Streams>(streams)...);
@@ -295,7 +380,7 @@ Result<ProgramEnd> run_program(const ProgramRequest& request) {
             return start_and_wait(request, path, nullptr, nullptr);
         }
         bp::pipe output;
-        if (request.on_output) {
+        if (request.on_output && !request.on_errors) {
             return start_and_wait(request, path, &output, nullptr, (bp::std_out & bp::std_err) > output);
         }
         bp::pipe errors;

@@ -11,6 +11,7 @@
 #include "core/base/check.h"
 #include "core/queue/queue_validation.h"
 #include "core/queue/task_codec.h"
+#include "core/supervisor/accounts.h"
 #include "core/supervisor/transition.h"
 #include "daemon/os/cgroup.h"
 #include "daemon/os/identity.h"
@@ -88,15 +89,22 @@ Result<void> end_orphans(const RunView& view) {
     return ended ? Result<void>{} : Result<void>{ended.error()};
 }
 
+bool by_agent(const RunView& view) {
+    return view.spec && !view.spec->agent.empty();
+}
+
 bool leads_batch(const RunView& view) {
     return view.spec && !view.spec->batch.empty();
 }
 
 Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::string& workspace,
                                            OrphanPolicy orphan_policy) {
-    core::RunHistory::Newest newest{view.run,          view.spec ? view.spec->slot : 0,
-                                    leads_batch(view), std::nullopt,
-                                    std::nullopt,      view.outcome};
+    core::RunHistory::Newest newest;
+    newest.run = view.run;
+    newest.slot = view.spec ? view.spec->slot : 0;
+    newest.leads_batch = leads_batch(view);
+    newest.by_agent = by_agent(view);
+    newest.outcome = view.outcome;
     if (!view.shim_alive) {
         TRY_ASSIGN(newest.end, end_of(view, orphan_policy));
         if (view.run.step == core::StepKind::work) {
@@ -173,7 +181,7 @@ Result<core::RunEnd> end_of(const RunView& view, OrphanPolicy orphan_policy) {
             system_error("execute", program, static_cast<int>(view.exit->exec_error)).message}};
     }
     if (view.exit) {
-        return core::counts_as_lost(view.run.step, *view.exit, leads_batch(view))
+        return core::counts_as_lost(view.run.step, *view.exit, leads_batch(view), by_agent(view))
                    ? core::RunEnd{core::LostRun{"it " + describe(*view.exit)}}
                    : core::RunEnd{*view.exit};
     }
@@ -197,7 +205,8 @@ std::vector<core::RunFacts> TaskRuns::facts() const {
     facts.reserve(views.size());
     for (const RunView& view : views) {
         facts.push_back({view.run.step, view.run.number, view.worker_started, was_never_executed(view),
-                         leads_batch(view), view.outcome.target_is_red, view.exit});
+                         leads_batch(view), view.outcome.target_is_red, view.exit, by_agent(view),
+                         !view.outcome.paused_account.empty()});
     }
     return facts;
 }
@@ -226,6 +235,10 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
     }
     core::RunHistory history = core::fold(runs->facts(), runs->acknowledged);
     history.workspace_exists = *workspace_exists;
+    // Only for who may start when: a step asks for its account itself.
+    if (const auto task = read_kept_task(paths, task_id)) {
+        history.runner = core::runner_of(*task);
+    }
     if (!runs->views.empty() && runs->views.back().run.number > runs->acknowledged) {
         TRY_ASSIGN(history.newest, newest_of(runs->views.back(), workspace, orphan_policy));
     }

@@ -10,6 +10,7 @@
 
 #include "config/trust.h"
 #include "daemon/os/files.h"
+#include "daemon/store/accounts.h"
 #include "daemon/store/ralph_folder.h"
 #include "daemon/store/repository_folder.h"
 
@@ -155,6 +156,10 @@ Result<Settings> make_settings(const Paths& paths, bool trusted, SettingsFiles f
     }
     settings.queue_relative = std::move(*queue_relative);
     settings.done_relative = std::move(*done_relative);
+    settings.accounts_folder = users_accounts_folder();
+    if (settings.accounts_folder.empty()) {
+        settings.accounts_folder = paths.parallel() + "/accounts";
+    }
     const auto& configured = settings.project.parallel.workspace_root;
     settings.workspace_root = !configured ? default_workspace_root(root)
                               : own_root  ? absolute(*configured, root)

@@ -32,7 +32,8 @@ struct Settings {
     std::string done_file;       // absolute, inside the repository
     std::string queue_relative;  // the same, relative to the root
     std::string done_relative;
-    std::string workspace_root;  // absolute
+    std::string workspace_root;   // absolute
+    std::string accounts_folder;  // absolute: what all repositories of the user know of accounts
 
     [[nodiscard]] core::QueueRules queue_rules() const {
         return {project.queue.id_prefix, project.queue.id_width, project.queue.max_dependency_depth};

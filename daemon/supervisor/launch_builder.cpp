@@ -8,7 +8,10 @@
 #include <climits>
 #include <map>
 
+#include "config/agent_choice.h"
+#include "core/agents/prompt.h"
 #include "core/base/check.h"
+#include "core/base/shown_text.h"
 #include "daemon/os/environment.h"
 #include "daemon/store/handoff.h"
 #include "daemon/store/run_directory.h"
@@ -62,11 +65,23 @@ struct StepCommand {
     core::Milliseconds timeout{0};
 };
 
+// An agent of ours: a step of our own, which starts it.
+StepCommand agent_command(const Settings& settings, const Executables& executables,
+                          const config::PlaceholderValues& values, bool is_remediation) {
+    const core::Milliseconds timeout =
+        is_remediation ? core::Milliseconds{0}
+                       : settings.supervisor.worker.timeout.value_or(core::Milliseconds{0});
+    return {{executables.ralph, "step", "agent"}, values.workspace, timeout};
+}
+
 // The worker's command, unless there is one for this. Only silence ends it. Without any, which can only be
 // when the settings were changed meanwhile, it fails and says so.
 StepCommand remediation_command(const Settings& settings, const Executables& executables,
-                                const config::PlaceholderValues& values) {
+                                const config::PlaceholderValues& values, bool has_agent) {
     const auto& supervisor = settings.supervisor;
+    if (has_agent && supervisor.remediate.command.empty()) {
+        return agent_command(settings, executables, values, true);
+    }
     const auto& command =
         supervisor.remediate.command.empty() ? supervisor.worker.command : supervisor.remediate.command;
     if (command.empty()) {
@@ -76,7 +91,7 @@ StepCommand remediation_command(const Settings& settings, const Executables& exe
 }
 
 StepCommand step_command(const Settings& settings, const Executables& executables, const core::Task& task,
-                         core::StepKind step, const config::PlaceholderValues& values) {
+                         core::StepKind step, const config::PlaceholderValues& values, bool has_agent) {
     const auto& supervisor = settings.supervisor;
     const auto built_in = [&](const std::vector<std::string>& replacement, const char* name) {
         return replacement.empty() ? std::vector<std::string>{executables.ralph, "step", name}
@@ -90,7 +105,7 @@ StepCommand step_command(const Settings& settings, const Executables& executable
             return {built_in(supervisor.integrate.command, "integrate"), settings.paths.root,
                     supervisor.integrate.timeout};
         case core::StepKind::remediate:
-            return remediation_command(settings, executables, values);
+            return remediation_command(settings, executables, values, has_agent);
         case core::StepKind::discard:
             return {built_in({}, "discard"), settings.paths.root, supervisor.integrate.timeout};
         case core::StepKind::work:
@@ -99,6 +114,9 @@ StepCommand step_command(const Settings& settings, const Executables& executable
     const core::Milliseconds timeout = supervisor.worker.timeout.value_or(core::Milliseconds{0});
     if (!worker_refusal(settings, task).empty()) {
         return {{executables.ralph, "step", "refuse"}, settings.paths.root, timeout};
+    }
+    if (has_agent) {
+        return agent_command(settings, executables, values, false);
     }
     if (const std::string* const run = task.custom_field("run")) {
         return {{"sh", "-c", *run}, values.workspace, timeout};
@@ -135,10 +153,23 @@ std::string worker_refusal(const Settings& settings, const core::Task& task) {
                                       "not trusted; run `ralph init --trust` if you trust its commands",
                                       core::trimmed(task.id));
     }
+    const auto choice = config::choose_agent(settings.supervisor, task);
+    if (!choice) {
+        return choice.error().line();
+    }
+    if (*choice) {
+        return settings.trusted || !settings.supervisor.worker.agent.empty()
+                   ? ""
+                   : fmt::format(
+                         "{} asks for the agent {}, and this repository is not trusted; run `ralph init "
+                         "--trust` if you trust its tasks, or set worker.agent",
+                         core::trimmed(task.id), (*choice)->preset.name);
+    }
     if (settings.supervisor.worker.command.empty()) {
         return fmt::format(
-            "there is no command for {}: set worker.command in .ralph/supervisor.jsonc, or give the task "
-            "one with `ralph task add --run`",
+            "there is no command for {}: set worker.agent or worker.command in .ralph/supervisor.jsonc "
+            "(`ralph init "
+            "--agent claude` does), or give the task one with `ralph task add --run`",
             core::trimmed(task.id));
     }
     return {};
@@ -155,14 +186,36 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         (task ? core::trimmed(task->title) : std::string_view{}).substr(0, longest_title));
     const std::string workspace = settings.workspace(start.task_id);
     const std::string attempt = std::to_string(start.run.attempt);
+    config::PlaceholderValues values{start.task_id, title, workspace, target_branch, attempt};
+    values.task_file = settings.paths.task_file(start.task_id);
+    values.reason = start.reason;
+    const bool remediates = start.run.step == core::StepKind::remediate;
+    const bool works = remediates || start.run.step == core::StepKind::work;
+    std::optional<config::AgentChoice> agent;
+    if (works && worker_refusal(settings, *task).empty()) {
+        TRY_ASSIGN(agent, config::choose_agent(settings.supervisor, *task));
+    }
+    if (remediates) {
+        TRY_ASSIGN(values.handoff, newest_handoff(workspace, start.task_id));
+    }
+    if (works) {
+        values.description = task->description.value_or("").substr(0, longest_argument);
+        core::PromptFacts facts;
+        facts.task_file = values.task_file;
+        facts.target_branch = target_branch;
+        facts.no_change_completes = settings.supervisor.worker.no_change_completes;
+        values.prompt = remediates
+                            ? core::remediation_prompt(*task, facts, values.reason, values.handoff, false)
+                            : core::work_prompt(*task, facts);
+    }
     StepCommand command = step_command(settings, executables, task ? *task : core::Task{}, start.run.step,
-                                       {start.task_id, title, workspace, target_branch, attempt});
+                                       values, agent.has_value());
 
     Launch launch;
     launch.spec.run_id = random_id();
     Environment environment = inherited_environment();
-    const bool remediates = start.run.step == core::StepKind::remediate;
-    if (start.run.step == core::StepKind::work || remediates) {
+    const bool by_agent = command.command.size() == 3 && command.command[2] == "agent";
+    if (works) {
         for (const auto& [name, value] : settings.supervisor.worker.env) {
             environment[name] = value;
         }
@@ -174,9 +227,13 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         launch.limits = cgroup_limits(settings.supervisor.limits);
     }
     if (remediates) {
-        TRY_ASSIGN(auto handoff, newest_handoff(workspace, start.task_id));
-        environment["RALPH_HANDOFF"] = handoff;
-        launch.silence = settings.supervisor.remediate.silence;
+        environment["RALPH_HANDOFF"] = values.handoff;
+        environment["RALPH_REASON"] = core::shortened(start.reason, longest_title);
+    }
+    if (!by_agent) {  // that step looks at what its agent writes
+        launch.silence = remediates ? settings.supervisor.remediate.silence
+                         : works    ? settings.supervisor.worker.silence.value_or(core::Milliseconds{0})
+                                    : core::Milliseconds{0};
     }
     environment["PWD"] = command.directory;
     environment["RALPH_TASK_ID"] = start.task_id;
@@ -205,7 +262,10 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     launch.spec.working_directory = std::move(command.directory);
     launch.spec.created_at = core::format_rfc3339(now);
     launch.spec.batch = start.batch;
-    if (start.run.step != core::StepKind::work && start.run.step != core::StepKind::remediate) {
+    if (by_agent) {
+        launch.spec.agent = agent->preset.name;
+    }
+    if (!works || by_agent) {
         launch.spec.settings = snapshot_of(settings);
     }
     launch.timeout = command.timeout * static_cast<int>(1 + start.batch.size());

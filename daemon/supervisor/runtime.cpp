@@ -58,6 +58,7 @@ Runtime::Runtime(Settings settings, Executables executables, const SupervisorLoc
 int Runtime::run() {
     loop_.watch_signals(watched_signals(service_.is_service()), [this](int signal) { on_signal(signal); });
     start_watching();
+    look_at_accounts();
     recover_tasks();
     look_for_retry_requests(true);
     service_.begin();
@@ -233,6 +234,9 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
         runs_.erase({task_id, run.number});
         if (given_up_ && runs_.empty()) {
             end_service_when_idle();
+        }
+        if (!outcome.paused_account.empty()) {
+            look_at_accounts();
         }
         post(core::event::RunEnded{task_id, run.number, std::move(end), std::move(marker),
                                    std::move(outcome)});

@@ -83,6 +83,7 @@ class Runtime {
     void load_queue_now(bool last_try);
     void look_for_stop_request();
     void look_for_retry_requests(bool at_start = false);
+    void look_at_accounts();
     void on_signal(int signal);
     void reload();
     [[nodiscard]] std::shared_ptr<StepRun> make_run(const std::string& task_id, const core::Run& run);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "daemon/store/accounts.h"
 #include "daemon/store/queue_files.h"
 #include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
@@ -30,7 +31,7 @@ std::string folder_of(const std::string& path) {
 void Runtime::start_watching() {
     queue_files_.insert(settings_.queue_file);
     std::vector<std::string> folders{folder_of(settings_.queue_file), settings_.paths.cache(),
-                                     settings_.paths.retry_requests()};
+                                     settings_.paths.retry_requests(), settings_.accounts_folder};
     // A link's target is what changes; and the link may be replaced.
     for (const std::string& path :
          {settings_.done_file, real_path(settings_.queue_file), real_path(settings_.done_file)}) {
@@ -58,6 +59,9 @@ void Runtime::on_changed(const std::string& folder, std::string_view name) {
     }
     if (everything || folder == settings_.paths.retry_requests()) {
         look_for_retry_requests();
+    }
+    if (everything || (folder == settings_.accounts_folder && name.ends_with(".json"))) {
+        look_at_accounts();
     }
 }
 
@@ -148,6 +152,16 @@ void Runtime::look_for_retry_requests(bool at_start) {
     for (const std::string& task_id : *requested) {
         post(core::event::RetryRequested{task_id, at_start});
     }
+}
+
+// While they cannot be read, what was known of them stays.
+void Runtime::look_at_accounts() {
+    auto pauses = read_pauses(settings_.accounts_folder);
+    if (!pauses) {
+        spdlog::warn("{}", pauses.error().line());
+        return;
+    }
+    post(core::event::AccountsRead{std::move(*pauses)});
 }
 
 void Runtime::on_signal(int signal) {

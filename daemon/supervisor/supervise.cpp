@@ -41,6 +41,9 @@ Result<int> supervise(Supervision supervision) {
         supervision.service->extend_timeout(recovery_patience);
     }
     TRY(make_folders(paths));
+    if (const auto made = make_directories(supervision.settings.accounts_folder); !made) {
+        spdlog::warn("{}; limits of agents' accounts are not known across repositories", made.error().line());
+    }
     TRY_ASSIGN(const auto lock, SupervisorLock::acquire(paths, core::format_rfc3339(now.wall)));
     const auto queue_lock =
         QueueLock::acquire(paths, "run loop", core::format_rfc3339(now.wall), lock.predecessor());

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <unordered_set>
 
+#include "config/agent_choice.h"
 #include "core/base/glob.h"
 #include "daemon/os/files.h"
 #include "daemon/os/folder.h"
@@ -55,7 +56,7 @@ class Seeder {
         TRY(collect_ignored_files());
         std::sort(paths_.begin(), paths_.end());
         paths_.erase(std::unique(paths_.begin(), paths_.end()), paths_.end());
-        TRY(write_exclude_block(workspace_, paths_));
+        TRY(write_exclude_block(workspace_, paths_, config::files_of_agents(settings_.supervisor)));
         auto folder = Folder::open(workspace_.directory());
         if (!folder || !*folder) {
             return folder ? Error{workspace_.directory() + ": is not there"} : folder.error();

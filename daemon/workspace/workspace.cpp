@@ -256,7 +256,8 @@ Result<void> remove_listed_copies(const Git& workspace) {
     return {};
 }
 
-Result<void> write_exclude_block(const Git& workspace, const std::vector<std::string>& paths) {
+Result<void> write_exclude_block(const Git& workspace, const std::vector<std::string>& paths,
+                                 const std::vector<std::string>& patterns) {
     TRY_ASSIGN(auto text, exclude_text(workspace));
     const auto [begin, end] = block_in(text);
     text.erase(begin, end - begin);
@@ -269,6 +270,9 @@ Result<void> write_exclude_block(const Git& workspace, const std::vector<std::st
     }
     for (const std::string& excluded : paths) {
         text += exclude_pattern(excluded) + "\n";
+    }
+    for (const std::string& pattern : patterns) {
+        text += pattern + "\n";
     }
     text += block_end;
     return write_exclude_text(workspace, text);

@@ -45,8 +45,10 @@ void make_folders_writable(const Git& workspace);
 
 // .git/info/exclude: these paths, and what lies under .ralph only at run time, are invisible to `git add -A`.
 // Lines outside our markers stay as they are.
+// `patterns` are lines of .gitignore that do not begin with a slash.
 [[nodiscard]] core::Result<void> write_exclude_block(const Git& workspace,
-                                                     const std::vector<std::string>& paths);
+                                                     const std::vector<std::string>& paths,
+                                                     const std::vector<std::string>& patterns = {});
 
 // The lines outside of our markers become those of this file of the repository.
 [[nodiscard]] core::Result<void> carry_exclude_lines(const Git& workspace, const std::string& from);

@@ -18,14 +18,18 @@ namespace {
 const std::string readme = Project::read(RALPH_SOURCE_DIR "/README.md");
 
 // The first fenced block of that language after the heading.
-std::string block_after(const std::string& heading, const std::string& language) {
-    const std::size_t section = readme.find("\n" + heading + "\n");
+std::string block_in(const std::string& page, const std::string& heading, const std::string& language) {
+    const std::size_t section = page.find("\n" + heading);
     REQUIRE(section != std::string::npos);
     const std::string fence = "```" + language + "\n";
-    const std::size_t begin = readme.find(fence, section);
+    const std::size_t begin = page.find(fence, section);
     REQUIRE(begin != std::string::npos);
     const std::size_t text = begin + fence.size();
-    return readme.substr(text, readme.find("```", text) - text);
+    return page.substr(text, page.find("```", text) - text);
+}
+
+std::string block_after(const std::string& heading, const std::string& language) {
+    return block_in(readme, heading + "\n", language);
 }
 
 // Runs a script as a person would type it, with `ralph` in the PATH and no configuration of the machine but a
@@ -77,10 +81,43 @@ TEST_CASE("the README's first run" * doctest::test_suite("as-built")) {
     CHECK(Project::read(folder / "project/three.txt") == "1\n2\n3\n");
 }
 
-TEST_CASE("the README's worker command is one that loads") {
+TEST_CASE("the settings of README and docs/agents.md load") {
     const Project project;
-    Project::write(project.paths().supervisor_config(), block_after("## Your first run", "jsonc"));
-    CHECK(project.ralph({"queue", "list"}).status == 0);
+    const std::string agents = Project::read(RALPH_SOURCE_DIR "/docs/agents.md");
+    for (const std::string& block :
+         {block_after("## Your first run", "jsonc"), block_in(agents, "## In three steps", "jsonc"),
+          block_in(agents, "## Another agent", "jsonc")}) {
+        CAPTURE(block);
+        Project::write(project.paths().supervisor_config(), block);
+        CHECK(project.ralph({"queue", "list"}).status == 0);
+    }
+}
+
+// With a stand-in for the program, which says what the real one has said (tests/agents/recorded).
+TEST_CASE("docs/agents.md: the three steps, and the account" * doctest::test_suite("as-built")) {
+    const TemporaryDirectory folder;
+    const std::string agents = Project::read(RALPH_SOURCE_DIR "/docs/agents.md");
+    REQUIRE(type("git init -q --bare -b main remote.git && git clone -q remote.git project && cd project && "
+                 "git checkout -q -B main",
+                 folder.path(), folder.path())
+                .succeeded());
+    fs::create_directories(folder / "bin");
+    Project::write(folder / "bin/claude",
+                   "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }\n"
+                   "echo test > test.txt; cat '" RALPH_SOURCE_DIR
+                   "/tests/agents/recorded/claude/edit-0.out'\n");
+    fs::permissions(folder / "bin/claude", fs::perms::owner_all);
+    const std::string before = "export PATH='" + (folder / "bin") + "':$PATH ANTHROPIC_API_KEY=key\n";
+    const auto end =
+        type(before + block_in(agents, "## In three steps", "sh"), folder / "project", folder.path());
+    CAPTURE(end.output);
+    CAPTURE(end.errors);
+    CHECK(end.succeeded());
+    CHECK(Project::read(folder / "project/test.txt") == "test\n");
+    const auto account =
+        type(block_in(agents, "## When an account is at its limit", "sh"), folder / "project", folder.path());
+    CHECK(account.succeeded());
+    CHECK(account.output == "no account is paused\nthe account claude is not paused\n");
 }
 
 TEST_CASE("every command of the README explains itself") {
@@ -95,6 +132,8 @@ TEST_CASE("every command of the README explains itself") {
                                                {"run", "loop"},
                                                {"run", "parallel", "status"},
                                                {"run", "parallel", "retry"},
+                                               {"account", "list"},
+                                               {"account", "resume"},
                                                {"kept", "list"},
                                                {"kept", "show"},
                                                {"kept", "restore"},

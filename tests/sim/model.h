@@ -29,17 +29,26 @@ struct FakeRun {
     bool leaves_marker = false;
     bool target_is_red = false;
     bool says_landed_elsewhere = false;
+    bool by_agent = false;        // an agent works in it
+    bool meets_limit = false;     // of its account, which is paused then
+    bool account_paused = false;  // so that nothing of it counts
     // Of an integrate run: what it will say of the other tasks of its batch; nothing: it says nothing of it.
     std::vector<std::pair<std::string, std::optional<std::uint32_t>>> batch;
     bool orphaned = false;  // the shim was killed, and the step goes on
 
     // A run for several tasks that says nothing of what came of them counts as none.
+    // Nor does an agent that is killed.
     [[nodiscard]] bool comes_to_no_verdict() const {
+        if (by_agent) {
+            return status == Status::exited && exit.kind == core::ExitRecord::Kind::signalled &&
+                   !exit.stopped && !exit.timed_out;
+        }
         const bool is_verdict = !exit.timed_out && (exited_with(0) || exited_with(65) || exited_with(66) ||
                                                     exited_with(67) || exited_with(69) || exited_with(75));
         return status == Status::exited && run.step == core::StepKind::integrate && !batch.empty() &&
                !exit.stopped && !is_verdict;
     }
+    [[nodiscard]] bool waits_for_account() const { return account_paused && exited_with(72); }
     [[nodiscard]] bool executed() const { return status != Status::made; }
     [[nodiscard]] bool alive() const { return status == Status::alive || orphaned; }
     [[nodiscard]] bool exited_with(std::uint32_t status_code) const {

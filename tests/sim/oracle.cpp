@@ -52,7 +52,8 @@ std::uint32_t integrations_ended(const FakeTask& task) {
 bool was_worked_on(const FakeTask& task) {
     return std::any_of(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
         return run.run.number > task.acknowledged && run.status == FakeRun::Status::exited &&
-               (run.run.step == StepKind::work || run.run.step == StepKind::remediate);
+               (run.run.step == StepKind::work || run.run.step == StepKind::remediate) &&
+               !run.waits_for_account();
     });
 }
 
@@ -60,7 +61,7 @@ std::uint32_t remediations_ended(const FakeTask& task) {
     return static_cast<std::uint32_t>(
         std::count_if(task.runs.begin(), task.runs.end(), [&](const FakeRun& run) {
             return run.run.number > task.acknowledged && run.run.step == StepKind::remediate &&
-                   run.status == FakeRun::Status::exited && !run.exit.stopped;
+                   run.status == FakeRun::Status::exited && !run.exit.stopped && !run.waits_for_account();
         }));
 }
 
@@ -91,9 +92,17 @@ void Oracle::on_start(const std::string& task_id, const FakeRun& start, const co
         demand(&run == &start || !run.executed() || run.run.number < start.run.number, task.id,
                "a run number is used again");
         if (run.executed() && run.run.step == StepKind::work && start.run.step == StepKind::work) {
-            demand(run.run.attempt < start.run.attempt || circumstances.state_was_lost, task.id,
-                   "RALPH_ATTEMPT does not grow");
+            demand(run.run.attempt < start.run.attempt || circumstances.state_was_lost ||
+                       (run.run.attempt == start.run.attempt && run.waits_for_account()),
+                   task.id, "RALPH_ATTEMPT does not grow");
         }
+    }
+    const FakeRun* const before = task.last_executed();
+    if (before != nullptr && before->run.step == StepKind::work && before->waits_for_account() &&
+        start.run.step == StepKind::work) {
+        demand(start.run.attempt == before->run.attempt || circumstances.state_was_lost ||
+                   circumstances.outcome_unread,
+               task.id, "an attempt was spent on waiting for an account");
     }
     switch (start.run.step) {
         case StepKind::prepare:
@@ -264,6 +273,8 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
     demand(last->run.step != StepKind::integrate ||
                (!last->exited_with(65) && !last->exited_with(66) && !last->exited_with(75)),
            task.id, "failed where it should be blocked, fixed or tried again");
+    demand(!last->waits_for_account() || circumstances.outcome_unread, task.id,
+           "failed since its account is paused");
     demand(!last->exited_with(69) && !last->exited_with(71), task.id, "failed for what is nobody's failure");
     demand(last->run.step != StepKind::integrate || !last->exited_with(67), task.id,
            "failed where it should be blocked or worked on");
@@ -296,6 +307,8 @@ void Oracle::check_blocked(const core::WorkerRecord& record, const Circumstances
         return;
     }
     if (last->run.step == StepKind::remediate) {
+        demand(!last->waits_for_account() || circumstances.outcome_unread, task.id,
+               "blocked since its account is paused");
         demand(!last->exited_with(0) || last->exit.timed_out, task.id, "blocked although it was fixed");
         return;
     }

@@ -35,6 +35,7 @@ std::string outcome_of(const FakeRun& run) {
     core::Outcome outcome;
     outcome.summary = "a batch";
     outcome.target_is_red = run.target_is_red;
+    outcome.paused_account = run.waits_for_account() ? SimulatedAccount::name : "";
     if (run.says_landed_elsewhere) {
         outcome.landed_by = "commit 1a2b3c4d by A. Colleague";
     }
@@ -247,6 +248,7 @@ void Shims::execute(int pid, Shim& shim) {
     FakeTask& task = model_.task(shim.task_id);
     plan(run, task);
     plan_waiting(run, task);
+    account.begin(run);
     about_to_execute(shim.task_id, run);
     task.told.reset();
     plan_batch(run);
@@ -435,10 +437,11 @@ void Shims::end_step(int pid, Shim& shim) {
         return;
     }
     run.status = FakeRun::Status::exited;
+    account.end(run);
     take_effect(model_.task(shim.task_id), run);
     const FakeTask& task = model_.task(shim.task_id);
     run.says_landed_elsewhere = task.landed_elsewhere && (run.exited_with(0) || run.exited_with(10));
-    if (run.batch.empty() && !shim.landing && run.says_landed_elsewhere) {
+    if ((run.batch.empty() && !shim.landing && run.says_landed_elsewhere) || run.waits_for_account()) {
         world_.disk.put(shim.directory + "/outcome.json", outcome_of(run));
     }
     if (!run.batch.empty() || shim.landing) {

@@ -12,6 +12,7 @@
 #include "tests/sim/model.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/random.h"
+#include "tests/sim/simulated_account.h"
 #include "tests/sim/simulated_landing.h"
 
 namespace ralph::sim {
@@ -35,7 +36,11 @@ struct Hazards {
 class Shims : public fake::ShimHost {
   public:
     Shims(fake::World& world, Model& model, Random& random, std::uint64_t seed)
-        : world_(world), model_(model), random_(random), waits_random_(seed ^ 0x5bd1e995ULL) {}
+        : account(world, seed),
+          world_(world),
+          model_(model),
+          random_(random),
+          waits_random_(seed ^ 0x5bd1e995ULL) {}
 
     // Just before a step executes its first instruction.
     std::function<void(const std::string& task_id, const FakeRun& run)> about_to_execute;
@@ -51,6 +56,7 @@ class Shims : public fake::ShimHost {
     Target target;
     LandingHazards landing_hazards;
     std::uint32_t batches_told = 0;
+    SimulatedAccount account;
 
     // The next time at which something happens by itself.
     [[nodiscard]] std::optional<std::int64_t> next_event() const;

@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::uint32_t most_turns = 60'000;
 constexpr std::uint32_t most_lives = 60;
-constexpr const char* root = "/repo";
 
 std::optional<core::ParallelState> understand(const std::string& text) {
     const auto document = core::JsonDocument::parse(text, "state.json");
@@ -60,6 +59,7 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
         shims_.hazards.in_use = service_random_.chance(30) ? 30 : 0;
         shims_.hazards.nothing = 5;
         shims_.landing_hazards.landings = service_random_.below(4);
+        use_agents(seed);
     }
     limits_.workspace_root = "/workspaces";
     limits_.kept_work_retention = core::Milliseconds{random_.below(3) * 3'600'000LL};
@@ -73,48 +73,6 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
     faults_.state_rots = random_.chance(10);
     faults_.disk_fills = random_.chance(25);
     make_world();
-}
-
-void Simulation::make_world() {
-    settings_.paths.root = root;
-    settings_.trusted = true;
-    settings_.supervisor.worker.command = {"agent"};
-    settings_.supervisor.worker.kill_grace = core::Milliseconds{1'000};
-    settings_.queue_relative = ".ralph/queue.jsonc";
-    settings_.done_relative = ".ralph/done.jsonc";
-    settings_.queue_file = settings_.paths.ralph() + "/queue.jsonc";
-    settings_.done_file = settings_.paths.ralph() + "/done.jsonc";
-    settings_.workspace_root = "/workspaces";
-    world_.host = &shims_;
-    world_.turn = [this] { turn(); };
-    world_.disk.put_directory(settings_.paths.ralph());
-    world_.disk.put_directory(settings_.paths.git());
-    world_.disk.put_directory(settings_.workspace_root);
-    for (std::uint32_t i = 1 + random_.below(6); i > 0; --i) {
-        add_task();
-    }
-    write_queue();
-    world_.disk.before = [this](fake::Operation operation, const std::string& path) {
-        const fake::Fault fault = before_call(operation);
-        if (fault.error != 0 && path.ends_with("/outcome.json")) {
-            circumstances_.outcome_unread = true;
-        }
-        return fault;
-    };
-    world_.disk.renamed = [this](const std::string& path) { on_renamed(path); };
-    shims_.about_to_execute = [this](const std::string& task_id, const FakeRun& run) {
-        judge([&] { oracle_.on_start(task_id, run, durable_state(), circumstances_); });
-    };
-    shims_.landed = [this](FakeTask& task) { land(task); };
-    shims_.landed_elsewhere = [this](FakeTask& task) {
-        record(task.id + " is landed by somebody else");
-        task.landed_elsewhere = !task.landed;
-        land(task);
-    };
-    shims_.violated = [this](const Violation& violation) { judge([&violation] { throw violation; }); };
-    if (keep_trace_) {
-        shims_.trace = [this](const std::string& line) { record(line); };
-    }
 }
 
 void Simulation::record(const std::string& line) {
@@ -159,6 +117,7 @@ void Simulation::settle_down() {
     disk_full_until_ms_ = 0;
     read_only_until_ms_ = 0;
     shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5, shims_.hazards.fixable};
+    shims_.account.settle_down();
     shims_.landing_hazards = LandingHazards{0, 0, 0, 0, 0, 0, 0, 0};
     shims_.target.is_red = false;
     limits_.continuous = false;
@@ -215,6 +174,11 @@ void Simulation::live() {
         record(fmt::format("END {}", *exit_code));
         if (is_quiet_) {
             judge([&] { oracle_.on_quiet_end(durable_state(), *exit_code, limits_.max_tasks != 0); });
+            judge([&] {
+                if (shims_.account.intrusions() != 0) {
+                    throw Violation{"an agent begins although its account is paused"};
+                }
+            });
         }
     }
     world_.dead = true;

@@ -44,6 +44,7 @@ class Simulation {
         bool disk_fills = false;
     };
 
+    void use_agents(std::uint64_t seed);
     void make_world();
     void add_task();
     void live();

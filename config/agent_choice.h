@@ -1,0 +1,32 @@
+// Who works on a task: a command, or which agent with which model.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/supervisor_config.h"
+#include "core/base/error.h"
+#include "core/queue/task.h"
+
+namespace ralph::config {
+
+struct AgentChoice {
+    core::AgentPreset preset;
+    std::string model;   // empty: the agent's own choice
+    std::string effort;  // the same
+};
+
+// Nothing if a command works. The task's own `agent` object comes before worker.agent, worker.model and
+// worker.effort; where worker.command is set, that command is believed to look at it by itself. An agent that
+// nobody knows is an error.
+[[nodiscard]] core::Result<std::optional<AgentChoice>> choose_agent(const SupervisorConfig& settings,
+                                                                    const core::Task& task);
+
+// Whether a task's `agent.runner` counts.
+[[nodiscard]] bool tasks_choose_agent(const SupervisorConfig& settings);
+
+// Patterns of files that agents make for themselves, which are no work; none if a command works.
+[[nodiscard]] std::vector<std::string> files_of_agents(const SupervisorConfig& settings);
+
+}  // namespace ralph::config

@@ -1,0 +1,43 @@
+// An account that is paused: its limit is reached, or it is refused. Nobody of it starts before its time, and
+// then one alone tries first.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/agents/preset.h"
+#include "core/base/error.h"
+#include "core/base/jsonc.h"
+#include "core/base/time.h"
+
+namespace ralph::core {
+
+struct AccountPause {
+    std::string account;
+    bool needs_person = false;  // unauthorized: until somebody acts
+    std::string reason;         // one line, in the agent's words
+    std::uint32_t tries = 0;    // how often a try since the last answer has met the limit again
+    Instant since;
+    Instant until;  // of the wall clock
+
+    bool operator==(const AccountPause&) const = default;
+};
+
+// `before`: the pause that is on disk now, if there is one. Until the time that was told, never earlier; else
+// 1, 2, 4 and so on to 60 minutes, a fifth more or less: `jitter` is from 0 to 1.
+[[nodiscard]] AccountPause next_pause(const std::optional<AccountPause>& before, std::string account,
+                                      Verdict verdict, std::string reason,
+                                      const std::optional<Instant>& resets_at, Instant now, double jitter);
+
+// Whether nobody may start now. A pause that begins in the future was written under another clock: it counts
+// for nothing, and the next try tells.
+[[nodiscard]] bool holds(const AccountPause& pause, Instant now);
+
+// "until 2026-11-28T14:00:00Z: usage limit reached"
+[[nodiscard]] std::string describe(const AccountPause& pause);
+
+[[nodiscard]] std::string account_pause_text(const AccountPause& pause);
+[[nodiscard]] Result<AccountPause> read_account_pause(const JsonDocument& document);
+
+}  // namespace ralph::core

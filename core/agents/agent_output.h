@@ -1,0 +1,74 @@
+// What an agent writes: facts for the supervisor, lines for people.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/agents/preset.h"
+
+namespace ralph::core {
+
+// What was used, as far as the agent told. Nothing is invented: an agent that tells no cost has none.
+struct Usage {
+    std::uint64_t turns = 0;
+    std::uint64_t input_tokens = 0;  // all that was sent, what came from a cache included
+    std::uint64_t output_tokens = 0;
+    std::uint64_t cached_tokens = 0;
+    std::optional<double> cost_usd;
+
+    void add(const Usage& other);
+    [[nodiscard]] std::uint64_t tokens() const { return input_tokens + output_tokens; }
+    bool operator==(const Usage&) const = default;
+};
+
+struct AgentFacts {
+    std::string session;
+    std::string model;
+    std::string version;
+    std::string message;  // how it ended, in the agent's words; at most 2,000 bytes
+    std::string tail;     // the last lines that are no events; at most 4,000 bytes
+    std::vector<std::string> denied;
+    std::optional<std::uint64_t> resets_at;  // seconds since 1970
+    Usage usage;
+    bool answered = false;
+    bool ended = false;
+    bool failed = false;
+    std::optional<Verdict> verdict;  // that an event came to
+    bool stops = false;              // at once
+
+    bool operator==(const AgentFacts&) const = default;
+};
+
+// Reads a stream in pieces of any size. A line of more than 16 MiB is cut there, and is no event.
+class AgentOutput {
+  public:
+    // `preset` must outlive it.
+    explicit AgentOutput(const AgentPreset& preset) : preset_(preset) {}
+
+    // Each returns whole lines for people: on one line each, at most 2,000 characters, nothing that steers a
+    // terminal.
+    [[nodiscard]] std::string read(std::string_view bytes);
+    [[nodiscard]] std::string read_errors(std::string_view bytes);
+    [[nodiscard]] std::string finish();  // what has no line end
+
+    [[nodiscard]] const AgentFacts& facts() const { return facts_; }
+
+  private:
+    using Line = void (AgentOutput::*)(std::string_view line, std::string& shown);
+    std::string take(std::string& buffer, std::string_view bytes, Line line);
+    void output_line(std::string_view line, std::string& shown);
+    void text_line(std::string_view line, std::string& shown);
+    void take_text_line(const std::string& line);
+
+    const AgentPreset& preset_;
+    AgentFacts facts_;
+    std::string output_;  // a line that has no end yet
+    std::string errors_;
+    std::string last_turn_;
+};
+
+}  // namespace ralph::core

@@ -1,0 +1,99 @@
+#include "core/agents/agent_record.h"
+
+#include <algorithm>
+#include <boost/json/object.hpp>
+
+#include "core/base/canonical_json.h"
+#include "core/base/json_reader.h"
+
+namespace ralph::core {
+namespace {
+
+constexpr std::uint32_t format_version = 1;
+
+}  // namespace
+
+std::string agent_record_text(const AgentRecord& record) {
+    boost::json::object root;
+    root["version"] = format_version;
+    root["agent"] = record.agent;
+    root["account"] = record.account;
+    root["program_version"] = record.program_version;
+    root["model"] = record.model;
+    root["effort"] = record.effort;
+    root["session"] = record.session;
+    root["resumed"] = record.resumed;
+    root["session_note"] = record.session_note;
+    root["verdict"] = record.verdict ? boost::json::value(to_string(*record.verdict)) : nullptr;
+    root["message"] = record.message;
+    root["exit_status"] = record.exit_status;
+    root["signal"] = record.signal;
+    root["ended_by"] = record.ended_by;
+    root["resets_at"] = record.resets_at;
+    root["turns"] = record.usage.turns;
+    root["tokens"] = boost::json::object{{"input", record.usage.input_tokens},
+                                         {"output", record.usage.output_tokens},
+                                         {"cached", record.usage.cached_tokens}};
+    root["cost_usd"] = record.usage.cost_usd ? boost::json::value(*record.usage.cost_usd) : nullptr;
+    root["faults"] = record.faults;
+    root["started_at"] = record.started_at;
+    root["ended_at"] = record.ended_at;
+    return canonical_json(root);
+}
+
+Result<AgentRecord> read_agent_record(const JsonDocument& document) {
+    std::optional<JsonFault> fault;
+    AgentRecord record;
+    std::uint32_t version = 0;
+    ObjectReader reader(document.root(), "", fault);
+    reader.require("version", version);
+    reader.require("agent", record.agent);
+    reader.read("account", record.account);
+    reader.read("program_version", record.program_version);
+    reader.read("model", record.model);
+    reader.read("effort", record.effort);
+    reader.read("session", record.session);
+    reader.read("resumed", record.resumed);
+    reader.read("session_note", record.session_note);
+    std::optional<std::string> verdict;
+    reader.read("verdict", verdict);
+    if (verdict && !(record.verdict = parse_verdict(*verdict))) {
+        reader.fail("verdict", "is none that this ralph knows");
+    }
+    reader.read("message", record.message);
+    std::uint32_t exit_status = 0;
+    std::uint32_t signal = 0;
+    reader.read("exit_status", exit_status);
+    reader.read("signal", signal);
+    reader.read("ended_by", record.ended_by);
+    record.exit_status = static_cast<int>(std::min(exit_status, 255U));
+    record.signal = static_cast<int>(std::min(signal, 255U));
+    reader.read("resets_at", record.resets_at);
+    reader.read("turns", record.usage.turns);
+    reader.read_object("tokens", [&record](ObjectReader& tokens) {
+        tokens.read("input", record.usage.input_tokens);
+        tokens.read("output", record.usage.output_tokens);
+        tokens.read("cached", record.usage.cached_tokens);
+    });
+    if (const boost::json::value* const cost = reader.find("cost_usd"); cost != nullptr && !cost->is_null()) {
+        if (cost->is_number()) {
+            record.usage.cost_usd = cost->to_number<double>();
+        } else {
+            reader.fail("cost_usd", "must be a number");
+        }
+    }
+    reader.read("faults", record.faults);
+    reader.read("started_at", record.started_at);
+    reader.read("ended_at", record.ended_at);
+    if (fault) {
+        return document.error_at(fault->path, fault->message);
+    }
+    if (version != format_version) {
+        return document.error_at("version", "is not one that this ralph knows");
+    }
+    record.message = printable(record.message);
+    record.session_note = printable(record.session_note);
+    return record;
+}
+
+}  // namespace ralph::core

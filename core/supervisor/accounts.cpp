@@ -1,0 +1,53 @@
+#include "core/supervisor/accounts.h"
+
+#include <boost/json/object.hpp>
+
+namespace ralph::core {
+
+std::optional<std::string> runner_of(const Task& task) {
+    if (task.custom_field("run") != nullptr) {
+        return std::nullopt;
+    }
+    const boost::json::object* const agent = task.agent ? task.agent->if_object() : nullptr;
+    const boost::json::value* const runner = agent == nullptr ? nullptr : agent->if_contains("runner");
+    return runner != nullptr && runner->is_string() ? std::string(runner->get_string()) : std::string{};
+}
+
+std::string account_of(const SupervisorSettings& settings, const std::optional<std::string>& runner) {
+    if (!runner) {
+        return {};
+    }
+    const bool chooses = !runner->empty() && settings.tasks_choose_agent;
+    const auto found = settings.accounts.find(chooses ? *runner : settings.agent);
+    return found == settings.accounts.end() ? std::string{} : found->second;
+}
+
+bool may_start(const Supervisor& supervisor, const std::string& account, Instant wall) {
+    const auto found = supervisor.accounts.find(account);
+    return found == supervisor.accounts.end() ||
+           (!holds(found->second.pause, wall) && found->second.trying.empty());
+}
+
+std::set<std::string, std::less<>> tasks_of_paused_accounts(const Supervisor& supervisor, Instant wall) {
+    std::set<std::string, std::less<>> tasks;
+    if (supervisor.accounts.empty() || !supervisor.queue) {
+        return tasks;
+    }
+    for (const Task& task : supervisor.queue->queue.tasks) {
+        const std::string account = account_of(supervisor.settings, runner_of(task));
+        if (!account.empty() && !may_start(supervisor, account, wall)) {
+            tasks.emplace(trimmed(task.id));
+        }
+    }
+    return tasks;
+}
+
+void wake_for_accounts(const Supervisor& supervisor, Instant wall, std::vector<Action>& actions) {
+    for (const auto& [name, account] : supervisor.accounts) {
+        if (!account.pause.needs_person && account.pause.until > wall) {
+            actions.emplace_back(action::WakeAt{account.pause.until, true});
+        }
+    }
+}
+
+}  // namespace ralph::core

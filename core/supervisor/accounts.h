@@ -1,0 +1,31 @@
+// Which accounts agents work for, and which of these are paused now.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/supervisor/supervisor.h"
+
+namespace ralph::core {
+
+// The agent that a task asks for in its `agent` object; empty if it asks for none, nothing if it brings its
+// own command.
+[[nodiscard]] std::optional<std::string> runner_of(const Task& task);
+
+// Whose agent works on a task that asks for this one; empty if it is none that is known, or a plain command.
+[[nodiscard]] std::string account_of(const SupervisorSettings& settings,
+                                     const std::optional<std::string>& runner);
+
+// Whether an agent of this account may start: it is not paused, or its time has come and nobody else tries.
+[[nodiscard]] bool may_start(const Supervisor& supervisor, const std::string& account, Instant wall);
+
+// The tasks of the queue whose accounts let nobody start now.
+[[nodiscard]] std::set<std::string, std::less<>> tasks_of_paused_accounts(const Supervisor& supervisor,
+                                                                          Instant wall);
+
+// When an account's time comes, for each that waits for it.
+void wake_for_accounts(const Supervisor& supervisor, Instant wall, std::vector<Action>& actions);
+
+}  // namespace ralph::core

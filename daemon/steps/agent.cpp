@@ -1,0 +1,537 @@
+#include "daemon/steps/agent.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <utility>
+
+#include "config/agent_choice.h"
+#include "core/agents/account.h"
+#include "core/agents/prompt.h"
+#include "core/agents/session_plan.h"
+#include "core/agents/verdict.h"
+#include "core/base/check.h"
+#include "core/supervisor/transition.h"
+#include "daemon/git/plain_git.h"
+#include "daemon/landing/gate.h"
+#include "daemon/os/clock.h"
+#include "daemon/os/program.h"
+#include "daemon/os/wait.h"
+#include "daemon/steps/agent_program.h"
+#include "daemon/store/accounts.h"
+#include "daemon/store/agent_records.h"
+#include "daemon/store/block_marker.h"
+#include "daemon/store/run_directory.h"
+
+namespace ralph::daemon {
+namespace {
+
+using core::AgentRecord;
+using core::Error;
+using core::Result;
+using core::Usage;
+using core::Verdict;
+
+constexpr std::uint32_t most_faults = 3;
+constexpr std::size_t most_fruitless_runs = 5;
+constexpr std::array<std::chrono::seconds, most_faults> fault_pauses{
+    {std::chrono::seconds{2}, std::chrono::seconds{10}, std::chrono::seconds{30}}};
+constexpr std::size_t longest_prompt = 100'000;  // Linux takes no argument of 128 KiB
+
+std::uint64_t random_number() {
+    std::uint64_t number = 0;
+    CHECK(::getrandom(&number, sizeof number, 0) == static_cast<ssize_t>(sizeof number));
+    return number;
+}
+
+double random_fraction() {
+    return static_cast<double>(random_number() >> 11U) / static_cast<double>(1ULL << 53U);
+}
+
+// A random UUID (RFC 9562, version 4).
+std::string new_session() {
+    const std::uint64_t high = (random_number() & 0xffffffffffff0fffULL) | 0x4000ULL;
+    const std::uint64_t low = (random_number() & 0x3fffffffffffffffULL) | 0x8000000000000000ULL;
+    return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32U, (high >> 16U) & 0xffffU,
+                       high & 0xffffU, low >> 48U, low & 0xffffffffffffULL);
+}
+
+// In which agents tell times of day.
+int utc_offset_minutes(core::Instant now) {
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(
+        std::chrono::time_point_cast<std::chrono::system_clock::duration>(now));
+    std::tm local{};
+    return ::localtime_r(&seconds, &local) == nullptr ? 0 : static_cast<int>(local.tm_gmtoff / 60);
+}
+
+// SIGTERM as something to wait for. The shim sends it to the agent, too.
+FileDescriptor stop_signals() {
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::sigaddset(&signals, SIGTERM);
+    ::sigaddset(&signals, SIGINT);
+    CHECK(::sigprocmask(SIG_BLOCK, &signals, nullptr) == 0);
+    FileDescriptor descriptor(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    CHECK(descriptor);
+    return descriptor;
+}
+
+class AgentStep {
+  public:
+    AgentStep(const StepContext& context, const core::RunName& run, core::Task task,
+              config::AgentChoice choice)
+        : context_(context),
+          settings_(context.settings),
+          run_(run),
+          task_(std::move(task)),
+          choice_(std::move(choice)),
+          preset_(choice_.preset),
+          stop_(stop_signals()) {
+        facts_.task_file = settings_.paths.task_file(context.task_id);
+        facts_.target_branch = context.target_branch;
+        facts_.no_change_completes = settings_.supervisor.worker.no_change_completes;
+        for (const NamedGate& gate : gates_of(settings_)) {
+            facts_.gate.push_back(fmt::format("{}", fmt::join(gate.command, " ")));
+        }
+    }
+
+    Result<Ending> run();
+
+  private:
+    Result<std::optional<Ending>> wait_for_account();
+    Result<std::string> prompt() const;
+    Result<std::vector<std::string>> command(const std::string& prompt) const;
+    Result<core::Judgement> attempt();
+    Result<void> begin_record();
+    Result<bool> note_facts(const core::AgentFacts& facts);
+    Result<void> end_record(const core::Judgement& judgement);
+    Result<Ending> pause(const core::Judgement& judgement);
+    Result<Ending> block_for_budget();
+    [[nodiscard]] std::optional<bool> has_changed() const;
+    [[nodiscard]] bool is_over_budget(const Usage& attempt) const;
+    [[nodiscard]] Usage used_for_task() const;
+    [[nodiscard]] bool begin_anew(std::string note, std::string why);
+    [[nodiscard]] bool pause_after_fault();
+    [[nodiscard]] std::size_t fruitless_runs() const;
+
+    [[nodiscard]] const std::string& account() const { return preset_.account_name(); }
+
+    const StepContext& context_;
+    const Settings& settings_;
+    core::RunName run_;
+    core::Task task_;
+    config::AgentChoice choice_;
+    const core::AgentPreset& preset_;
+    FileDescriptor stop_;
+    core::PromptFacts facts_;
+
+    core::SessionPlan plan_;
+    std::vector<AgentRecord> earlier_;  // of the task's other runs
+    AgentRecord record_;
+    Usage before_attempt_;                           // used by this run
+    Usage of_session_before_;                        // what was counted for the session before the attempt
+    std::optional<core::AccountPause> tried_pause_;  // over, as it seems; whoever answers ends it
+    std::optional<FileLock> try_lock_;
+    std::uint32_t attempts_ = 0;  // within this run
+    bool began_anew_ = false;
+    bool last_answered_ = false;  // the model, in the last attempt
+    bool has_answered_ = false;   // in one that ended with a passing fault
+    std::optional<Error> record_fault_;
+};
+
+// --- the account
+
+Result<std::optional<Ending>> AgentStep::wait_for_account() {
+    const auto paused = [this](std::string why) {
+        Ending ending{static_cast<int>(core::exit_account_paused), {}};
+        ending.outcome.summary = std::move(why);
+        ending.outcome.paused_account = account();
+        return std::optional(std::move(ending));
+    };
+    TRY_ASSIGN(tried_pause_, read_pause(settings_.accounts_folder, account()));
+    if (!tried_pause_) {
+        return std::optional<Ending>{};
+    }
+    if (core::holds(*tried_pause_, wall_clock())) {
+        return paused(core::describe(*tried_pause_));
+    }
+    TRY_ASSIGN(try_lock_, claim_try(settings_.accounts_folder, account()));
+    if (!try_lock_) {
+        return paused(
+            fmt::format("another task tries whether the limit of the account {} is over", account()));
+    }
+    return std::optional<Ending>{};
+}
+
+Result<Ending> AgentStep::pause(const core::Judgement& judgement) {
+    TRY_ASSIGN(const auto pause,
+               pause_account(settings_.accounts_folder, account(), judgement.verdict, judgement.message,
+                             judgement.resets_at, wall_clock(), random_fraction()));
+    Ending ending{static_cast<int>(core::exit_account_paused), {}};
+    ending.outcome.paused_account = account();
+    ending.outcome.summary = core::describe(pause);
+    if (pause.needs_person) {
+        ending.outcome.summary +=
+            fmt::format("; log in or set the key, then run `ralph account resume {}`", account());
+    }
+    return ending;
+}
+
+// --- what the agent is told
+
+Result<std::string> AgentStep::prompt() const {
+    if (run_.step == core::StepKind::remediate) {
+        return core::remediation_prompt(task_, facts_, our_variable("RALPH_REASON"),
+                                        our_variable("RALPH_HANDOFF"), plan_.goes_on);
+    }
+    if (plan_.goes_on) {
+        return core::go_on_prompt(task_, facts_, plan_.why);
+    }
+    const std::string& file = settings_.supervisor.worker.prompt_file;
+    if (!file.empty()) {
+        const std::string path = file.front() == '/' ? file : settings_.paths.root + "/" + file;
+        TRY_ASSIGN(auto text, read_file(path, longest_prompt));
+        if (!text) {
+            return Error{fmt::format("{}: there is no such file", path), "fix worker.prompt_file"};
+        }
+        config::PlaceholderValues values;
+        values.task_id = context_.task_id;
+        values.task_title = context_.task_title;
+        values.workspace = context_.workspace;
+        values.target_branch = context_.target_branch;
+        values.attempt = std::to_string(context_.attempt);
+        values.task_file = facts_.task_file;
+        values.description = task_.description.value_or("");
+        values.prompt = core::work_prompt(task_, facts_);
+        values.model = choice_.model;
+        values.effort = choice_.effort;
+        auto expanded = config::expand_text(*text, values);
+        return expanded ? std::move(expanded)
+                        : Result<std::string>{Error{fmt::format("{} {}", path, expanded.error().message),
+                                                    expanded.error().remedy}};
+    }
+    return plan_.is_begun ? core::take_over_prompt(task_, facts_, plan_.why)
+                          : core::work_prompt(task_, facts_);
+}
+
+Result<std::vector<std::string>> AgentStep::command(const std::string& prompt) const {
+    config::PlaceholderValues values;
+    values.task_id = context_.task_id;
+    values.task_title = context_.task_title;
+    values.workspace = context_.workspace;
+    values.target_branch = context_.target_branch;
+    values.attempt = std::to_string(context_.attempt);
+    values.task_file = facts_.task_file;
+    values.description = task_.description.value_or("").substr(0, longest_prompt);
+    values.prompt = prompt.substr(0, longest_prompt);
+    values.session = record_.session;
+    values.handoff = our_variable("RALPH_HANDOFF");
+    values.reason = our_variable("RALPH_REASON");
+    values.model = choice_.model;
+    values.effort = choice_.effort;
+    if (const auto cents = settings_.supervisor.budget.cost_cents; cents != 0) {
+        values.budget_usd =
+            fmt::format("{:.4f}", std::max(0.01, cents / 100.0 - used_for_task().cost_usd.value_or(0)));
+    }
+    return config::expand_groups(plan_.goes_on && !preset_.again.empty() ? preset_.again : preset_.first,
+                                 values);
+}
+
+// --- what is known of the run, on disk
+
+Usage AgentStep::used_for_task() const {
+    Usage used = record_.usage;
+    for (const AgentRecord& record : earlier_) {
+        used.add(record.usage);
+    }
+    return used;
+}
+
+bool AgentStep::is_over_budget(const Usage& attempt) const {
+    const config::BudgetSettings& budget = settings_.supervisor.budget;
+    Usage used = before_attempt_;
+    used.add(attempt);
+    for (const AgentRecord& record : earlier_) {
+        used.add(record.usage);
+    }
+    return (budget.cost_cents != 0 && used.cost_usd.value_or(0) * 100 >= budget.cost_cents) ||
+           (budget.tokens != 0 && used.tokens() >= budget.tokens) ||
+           (budget.turns != 0 && used.turns >= budget.turns);
+}
+
+Result<void> AgentStep::begin_record() {
+    record_.agent = preset_.name;
+    record_.account = account();
+    record_.model = choice_.model;
+    record_.effort = choice_.effort;
+    record_.verdict.reset();
+    record_.message.clear();
+    record_.session = plan_.session;
+    record_.resumed = plan_.goes_on;
+    record_.session_note = plan_.note;
+    if (!plan_.goes_on && preset_.sessions == core::AgentPreset::Sessions::chosen) {
+        record_.session = new_session();
+    }
+    before_attempt_ = record_.usage;
+    of_session_before_ = {};
+    for (const AgentRecord& record : earlier_) {
+        if (plan_.goes_on && record.session == record_.session) {
+            of_session_before_.add(record.usage);
+        }
+    }
+    if (plan_.goes_on) {
+        of_session_before_.add(before_attempt_);
+    }
+    return write_agent_record(context_.run_directory, record_);
+}
+
+// Durable when the session is known, and with each turn: what comes after a kill begins there.
+Result<bool> AgentStep::note_facts(const core::AgentFacts& facts) {
+    AgentRecord now = record_;
+    now.session = facts.session.empty() ? record_.session : facts.session;
+    now.model = facts.model.empty() ? record_.model : facts.model;
+    now.program_version = facts.version.empty() ? record_.program_version : facts.version;
+    const Usage attempt = core::used_by_attempt(preset_, facts.usage, of_session_before_);
+    now.usage = before_attempt_;
+    now.usage.add(attempt);
+    if (now != record_) {
+        record_ = now;
+        TRY(write_agent_record(context_.run_directory, record_));
+    }
+    if (facts.answered && tried_pause_) {
+        TRY(end_pause(settings_.accounts_folder, *tried_pause_));
+        tried_pause_.reset();
+        try_lock_.reset();
+    }
+    return is_over_budget(attempt);
+}
+
+Result<void> AgentStep::end_record(const core::Judgement& judgement) {
+    record_.verdict = judgement.verdict;
+    record_.message = judgement.message;
+    record_.resets_at = judgement.resets_at ? core::format_rfc3339(*judgement.resets_at) : std::string{};
+    record_.ended_at = core::format_rfc3339(wall_clock());
+    return write_agent_record(context_.run_directory, record_);
+}
+
+// Nothing if that cannot be found out: what lands is decided later anyway.
+std::optional<bool> AgentStep::has_changed() const {
+    const auto workspace = open_plain(settings_, context_.workspace);
+    const auto base = newest_preparation(settings_.paths, context_.task_id);
+    if (!workspace || !base || base->base_sha.empty()) {
+        return std::nullopt;
+    }
+    const auto head = workspace->head();
+    const auto status = workspace->output({"status", "--porcelain", "-z"});
+    if (!head || !status) {
+        return std::nullopt;
+    }
+    return *head != base->base_sha || !status->empty();
+}
+
+// --- the run
+
+Result<core::Judgement> AgentStep::attempt() {
+    TRY(begin_record());
+    TRY_ASSIGN(const auto text, prompt());
+    TRY_ASSIGN(auto words, command(text));
+    const auto& worker = settings_.supervisor.worker;
+    AgentProgram program{preset_, std::move(words)};
+    program.input = preset_.prompt_on_input ? text : std::string{};
+    program.directory = context_.workspace;
+    program.raw_file = fmt::format("{}/agent-{}.out", context_.run_directory, ++attempts_);
+    program.raw_limit_bytes = static_cast<long long>(worker.log_limit_mib) << 20U;
+    const bool tells = preset_.output == core::AgentPreset::Output::events;
+    program.silence = run_.step == core::StepKind::remediate ? settings_.supervisor.remediate.silence
+                      : worker.silence                       ? worker.silence
+                      : tells                                ? std::optional(config::agent_silence)
+                                                             : std::nullopt;
+    if (program.silence && program.silence->count() == 0) {
+        program.silence.reset();
+    }
+    program.grace = worker.kill_grace;
+    program.stop = stop_.get();
+    program.on_facts = [this](const core::AgentFacts& facts) {
+        auto over = note_facts(facts);
+        if (!over && !record_fault_) {
+            record_fault_ = over.error();
+        }
+        return over && *over;
+    };
+    std::printf("ralph: %s %s%s\n", preset_.name.c_str(),
+                record_.resumed ? "goes on with its session " : "begins",
+                record_.resumed ? record_.session.c_str() : "");
+    static_cast<void>(std::fflush(stdout));
+    TRY_ASSIGN(auto ended, run_agent_program(program));
+    last_answered_ = ended.facts.answered;
+    if (record_fault_) {
+        return *record_fault_;  // a session that was not kept would be bought again
+    }
+    if (!ended.facts.denied.empty()) {
+        ended.end.changed = has_changed();
+    }
+    const core::Instant now = wall_clock();
+    record_.exit_status = ended.end.status;
+    record_.signal = ended.end.signal;
+    record_.ended_by = ended.end.stopped        ? "stop"
+                       : ended.end.silent       ? "silence"
+                       : ended.end.budget_spent ? "budget"
+                       : ended.facts.stops      ? "verdict"
+                                                : "";
+    core::Judgement judgement = core::judge(preset_, ended.facts, ended.end, now, utc_offset_minutes(now));
+    TRY(end_record(judgement));
+    return judgement;
+}
+
+// Once in a run: a session that is full again, or cannot be found again, is a failure.
+bool AgentStep::begin_anew(std::string note, std::string why) {
+    if (std::exchange(began_anew_, true)) {
+        return false;
+    }
+    plan_ = {};
+    plan_.is_begun = true;
+    plan_.note = std::move(note);
+    plan_.why = std::move(why);
+    return true;
+}
+
+// False: enough of them, or the supervisor ends us meanwhile.
+bool AgentStep::pause_after_fault() {
+    if (record_.faults == most_faults) {
+        return false;
+    }
+    const auto pause = fault_pauses.at(record_.faults++);
+    const auto jitter = std::chrono::milliseconds(static_cast<int>(1000 * random_fraction()));
+    if (wait_until(std::chrono::steady_clock::now() + pause + jitter, stop_.get(), POLLIN)) {
+        return false;
+    }
+    plan_.goes_on = preset_.sessions != core::AgentPreset::Sessions::none &&
+                    (!record_.session.empty() || preset_.sessions == core::AgentPreset::Sessions::newest);
+    plan_.session = record_.session;
+    plan_.is_begun = true;
+    plan_.why = "the model could not be reached.";
+    return true;
+}
+
+// Runs of the task that ended so, the last ones.
+std::size_t AgentStep::fruitless_runs() const {
+    const auto other = std::find_if(earlier_.rbegin(), earlier_.rend(), [](const AgentRecord& record) {
+        return record.verdict != Verdict::passing;
+    });
+    return static_cast<std::size_t>(other - earlier_.rbegin());
+}
+
+Result<Ending> AgentStep::block_for_budget() {
+    const Usage used = used_for_task();
+    const std::string cost = used.cost_usd ? fmt::format(", {:.2f} dollars", *used.cost_usd) : std::string{};
+    core::BlockMarker marker;
+    marker.task_id = context_.task_id;
+    marker.reason = fmt::format(
+        "the budget of the task is spent: {} turns, {} tokens{}; the work so far is kept: raise limits.task "
+        "in "
+        ".ralph/supervisor.jsonc, {}",
+        used.turns, used.tokens(), cost, retry_command(context_));
+    marker.attempt = context_.attempt;
+    marker.max_attempts = context_.attempt;
+    marker.generated_at = core::format_rfc3339(wall_clock());
+    TRY(write_marker(context_.workspace, marker));
+    return Ending{1, {marker.reason, {}, {}, {}}};
+}
+
+Result<Ending> AgentStep::run() {
+    TRY_ASSIGN(auto waits, wait_for_account());
+    if (waits) {
+        return std::move(*waits);
+    }
+    TRY_ASSIGN(const auto runs, agent_runs(settings_.paths, context_.task_id));
+    for (const AgentRun& run : runs) {
+        if (run.number != run_.number) {
+            earlier_.push_back(run.record);
+        }
+    }
+    plan_ = core::plan_session(preset_, earlier_);
+    record_.started_at = core::format_rfc3339(wall_clock());
+    if (is_over_budget({})) {
+        return block_for_budget();
+    }
+    while (true) {
+        TRY_ASSIGN(const auto judgement, attempt());
+        const std::string said = fmt::format("{}: {}", preset_.name, judgement.message);
+        switch (judgement.verdict) {
+            case Verdict::ok:
+                return Ending{0, {}};
+            case Verdict::limited:
+            case Verdict::unauthorized:
+                return pause(judgement);
+            case Verdict::budget_spent:
+                return block_for_budget();
+            case Verdict::context_full:
+                if (begin_anew("the session before has filled the model's context",
+                               "it filled the model's context.")) {
+                    continue;
+                }
+                break;
+            case Verdict::session_lost:
+                if (plan_.goes_on &&
+                    begin_anew("the session of before is not there any more: " + judgement.message,
+                               "its conversation is lost.")) {
+                    continue;
+                }
+                break;
+            case Verdict::passing:
+                has_answered_ = has_answered_ || last_answered_;
+                if (pause_after_fault()) {
+                    std::printf("ralph: %s; trying again (%u of %u)\n", said.c_str(), record_.faults,
+                                most_faults);
+                    continue;
+                }
+                // Nobody else would get an answer either. But whoever has tried it all before may be the
+                // reason.
+                if (record_.faults == most_faults && !has_answered_ &&
+                    fruitless_runs() < most_fruitless_runs) {
+                    return pause(judgement);
+                }
+                break;
+            case Verdict::stopped:
+            case Verdict::denied:
+            case Verdict::no_result:
+            case Verdict::failed:
+                break;
+        }
+        return Ending{1, {fmt::format("{} ({})", said, core::to_string(judgement.verdict)), {}, {}, {}}};
+    }
+}
+
+Result<Ending> run_agent(const StepContext& context) {
+    const std::size_t slash = context.run_directory.rfind('/');
+    const auto run = core::parse_run_directory_name(
+        std::string_view(context.run_directory).substr(slash == std::string::npos ? 0 : slash + 1));
+    if (!run) {
+        return Error{fmt::format("{} is no run directory", context.run_directory),
+                     "steps are started by the supervisor, not by hand"};
+    }
+    TRY_ASSIGN(auto task, read_kept_task(context.settings.paths, context.task_id));
+    TRY_ASSIGN(auto choice, config::choose_agent(context.settings.supervisor, task));
+    if (!choice) {
+        return Error{fmt::format("no agent is set for {}", context.task_id), "see worker.agent"};
+    }
+    return AgentStep(context, *run, std::move(task), std::move(*choice)).run();
+}
+
+}  // namespace
+
+int run_agent_step(const StepContext& context) {
+    auto ending = run_agent(context);
+    return finish_step(context, ending ? *ending : Ending{1, {ending.error().line(), {}, {}, {}}});
+}
+
+}  // namespace ralph::daemon

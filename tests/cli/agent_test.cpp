@@ -1,0 +1,400 @@
+// Agents as workers, with a stand-in that does what a list says: its sessions, its limits, its faults, its
+// budget. What the real programs do is seen by tests/agents/run_agents.py.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <boost/json/object.hpp>
+#include <csignal>
+#include <filesystem>
+#include <sstream>
+
+#include "core/agents/agent_record.h"
+#include "core/base/jsonc.h"
+#include "daemon/store/agent_records.h"
+#include "tests/support/project.h"
+
+using ralph::core::Lifecycle;
+using ralph::core::Verdict;
+using ralph::tests::Project;
+namespace fs = std::filesystem;
+
+namespace {
+
+// One behaviour per call, in the order of the list; the last one for all later calls.
+constexpr const char* robot = R"sh(#!/bin/sh
+mode=$1 session=$2 prompt=$3
+say() { printf '{"type": "say", "turn": "%s", "text": "%s", "in": 100, "cost": 0.5}\n' "$1" "$2"; }
+end() { printf '{"type": "end", "result": "%s", "bad": %s}\n' "$1" "$2"; }
+until mkdir "$ROBOT/taking" 2>/dev/null; do sleep 0.01; done
+behaviour=$(head -n 1 "$ROBOT/list")
+[ "$(wc -l < "$ROBOT/list")" -gt 1 ] && sed -i 1d "$ROBOT/list"
+rmdir "$ROBOT/taking"
+echo "$RALPH_TASK_ID $behaviour $mode $session" >> "$ROBOT/calls"
+printf '%s\n' "$prompt" > "$ROBOT/prompt-$RALPH_TASK_ID-$(wc -l < "$ROBOT/calls")"
+printf '{"type": "start", "id": "%s"}\n' "$session"
+case $behaviour in
+work) say 1 "I work."; echo "$RALPH_TASK_ID" > "$RALPH_TASK_ID.txt"; end Done. false ;;
+begin) say 1 "I begin."; echo begun > begun.txt; end overloaded true; exit 1 ;;
+nothing) say 1 "I look."; end "There is nothing." false ;;
+limit) end "limit reached, try again in 2s" true; exit 1 ;;
+refused) end "401 refused" true; exit 1 ;;
+overloaded) end overloaded true; exit 1 ;;
+full) end "context window" true; exit 1 ;;
+lost) end "session not found" true; exit 1 ;;
+wrong) end "I cannot do it" true; exit 1 ;;
+silent) say 1 "I think."; sleep 300 ;;
+endless) i=0; while :; do i=$((i + 1)); say $i turn; sleep 0.05; done ;;
+die) say 1 "I die."; kill -9 $$ ;;
+wait) say 1 "I wait."; echo $$ > "$ROBOT/pid"; while ! [ -e "$ROBOT/go" ]; do sleep 0.02; done
+      echo "$RALPH_TASK_ID" > "$RALPH_TASK_ID.txt"; end Done. false ;;
+denied) printf '{"type": "end", "result": "Done.", "denied": ["Bash"]}\n' ;;
+own) echo secret > own.cache; echo x > work.txt; end Done. false ;;
+esac
+)sh";
+
+constexpr const char* preset = R"({
+  "sessions": "chosen", "output": "events", "exclude": ["*.cache"],
+  "first": ["@robot", "first", "{session}", "{prompt}", ["--model", "{model}"]],
+  "again": ["@robot", "again", "{session}", "{prompt}"],
+  "events": [
+    {"when": {"/type": "start"}, "session": "/id"},
+    {"when": {"/type": "say"}, "say": "/text", "turn": "/turn", "answers": true, "adds": true, "input_tokens": "/in",
+     "cost_usd": "/cost"},
+    {"when": {"/type": "end"}, "ends": true, "message": "/result", "denied": "/denied/*"},
+    {"when": {"/type": "end", "/bad": true}, "fails": true}],
+  "verdicts": [{"verdict": "limited", "texts": ["limit"]}, {"verdict": "unauthorized", "texts": ["401"]},
+               {"verdict": "context_full", "texts": ["context window"]},
+               {"verdict": "session_lost", "texts": ["session not found"]},
+               {"verdict": "passing", "texts": ["overloaded"]}]
+})";
+
+class Robots {
+  public:
+    explicit Robots(const std::string& behaviours, const std::string& worker = "",
+                    const std::string& rest = "") {
+        const std::string folder = project.outside("robot");
+        fs::create_directories(folder);
+        Project::write(folder + "/robot", robot);
+        fs::permissions(folder + "/robot", fs::perms::owner_all);
+        behave(behaviours);
+        std::string text = preset;
+        for (std::size_t at = text.find("@robot"); at != std::string::npos; at = text.find("@robot")) {
+            text.replace(at, 6, folder + "/robot");
+        }
+        Project::write(
+            project.root() + "/.ralph/supervisor.jsonc",
+            fmt::format(R"({{"worker": {{"agent": "robot", "env": {{"ROBOT": "{}"}}{}}},
+                                       "agents": {{"robot": {}}}{}}})",
+                        folder, worker.empty() ? "" : ", " + worker, text, rest.empty() ? "" : ", " + rest));
+    }
+
+    void behave(const std::string& behaviours) const {
+        std::istringstream words(behaviours);
+        std::string list;
+        for (std::string word; words >> word;) {
+            list += word + "\n";
+        }
+        Project::write(project.outside("robot/list"), list);
+    }
+    void add(const std::string& title = "A task") const {
+        CHECK(project.ralph({"task", "add", title}).status == 0);
+        project.commit_and_push();
+    }
+    // "TASK BEHAVIOUR MODE", one a line.
+    [[nodiscard]] std::string calls() const {
+        std::istringstream lines(Project::read(project.outside("robot/calls")));
+        std::string text;
+        for (std::string line; std::getline(lines, line);) {
+            text += line.substr(0, line.rfind(' ')) + "\n";
+        }
+        return text;
+    }
+    [[nodiscard]] std::vector<ralph::core::AgentRecord> records(const std::string& task = "RQ-0001") const {
+        std::vector<ralph::core::AgentRecord> records;
+        const auto runs = ralph::daemon::agent_runs(project.paths(), task);
+        REQUIRE(runs.has_value());
+        for (const auto& run : *runs) {
+            records.push_back(run.record);
+        }
+        return records;
+    }
+    [[nodiscard]] std::string prompt(int call, const std::string& task = "RQ-0001") const {
+        return Project::read(project.outside(fmt::format("robot/prompt-{}-{}", task, call)));
+    }
+    [[nodiscard]] std::string log(const std::string& task = "RQ-0001") const {
+        return Project::read(project.paths().log(task));
+    }
+    [[nodiscard]] bool said(const std::string& words) const {
+        return project.log().find(words) != std::string::npos;
+    }
+
+    Project project;
+};
+
+}  // namespace
+
+TEST_CASE("an agent works, lands, and says what it used") {
+    Robots robots("work");
+    robots.add();
+    const auto end = robots.project.ralph({"run", "--parallel"});
+    INFO(end.errors);
+    CHECK(end.status == 0);
+    CHECK(robots.calls() == "RQ-0001 work first\n");
+    const auto records = robots.records();
+    REQUIRE(records.size() == 1);
+    CHECK(records[0].verdict == Verdict::ok);
+    CHECK(records[0].message == "Done.");
+    CHECK(records[0].usage.input_tokens == 100);
+    CHECK(records[0].usage.cost_usd == 0.5);
+    CHECK_FALSE(records[0].session.empty());
+    CHECK(robots.prompt(1).find("Task RQ-0001: A task") == 0);
+    CHECK(robots.log().find("  I work.\n") != std::string::npos);
+    CHECK(Project::read(robots.project.paths().runs_of("RQ-0001") + "/2-work/agent-1.out")
+              .find("{\"type\": \"end\"") != std::string::npos);
+    const std::string status = robots.project.ralph({"run", "parallel", "status"}).output;
+    CHECK(status.find("RQ-0001: robot, ok, 1 turns, 100 tokens, $0.50") != std::string::npos);
+    const auto document = ralph::core::JsonDocument::parse(
+        robots.project.ralph({"run", "parallel", "status", "--json"}).output, "status");
+    CHECK(document->root().at("agents").at("tasks").at(0).at("verdict") == "ok");
+}
+
+TEST_CASE("a limit pauses the account: nobody starts, nothing counts, and the session goes on") {
+    Robots robots("limit work");
+    robots.add("one");
+    robots.add("two");
+    robots.add("three");
+    robots.project.start({"run", "--parallel", "2", "--max-tasks", "3"});
+    CHECK(robots.project.wait() == 0);
+    INFO(robots.project.log());
+    CHECK(robots.said("the account robot is at its limit until"));
+    CHECK(robots.said("the account robot is not paused any more"));
+    std::size_t limited = 0;
+    for (const char* task : {"RQ-0001", "RQ-0002", "RQ-0003"}) {
+        CHECK(robots.project.record(task)->lifecycle == Lifecycle::completed);
+        const auto records = robots.records(task);
+        if (records.front().verdict == Verdict::limited) {
+            ++limited;
+            REQUIRE(records.size() == 2);
+            CHECK(records[1].resumed);
+            CHECK(records[1].session == records[0].session);
+            CHECK_FALSE(records[0].resets_at.empty());
+            // The same attempt.
+            CHECK(robots.log(task).find("work run 3 attempt 1") != std::string::npos);
+        }
+    }
+    CHECK(limited == 1);
+    CHECK(robots.project.ralph({"account", "list"}).output == "no account is paused\n");
+}
+
+TEST_CASE("an account that is refused waits for a person, also in a repository that comes to it later") {
+    Robots robots("refused work");
+    robots.add();
+    robots.project.start({"run", "--parallel"});
+    REQUIRE(Project::eventually([&] { return robots.said("nothing of it starts"); }));
+    CHECK(Project::eventually([&] {
+        const auto record = robots.project.record("RQ-0001");
+        return record &&
+               record->last_error.value_or("").find("ralph account resume robot") != std::string::npos;
+    }));
+    CHECK(robots.calls() == "RQ-0001 refused first\n");
+    const std::string listed = robots.project.ralph({"account", "list", "--json"}).output;
+    CHECK(listed.find("\"needs_person\": true") != std::string::npos);
+    CHECK(robots.project.ralph({"run", "parallel", "status"})
+              .output.find("the account robot is refused: 401 refused") != std::string::npos);
+
+    // A start later knows it, too.
+    robots.project.crash();
+    robots.project.start({"run", "--parallel"});
+    REQUIRE(Project::eventually([&] { return robots.said("nothing of it starts"); }));
+    CHECK(robots.project.ralph({"account", "resume", "robot"}).status == 0);
+    CHECK(robots.project.wait() == 0);
+    CHECK(robots.calls() == "RQ-0001 refused first\nRQ-0001 work again\n");
+}
+
+TEST_CASE("passing faults resume the session, at most three times") {
+    SUBCASE("it gets through") {
+        Robots robots("begin work");
+        robots.add();
+        CHECK(robots.project.ralph({"run", "--parallel"}).status == 0);
+        CHECK(robots.calls() == "RQ-0001 begin first\nRQ-0001 work again\n");
+        CHECK(robots.records().size() == 1);  // within one run
+        CHECK(robots.records()[0].faults == 1);
+        CHECK(robots.records()[0].usage.turns == 2);
+        // What was there stays.
+        CHECK(robots.project.git(robots.project.remote(), {"show", "main:begun.txt"}) == "begun\n");
+        CHECK(robots.prompt(2).find("Go on with task RQ-0001") == 0);
+    }
+    SUBCASE("an agent that is killed goes on, too") {
+        Robots robots("die work");
+        robots.add();
+        CHECK(robots.project.ralph({"run", "--parallel"}).status == 0);
+        CHECK(robots.calls() == "RQ-0001 die first\nRQ-0001 work again\n");
+    }
+}
+
+TEST_CASE("a full context begins a new session once, and is told what is there") {
+    SUBCASE("which is enough") {
+        Robots robots("full work");
+        robots.add();
+        CHECK(robots.project.ralph({"run", "--parallel"}).status == 0);
+        CHECK(robots.calls() == "RQ-0001 full first\nRQ-0001 work first\n");
+        CHECK(robots.prompt(2).find("This task was begun before") != std::string::npos);
+        CHECK(robots.records()[0].session_note.find("filled the model's context") != std::string::npos);
+    }
+    SUBCASE("which is full again") {
+        Robots robots("full");
+        robots.add();
+        CHECK(robots.project.ralph({"run", "--parallel"}).status == 3);
+        CHECK(robots.calls() == "RQ-0001 full first\nRQ-0001 full first\n");
+        CHECK(robots.project.record("RQ-0001")->last_error == "robot: context window (context_full)");
+    }
+}
+
+TEST_CASE("a session that is lost begins anew, and the record says so") {
+    Robots robots("wrong lost work");
+    robots.add();
+    CHECK(robots.project.ralph({"run", "--parallel"}).status == 3);
+    CHECK(robots.project.record("RQ-0001")->last_error == "robot: I cannot do it (failed)");
+    CHECK(robots.project.ralph({"run", "parallel", "retry", "--task", "RQ-0001"}).status == 0);
+    CHECK(robots.project.ralph({"run", "--parallel"}).status == 0);
+    CHECK(robots.calls() == "RQ-0001 wrong first\nRQ-0001 lost again\nRQ-0001 work first\n");
+    CHECK(robots.prompt(2).find("the attempt failed: I cannot do it") != std::string::npos);
+    CHECK(robots.records().back().session_note.find("session not found") != std::string::npos);
+}
+
+TEST_CASE("who is denied its tools and changes nothing has failed, who finds nothing is blocked") {
+    SUBCASE("denied") {
+        Robots robots("denied");
+        robots.add();
+        CHECK(robots.project.ralph({"run", "--parallel"}).status == 3);
+        CHECK(robots.project.record("RQ-0001")->lifecycle == Lifecycle::failed);
+        CHECK(robots.project.record("RQ-0001")->last_error ==
+              "robot: robot was denied its tools and changed nothing: Bash (denied)");
+    }
+    SUBCASE("nothing") {
+        Robots robots("nothing");
+        robots.add();
+        CHECK(robots.project.ralph({"run", "--parallel"}).status == 3);
+        CHECK(robots.project.record("RQ-0001")->lifecycle == Lifecycle::blocked_push);
+    }
+}
+
+TEST_CASE("silence is told, then ended, then gone on from") {
+    Robots robots("silent work", R"("silence": "1s")");
+    robots.add();
+    CHECK(robots.project.ralph({"run", "--parallel"}).status == 0);
+    CHECK(robots.calls() == "RQ-0001 silent first\nRQ-0001 work again\n");
+    CHECK(robots.log().find("robot has written nothing for 0 s, and is ended after 1 s") !=
+          std::string::npos);
+    CHECK(robots.records()[0].faults == 1);
+}
+
+TEST_CASE(
+    "a budget ends the agent, blocks the task and says what it cost, and a retry does not spend it again") {
+    Robots robots("endless", "", R"("limits": {"task": {"turns": 5}})");
+    robots.add();
+    CHECK(robots.project.ralph({"run", "--parallel"}).status == 3);
+    const auto record = robots.project.record("RQ-0001");
+    CHECK(record->lifecycle == Lifecycle::blocked_push);
+    CHECK(record->last_error->find("the budget of the task is spent: ") == 0);
+    const auto used = robots.records()[0].usage.turns;
+    CHECK(used >= 5);
+    CHECK(used <= 7);  // what it wrote before it was gone
+    CHECK(robots.project.ralph({"run", "parallel", "retry", "--task", "RQ-0001"}).status == 0);
+    CHECK(robots.project.ralph({"run", "--parallel"}).status == 3);
+    CHECK(robots.calls() == "RQ-0001 endless first\n");
+}
+
+TEST_CASE("a killed supervisor, shim or step costs an agent no session") {
+    Robots robots("wait work");
+    robots.add();
+    robots.project.start({"run", "--parallel"});
+    const std::string pid_file = robots.project.outside("robot/pid");
+    REQUIRE(Project::eventually([&] { return !Project::read(pid_file).empty(); }));
+    const auto document = [&](const char* name) {
+        const std::string path = robots.project.paths().runs_of("RQ-0001") + "/2-work/" + name;
+        const auto read = ralph::core::JsonDocument::parse(Project::read(path), path);
+        REQUIRE(read.has_value());
+        return static_cast<pid_t>(read->root().at("pid").as_int64());
+    };
+    SUBCASE("supervisor") {
+        robots.project.crash();
+        robots.project.start({"run", "--parallel"});
+        Project::write(robots.project.outside("robot/go"), "");
+        CHECK(robots.project.wait() == 0);
+        CHECK(robots.calls() == "RQ-0001 wait first\n");
+    }
+    SUBCASE("shim") {
+        ::kill(document("shim.json"), SIGKILL);
+        CHECK(robots.project.wait() == 0);
+        CHECK(robots.calls() == "RQ-0001 wait first\nRQ-0001 work again\n");
+        CHECK(robots.records()[0].session == robots.records()[1].session);
+    }
+    SUBCASE("step") {
+        ::kill(document("worker.json"), SIGKILL);
+        CHECK(robots.project.wait() == 0);
+        CHECK(robots.calls() == "RQ-0001 wait first\nRQ-0001 work again\n");
+    }
+}
+
+TEST_CASE("a remediation goes on with the session of the work, and is told what is wrong") {
+    Robots robots("work work");
+    // Red until the agent comes a second time.
+    Project::write(robots.project.root() + "/gate.sh", "#!/bin/sh\n! [ -e RQ-0001.txt ] || [ \"$(wc -l < '" +
+                                                           robots.project.outside("robot/calls") +
+                                                           "')\" -ge 2 ]\n");
+    fs::permissions(robots.project.root() + "/gate.sh", fs::perms::owner_all);
+    Project::write(robots.project.root() + "/.ralph/config.jsonc",
+                   R"({"agent": {"ci_gate": {"enabled": true, "argv": ["./gate.sh"]}}})");
+    robots.add();
+    const auto end = robots.project.ralph({"run", "--parallel"});
+    INFO(end.errors);
+    CHECK(end.status == 0);
+    CHECK(robots.calls() == "RQ-0001 work first\nRQ-0001 work again\n");
+    CHECK(robots.prompt(1).find("./gate.sh") != std::string::npos);
+    const std::string told = robots.prompt(2);
+    CHECK(told.find("could not be landed") != std::string::npos);
+    CHECK(told.find("gate") != std::string::npos);
+    CHECK(told.find("/handoffs/RQ-0001/attempt_1.json") != std::string::npos);
+    CHECK(robots.records()[0].session == robots.records()[1].session);
+}
+
+TEST_CASE("what an agent keeps for itself is no work") {
+    Robots robots("own");
+    robots.add();
+    CHECK(robots.project.ralph({"run", "--parallel"}).status == 0);
+    const std::string files =
+        robots.project.git(robots.project.remote(), {"ls-tree", "-r", "--name-only", "main"});
+    CHECK(files.find("work.txt") != std::string::npos);
+    CHECK(files.find("own.cache") == std::string::npos);
+}
+
+TEST_CASE("a task chooses its agent, and one that nobody knows is refused with its name") {
+    Robots robots("work");
+    robots.add();
+    const std::string queue = robots.project.root() + "/.ralph/queue.jsonc";
+    std::string text = Project::read(queue);
+    const auto with_runner = [&](const std::string& runner) {
+        std::string changed = text;
+        changed.insert(changed.find("\"created_at\""),
+                       "\"agent\": {\"runner\": \"" + runner + "\"},\n      ");
+        Project::write(queue, changed);
+        robots.project.commit_and_push();
+    };
+    with_runner("cursor");
+    CHECK(robots.project.ralph({"run", "--parallel"}).status != 0);
+    CHECK(robots.calls().empty());
+}
+
+TEST_CASE("ralph init --agent writes what works, and says what is in its way") {
+    Project project;
+    const std::string settings = project.root() + "/.ralph/supervisor.jsonc";
+    const auto refused = project.ralph({"init", "--agent", "claude"});
+    CHECK(refused.status == 1);
+    CHECK(refused.errors.find("was there already, and does not name claude") != std::string::npos);
+    fs::remove(settings);
+    CHECK(project.ralph({"init", "--agent", "unheard-of"}).status == 1);
+    CHECK_FALSE(fs::exists(settings));
+    CHECK(project.ralph({"init", "--agent", "claude"}).status !=
+          0);  // it is tracked, and not in the working tree
+}
