@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <boost/json/object.hpp>
+#include <vector>
 
 #include "core/base/error.h"
 
@@ -22,19 +23,9 @@ bool tasks_choose_agent(const SupervisorConfig& settings) {
     return !settings.worker.agent.empty() || settings.worker.command.empty();
 }
 
-std::vector<std::string> files_of_agents(const SupervisorConfig& settings) {
-    std::vector<std::string> patterns;
-    if (tasks_choose_agent(settings)) {
-        for (const auto& [name, preset] : settings.agents) {
-            patterns.insert(patterns.end(), preset.exclude.begin(), preset.exclude.end());
-        }
-    }
-    return patterns;
-}
-
 core::Result<std::optional<AgentChoice>> choose_agent(const SupervisorConfig& settings,
-                                                      const core::Task& task) {
-    if (task.custom_field("run") != nullptr) {
+                                                      const core::Task& task, bool remediates) {
+    if (task.custom_field("run") != nullptr && !remediates) {
         return std::optional<AgentChoice>{};
     }
     const std::string runner = tasks_choose_agent(settings) ? member(task, "runner") : std::string{};

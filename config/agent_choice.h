@@ -3,7 +3,6 @@
 
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "config/supervisor_config.h"
 #include "core/base/error.h"
@@ -17,16 +16,14 @@ struct AgentChoice {
     std::string effort;  // the same
 };
 
-// Nothing if a command works. The task's own `agent` object comes before worker.agent, worker.model and
+// Nothing if a command works. `remediates`: a task's own command (custom_fields.run) only works, and does not repair. The task's own `agent` object comes before worker.agent, worker.model and
 // worker.effort; where worker.command is set, that command is believed to look at it by itself. An agent that
 // nobody knows is an error.
 [[nodiscard]] core::Result<std::optional<AgentChoice>> choose_agent(const SupervisorConfig& settings,
-                                                                    const core::Task& task);
+                                                                    const core::Task& task,
+                                                                    bool remediates = false);
 
 // Whether a task's `agent.runner` counts.
 [[nodiscard]] bool tasks_choose_agent(const SupervisorConfig& settings);
-
-// Patterns of files that agents make for themselves, which are no work; none if a command works.
-[[nodiscard]] std::vector<std::string> files_of_agents(const SupervisorConfig& settings);
 
 }  // namespace ralph::config

@@ -151,7 +151,7 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 40> settings{{
+constexpr std::array<Setting, 43> settings{{
     {"worker", "command", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_worker_command(section, key, out.worker);
@@ -288,6 +288,18 @@ constexpr std::array<Setting, 40> settings{{
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_whole(section, key, 0, 1'000'000, out.budget.turns);
      }},
+    {"limits.host", "memory", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.host.memory);
+     }},
+    {"limits.host", "disk", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.host.disk);
+     }},
+    {"limits.host", "stall_percent", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 100, out.host.stall_percent);
+     }},
     {"limits", "memory", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.limits.memory);
@@ -335,6 +347,9 @@ void read_root(ObjectReader& root, TrustGate& gate, SupervisorConfig& out) {
         read_section("limits", limits, gate, out);
         limits.read_object("task", [&gate, &out](ObjectReader& section) {
             read_section("limits.task", section, gate, out);
+        });
+        limits.read_object("host", [&gate, &out](ObjectReader& section) {
+            read_section("limits.host", section, gate, out);
         });
     });
     root.read_object("integration", [&gate, &out](ObjectReader& integration) {

@@ -105,12 +105,22 @@ struct BudgetSettings {
     bool operator==(const BudgetSettings&) const = default;
 };
 
+// What shall stay free on the host; 0: it is not looked at.
+struct HostSettings {
+    std::uint64_t memory = 512ULL << 20U;  // bytes, to 1 PiB
+    std::uint64_t disk = 512ULL << 20U;    // the same, where the workspaces are
+    std::uint32_t stall_percent = 40;      // 0 to 100 (PSI, memory, full, of ten seconds)
+
+    bool operator==(const HostSettings&) const = default;
+};
+
 inline constexpr core::Milliseconds agent_silence = std::chrono::hours{1};
 
 struct SupervisorConfig {
     WorkerSettings worker;
     AgentPresets agents = built_in_agents();
     BudgetSettings budget;
+    HostSettings host;
     std::uint32_t max_restarts = 2;  // 0 to 100: how often a step whose outcome was lost is run again
     StepSettings prepare{{}, std::chrono::minutes{30}};
     StepSettings integrate{{}, std::chrono::hours{2}};

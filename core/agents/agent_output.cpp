@@ -224,17 +224,17 @@ void AgentOutput::text_line(std::string_view line, std::string& shown) {
     }
 }
 
+// Where nothing tells whether the model has answered, only the end does.
 void AgentOutput::take_text_line(const std::string& line) {
     if (begins_with_one(line, preset_.error_prefixes)) {
         facts_.failed = true;
         facts_.message = line.substr(0, longest_message);
-    } else if (preset_.answer_prefixes.empty() || begins_with_one(line, preset_.answer_prefixes)) {
+    } else if (begins_with_one(line, preset_.answer_prefixes)) {
         facts_.answered = true;
         facts_.failed = false;
+        facts_.message.clear();
     }
-    if (!facts_.failed) {
-        facts_.message = line.substr(0, longest_message);
-    }
+    facts_.said = line.substr(0, longest_message);
 }
 
 void AgentOutput::output_line(std::string_view line, std::string& shown) {
@@ -253,6 +253,11 @@ void AgentOutput::output_line(std::string_view line, std::string& shown) {
             continue;
         }
         show_event(event, rule, shown);
+        if (rule.answers) {  // whatever went wrong before is over
+            facts_.message.clear();
+            facts_.verdict = facts_.stops ? facts_.verdict : std::nullopt;
+        }
+        take_text(event, rule.say, longest_message, facts_.said);
         take_text(event, rule.session, longest_name, facts_.session);
         take_text(event, rule.model, longest_name, facts_.model);
         take_text(event, rule.version, longest_name, facts_.version);

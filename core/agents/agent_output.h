@@ -29,7 +29,8 @@ struct AgentFacts {
     std::string session;
     std::string model;
     std::string version;
-    std::string message;  // how it ended, in the agent's words; at most 2,000 bytes
+    std::string message;  // how it ended, or what went wrong, in the agent's words; at most 2,000 bytes
+    std::string said;     // the last that it said to people; the same
     std::string tail;     // the last lines that are no events; at most 4,000 bytes
     std::vector<std::string> denied;
     std::optional<std::uint64_t> resets_at;  // seconds since 1970

@@ -6,18 +6,13 @@ namespace ralph::core {
 namespace {
 
 // Linux takes no argument of 128 KiB; what is cut is in the task's file.
-constexpr std::size_t longest_text = 60'000;
+constexpr std::size_t longest_body = 60'000;
+constexpr std::size_t longest_text = 40'000;
 constexpr std::size_t longest_item = 2'000;
 constexpr std::size_t most_items = 100;
 
 std::string limited(std::string_view text, std::size_t most) {
-    if (text.size() <= most) {
-        return std::string(text);
-    }
-    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0U) == 0x80U) {
-        --most;  // between characters
-    }
-    return std::string(text.substr(0, most)) + " [cut; the task's file has all of it]";
+    return limited_text(text, most);
 }
 
 void add_list(std::string& out, std::string_view title, const std::vector<std::string>& items) {
@@ -53,6 +48,16 @@ std::string rules(const PromptFacts& facts) {
 
 }  // namespace
 
+std::string limited_text(std::string_view text, std::size_t most) {
+    if (text.size() <= most) {
+        return std::string(text);
+    }
+    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0U) == 0x80U) {
+        --most;  // between characters
+    }
+    return std::string(text.substr(0, most)) + " [cut; the task's file has all of it]";
+}
+
 std::string work_prompt(const Task& task, const PromptFacts& facts) {
     std::string text =
         fmt::format("Task {}: {}\n", trimmed(task.id), limited(trimmed(task.title), longest_item));
@@ -67,7 +72,7 @@ std::string work_prompt(const Task& task, const PromptFacts& facts) {
     add_list(text, "Evidence", task.evidence);
     add_list(text, "Scope, where the work belongs", task.scope);
     add_list(text, "Notes", task.notes);
-    return text + rules(facts);
+    return limited(text, longest_body) + rules(facts);
 }
 
 std::string go_on_prompt(const Task& task, const PromptFacts& facts, std::string_view why) {

@@ -9,6 +9,9 @@
 
 namespace ralph::core {
 
+// At most so many bytes and a word about it, cut between characters.
+[[nodiscard]] std::string limited_text(std::string_view text, std::size_t most);
+
 struct PromptFacts {
     std::string task_file;  // absolute path of the task's text as JSON
     std::string target_branch;

@@ -148,7 +148,8 @@ std::optional<minutes> time_of_day_at(Words words) {
 }
 
 // "nov 30th, 2026 " before a time of day, if it is there.
-std::optional<std::chrono::year_month_day> date_at(Words& words, Instant local_now) {
+// `is_wrong`: there is one, and it cannot be.
+std::optional<std::chrono::year_month_day> date_at(Words& words, Instant local_now, bool& is_wrong) {
     static constexpr std::array<std::string_view, 12> months{"jan", "feb", "mar", "apr", "may", "jun",
                                                              "jul", "aug", "sep", "oct", "nov", "dec"};
     Words ahead = words;
@@ -163,6 +164,7 @@ std::optional<std::chrono::year_month_day> date_at(Words& words, Instant local_n
         ahead.skip_blanks();
         const auto day = ahead.whole(2);
         if (!day) {
+            is_wrong = true;
             return std::nullopt;
         }
         static_cast<void>(ahead.skip("st") || ahead.skip("nd") || ahead.skip("rd") || ahead.skip("th"));
@@ -180,14 +182,19 @@ std::optional<std::chrono::year_month_day> date_at(Words& words, Instant local_n
         words = tells_year ? behind : ahead;
         words.skip_blanks();
         words.skip("at ");
-        return date.ok() ? std::optional(date) : std::nullopt;
+        is_wrong = !date.ok() || date.year() > today.year() + std::chrono::years{1};
+        return is_wrong ? std::nullopt : std::optional(date);
     }
     return std::nullopt;
 }
 
 std::optional<Instant> moment_at(Words words, Instant now, int utc_offset_minutes) {
     const nanoseconds offset = minutes{utc_offset_minutes};
-    const auto date = date_at(words, now + offset);
+    bool is_wrong = false;
+    const auto date = date_at(words, now + offset, is_wrong);
+    if (is_wrong) {
+        return std::nullopt;
+    }
     const auto of_day = time_of_day_at(words);
     if (!of_day) {
         return std::nullopt;

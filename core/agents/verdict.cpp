@@ -22,10 +22,14 @@ std::string lower_case(std::string_view text) {
     return lower;
 }
 
-// What it said last: of an agent that tells its end, that; else the last lines of its output.
-std::string last_words(const AgentPreset& preset, const AgentFacts& facts) {
-    const bool tells_end = preset.output == AgentPreset::Output::events && !facts.message.empty();
-    return tells_end ? facts.message : facts.tail;
+// What tells of an error: what the agent calls its end, else the last lines that are no events, or the last
+// line of an agent of text. What it says to people tells nothing, since its task may be about limits and
+// keys.
+std::string error_text(const AgentPreset& preset, const AgentFacts& facts) {
+    if (!facts.message.empty()) {
+        return facts.message;
+    }
+    return preset.output == AgentPreset::Output::events ? facts.tail : facts.said;
 }
 
 bool is_bad(const AgentPreset& preset, const AgentFacts& facts, const AgentEnd& end) {
@@ -37,10 +41,10 @@ bool is_bad(const AgentPreset& preset, const AgentFacts& facts, const AgentEnd& 
 }
 
 std::optional<Verdict> ruled(const AgentPreset& preset, const AgentFacts& facts, const AgentEnd& end) {
-    if (facts.verdict) {
+    if (facts.verdict || end.signal != 0) {
         return facts.verdict;
     }
-    const std::string said = lower_case(last_words(preset, facts));
+    const std::string said = lower_case(error_text(preset, facts));
     for (const VerdictRule& rule : preset.verdicts) {
         const bool exits =
             end.signal == 0 && std::find(rule.exit_codes.begin(), rule.exit_codes.end(),
@@ -73,7 +77,9 @@ std::string last_line(std::string_view text) {
 }
 
 std::string message_of(const AgentPreset& preset, const AgentFacts& facts, const AgentEnd& end) {
-    const std::string said = facts.message.empty() ? last_line(facts.tail) : facts.message;
+    const std::string said = !facts.message.empty() ? facts.message
+                             : !facts.said.empty()  ? facts.said
+                                                    : last_line(facts.tail);
     const std::string words = said.empty() ? how_it_ended(preset, end) : said;
     return shortened(words.substr(0, 4 * longest_message), longest_message);
 }
@@ -122,7 +128,7 @@ Judgement judge(const AgentPreset& preset, const AgentFacts& facts, const AgentE
     if (judgement.verdict == Verdict::limited) {
         judgement.resets_at = facts.resets_at
                                   ? reset_at(*facts.resets_at, now)
-                                  : reset_time(last_words(preset, facts), now, utc_offset_minutes);
+                                  : reset_time(error_text(preset, facts), now, utc_offset_minutes);
     }
     return judgement;
 }

@@ -28,6 +28,18 @@ bool may_start(const Supervisor& supervisor, const std::string& account, Instant
            (!holds(found->second.pause, wall) && found->second.trying.empty());
 }
 
+bool needs_account(const ActiveTask& task) {
+    return !task.account.empty() && (task.run.step == StepKind::work || task.run.step == StepKind::remediate);
+}
+
+void note_try(Supervisor& supervisor, const ActiveTask& task) {
+    const auto account =
+        needs_account(task) ? supervisor.accounts.find(task.account) : supervisor.accounts.end();
+    if (account != supervisor.accounts.end()) {
+        account->second.trying = task.task_id;
+    }
+}
+
 std::set<std::string, std::less<>> tasks_of_paused_accounts(const Supervisor& supervisor, Instant wall) {
     std::set<std::string, std::less<>> tasks;
     if (supervisor.accounts.empty() || !supervisor.queue) {

@@ -21,6 +21,12 @@ namespace ralph::core {
 // Whether an agent of this account may start: it is not paused, or its time has come and nobody else tries.
 [[nodiscard]] bool may_start(const Supervisor& supervisor, const std::string& account, Instant wall);
 
+// Whether an agent of an account works in the task's step.
+[[nodiscard]] bool needs_account(const ActiveTask& task);
+
+// The task's run begins, or is found alive: if its account is paused, this is the one that tries.
+void note_try(Supervisor& supervisor, const ActiveTask& task);
+
 // The tasks of the queue whose accounts let nobody start now.
 [[nodiscard]] std::set<std::string, std::less<>> tasks_of_paused_accounts(const Supervisor& supervisor,
                                                                           Instant wall);

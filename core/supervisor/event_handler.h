@@ -32,6 +32,7 @@ class Handler {
     void operator()(const event::StopRequested& event);
     void operator()(const event::SettingsChanged& event);
     void operator()(const event::AccountsRead& event);
+    void operator()(const event::HostMeasured& event);
     void operator()(const event::TimePassed&);
 
     // What the service manager gave to drain is over.

@@ -8,6 +8,7 @@
 #include "core/base/check.h"
 #include "core/queue/selection.h"
 #include "core/supervisor/accounts.h"
+#include "core/supervisor/admission.h"
 #include "core/supervisor/reused_ids.h"
 
 namespace ralph::core {
@@ -59,6 +60,7 @@ std::optional<std::uint32_t> free_slot(const Supervisor& supervisor) {
 
 void start(ActiveTask& task, std::vector<Action>& actions) {
     task.phase = Phase::starting;
+    task.put_back = false;
     ++task.run.number;
     const bool integrates = task.run.step == StepKind::integrate;
     task.leads_batch = false;
@@ -159,11 +161,6 @@ void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& action
     waiting.front()->leads_batch = !batch.empty();
 }
 
-// Steps in which an agent of an account works.
-bool needs_account(const ActiveTask& task) {
-    return !task.account.empty() && (task.run.step == StepKind::work || task.run.step == StepKind::remediate);
-}
-
 // Whether it has to wait for its account; whoever does holds no slot.
 bool held_by_account(const Supervisor& supervisor, ActiveTask& task, Instant wall) {
     if (!needs_account(task) || may_start(supervisor, task.account, wall)) {
@@ -174,12 +171,10 @@ bool held_by_account(const Supervisor& supervisor, ActiveTask& task, Instant wal
     return true;
 }
 
-void note_try(Supervisor& supervisor, const ActiveTask& task) {
-    const auto account =
-        needs_account(task) ? supervisor.accounts.find(task.account) : supervisor.accounts.end();
-    if (account != supervisor.accounts.end()) {
-        account->second.trying = task.task_id;
-    }
+// Steps that a worker works in, and that which makes its workspace.
+bool needs_room(const ActiveTask& task) {
+    return task.run.step == StepKind::prepare || task.run.step == StepKind::work ||
+           task.run.step == StepKind::remediate;
 }
 
 void start_slots(Supervisor& supervisor, Moment moment, std::vector<Action>& actions) {
@@ -198,11 +193,15 @@ void start_slots(Supervisor& supervisor, Moment moment, std::vector<Action>& act
         if (task.slot && *task.slot >= workers) {
             task.slot.reset();
         }
+        if (needs_room(task) && !admits_worker(supervisor, now, actions)) {
+            continue;
+        }
         if (!task.slot && !any_recovering(supervisor)) {
             task.slot = free_slot(supervisor);
         }
         if (task.slot) {
             note_try(supervisor, task);
+            task.began = now;
             start(task, actions);
             if (task.run.step == StepKind::remediate) {
                 std::get<action::StartRun>(actions.back()).reason =
@@ -289,19 +288,22 @@ void begin(Supervisor& supervisor, const Task& selected, Instant wall, std::vect
     ++supervisor.started;
     supervisor.state.upsert(std::move(record));
     task.phase = Phase::recovering;
-    task.account = account_of(supervisor.settings, runner_of(selected));
+    task.runner = runner_of(selected);
+    task.account = account_of(supervisor.settings, task.runner);
     actions.emplace_back(action::ReadHistory{task.task_id, std::make_shared<const Task>(selected)});
     supervisor.active.push_back(std::move(task));
 }
 
 // Selects as many tasks as there is room for. What it returns says why it stopped.
-Selection fill_slots(Supervisor& supervisor, Instant wall, std::vector<Action>& actions) {
+Selection fill_slots(Supervisor& supervisor, Moment moment, std::vector<Action>& actions) {
+    const Instant wall = moment.wall;
     while (true) {
         const Ids reused = reused_ids(supervisor);
         const Selection selection =
             choose(supervisor, reused, tasks_of_paused_accounts(supervisor, wall), wall);
         const auto* const selected = std::get_if<const Task*>(&selection);
-        if (selected == nullptr || !has_room(supervisor) || task_limit_reached(supervisor)) {
+        if (selected == nullptr || !has_room(supervisor) || task_limit_reached(supervisor) ||
+            !admits_worker(supervisor, moment.monotonic, actions)) {
             return selection;
         }
         if (const std::string id(trimmed((*selected)->id)); reused.count(id) != 0) {
@@ -320,7 +322,7 @@ bool waits_for_ever(const Supervisor& supervisor, const ActiveTask& task) {
     if (task.phase != Phase::ready) {
         return false;
     }
-    if ((supervisor.outage && needs_host(task)) ||
+    if ((supervisor.outage && needs_host(task)) || (supervisor.pressure && needs_room(task)) ||
         (supervisor.merge_queue_opens != Instant::min() && integrates(task))) {
         return true;
     }
@@ -420,7 +422,8 @@ void end_when_idle(Supervisor& supervisor, const Selection& selection, Instant w
         finish(supervisor, drained_exit_code(supervisor), "the limit of tasks is reached", actions);
         return;
     }
-    if (supervisor.settings.continuous || waits_for_account(supervisor, wall)) {
+    if (supervisor.settings.continuous || waits_for_account(supervisor, wall) ||
+        std::holds_alternative<const Task*>(selection)) {  // it waits for room
         return;
     }
     if (!supervisor.queue_fresh) {
@@ -456,7 +459,7 @@ void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& action
         return;
     }
     if (may_select(supervisor)) {
-        const Selection selection = fill_slots(supervisor, moment.wall, actions);
+        const Selection selection = fill_slots(supervisor, moment, actions);
         const auto* const blocked = std::get_if<Blocked>(&selection);
         if (supervisor.settings.continuous && blocked != nullptr && blocked->earliest_start) {
             actions.emplace_back(action::WakeAt{*blocked->earliest_start, true});
@@ -464,6 +467,7 @@ void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& action
         end_when_idle(supervisor, selection, moment.wall, actions);
     }
     wake_for_accounts(supervisor, moment.wall, actions);
+    watch_host(supervisor, now, actions);
     if (supervisor.mode == Mode::draining && supervisor.end_at) {
         wake_at(*supervisor.end_at, actions);
     }

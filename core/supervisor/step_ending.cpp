@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/supervisor/accounts.h"
 #include "core/supervisor/event_handler.h"
 
 namespace ralph::core {
@@ -40,6 +41,9 @@ void Handler::operator()(const event::StopRequested& event) {
 
 void Handler::operator()(const event::SettingsChanged& event) {
     supervisor_.settings = event.settings;
+    for (ActiveTask& task : supervisor_.active) {
+        task.account = account_of(supervisor_.settings, task.runner);
+    }
     note(false, "", fmt::format("the settings were read again: {} workers", event.settings.workers));
 }
 

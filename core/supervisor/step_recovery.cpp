@@ -67,6 +67,7 @@ void Handler::operator()(const event::TaskRecovered& event) {
     CHECK(record != nullptr);
     task->counts = history.counts;
     if (history.runner) {
+        task->runner = history.runner;
         task->account = account_of(supervisor_.settings, history.runner);
     }
     task->acknowledged_integrations = history.acknowledged_integrations;
@@ -111,6 +112,7 @@ void Handler::adopt(ActiveTask& task, const RunHistory& history) {
             break;
     }
     task.phase = Phase::running;
+    note_try(supervisor_, task);
     actions_.emplace_back(action::AdoptRun{task.task_id, history.newest->run});
     note(false, task.task_id, fmt::format("{} goes on under its shim", to_string(task.run.step)));
     if (supervisor_.mode == Mode::ending) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/base/backoff.h"
+#include "core/supervisor/admission.h"
 #include "core/supervisor/event_handler.h"
 #include "core/supervisor/schedule.h"
 
@@ -15,8 +16,9 @@ namespace {
 constexpr Milliseconds first_look_pause{1'000};
 constexpr Milliseconds longest_look_pause{60'000};
 constexpr Milliseconds shortest_workspace_pause{1'000};
-// Lest a file that cannot be read, so that nobody knows of the pause, makes it start without an end.
+// Where nobody here knows of the pause, or somebody elsewhere tries whether it is over.
 constexpr Milliseconds shortest_account_pause{5'000};
+constexpr Milliseconds longest_account_pause{60'000};
 
 }  // namespace
 
@@ -36,8 +38,10 @@ bool Handler::waits(ActiveTask& task, const ExitRecord& record, const Outcome& o
         wait_for_host(task, why, resumed);
         return true;
     }
-    if (task.waits_for == WaitsFor::host || task.waits_for == WaitsFor::workspace ||
-        task.waits_for == WaitsFor::account) {
+    // Of a remediation the record says why the work could not be landed.
+    if (step != StepKind::remediate &&
+        (task.waits_for == WaitsFor::host || task.waits_for == WaitsFor::workspace ||
+         task.waits_for == WaitsFor::account)) {
         supervisor_.state.find(task.task_id)->last_error.reset();
     }
     if (!is_decided) {
@@ -156,12 +160,16 @@ void Handler::wait_for_workspace(ActiveTask& task, const std::string& why) {
 // The account's, and no attempt of the task's: its workspace and its session stay, and nobody else is held
 // up. Who may start when is decided by the account's file, which was written before the run ended.
 void Handler::wait_for_account(ActiveTask& task, const std::string& why) {
-    note_waiting(task, why);
+    if (task.run.step == StepKind::work) {
+        note_waiting(task, why);
+    }
+    ++task.start_failures;
     task.phase = Phase::ready;
     task.waits_for = WaitsFor::account;
     task.counts.restarts = 0;
     task.slot.reset();
-    task.not_before = now_ + shortest_account_pause;
+    task.not_before = now_ + std::min(longest_account_pause,
+                                      shortest_account_pause * (1 << std::min(task.start_failures - 1, 10U)));
 }
 
 void Handler::operator()(const event::AccountsRead& event) {
@@ -178,8 +186,36 @@ void Handler::operator()(const event::AccountsRead& event) {
     }
     for (const auto& [name, account] : before) {
         if (supervisor_.accounts.count(name) == 0) {
+            for (ActiveTask& task : supervisor_.active) {
+                if (task.account == name && task.waits_for == WaitsFor::account) {
+                    task.not_before = std::min(task.not_before, now_);
+                }
+            }
             note(false, "", fmt::format("the account {} is not paused any more", name));
         }
+    }
+}
+
+// Told when it begins and when it is over.
+void Handler::operator()(const event::HostMeasured& event) {
+    supervisor_.host_requested = false;
+    supervisor_.host_measured = now_;
+    const auto before = std::exchange(supervisor_.pressure, pressure_of(event.host, supervisor_.settings.host));
+    if (supervisor_.pressure && !before) {
+        note(true, "", fmt::format("no worker starts until this is over: {}", supervisor_.pressure->reason));
+    } else if (before && !supervisor_.pressure) {
+        note(false, "", "what held back workers is over");
+    }
+    ActiveTask* const youngest = supervisor_.pressure && supervisor_.pressure->is_critical &&
+                                         supervisor_.mode != Mode::ending
+                                     ? to_put_back(supervisor_)
+                                     : nullptr;
+    if (youngest != nullptr) {
+        youngest->put_back = true;
+        note(true, youngest->task_id,
+             fmt::format("{} is put back, what it did is kept: {}", to_string(youngest->run.step),
+                         supervisor_.pressure->reason));
+        ask_to_end(*youngest);
     }
 }
 

@@ -45,6 +45,27 @@ struct BatchSettings {
     Milliseconds wait{0};     // how long the first one waits for company
 };
 
+// What the host has left. Nothing: it could not be measured.
+struct HostState {
+    std::optional<std::uint64_t> available_memory;  // bytes
+    std::optional<std::uint64_t> free_disk;         // bytes, where the workspaces are
+    std::optional<double> memory_stall_percent;     // of the last ten seconds, in which all waited for memory
+};
+
+// How much shall stay free; 0: it is not looked at.
+struct HostLimits {
+    std::uint64_t memory = 0;
+    std::uint64_t disk = 0;
+    std::uint32_t stall_percent = 0;
+
+    [[nodiscard]] bool any() const { return memory != 0 || disk != 0 || stall_percent != 0; }
+};
+
+struct HostPressure {
+    std::string reason;
+    bool is_critical = false;  // the youngest worker is put back
+};
+
 struct SupervisorSettings {
     std::uint32_t workers = 2;    // slots
     std::uint32_t max_tasks = 0;  // tasks started in this session; 0 means no limit
@@ -61,6 +82,7 @@ struct SupervisorSettings {
     // Of each agent that is known, the account that it works for.
     std::map<std::string, std::string, std::less<>> accounts;
     std::string agent;                // that works on a task; empty: a command does
+    HostLimits host;
     bool tasks_choose_agent = false;  // a task's own `agent.runner` comes before that
 };
 
@@ -95,6 +117,9 @@ struct ActiveTask {
     std::uint32_t acknowledged_integrations = 0;  // before those
     bool leads_batch = false;                     // the run under way lands others, too
     std::uint32_t start_failures = 0;             // in a row
+    Instant began = Instant::min();  // the run under way, if a worker works in it
+    bool put_back = false;           // it was told to end for want of memory
+    std::optional<std::string> runner = {};  // as of RunHistory
     std::string account = {};  // that the agent works for; empty: a command works, or it is not known yet
 };
 
@@ -146,6 +171,9 @@ struct Supervisor {
         Instant::min();            // nothing is landed before, since the target itself fails the gate
     std::optional<Outage> outage;  // forgotten by a restart, which looks at once
     std::map<std::string, PausedAccount, std::less<>> accounts;  // that are paused
+    std::optional<HostPressure> pressure;  // as it was measured last: no worker starts
+    std::optional<Instant> host_measured;
+    bool host_requested = false;  // a MeasureHost is under way
 };
 
 namespace event {
@@ -212,6 +240,10 @@ struct SettingsChanged {
 struct AccountsRead {
     std::vector<AccountPause> pauses;
 };
+// The answer to MeasureHost.
+struct HostMeasured {
+    HostState host;
+};
 struct TimePassed {};
 }  // namespace event
 
@@ -219,7 +251,7 @@ using Event =
     std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft, event::QueueLoaded,
                  event::QueueInvalid, event::RunStarted, event::RunEnded, event::RetryRequested,
                  event::RetryHistoryRead, event::RunsForgotten, event::DrainRequested, event::StopRequested,
-                 event::SettingsChanged, event::AccountsRead, event::TimePassed>;
+                 event::SettingsChanged, event::AccountsRead, event::HostMeasured, event::TimePassed>;
 
 namespace action {
 struct StartRun {
@@ -266,6 +298,7 @@ struct ForgetRetryRequest {
     std::string task_id;
 };
 struct LoadQueue {};
+struct MeasureHost {};
 struct WakeAt {
     Instant when;               // of the monotonic clock,
     bool is_wall_time = false;  // or of the other one, which may be set meanwhile
@@ -294,7 +327,7 @@ struct Finish {
 
 using Action = std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun,
                             action::AcknowledgeRuns, action::NoteExpired, action::ForgetRuns,
-                            action::ReadRetryHistory, action::ForgetRetryRequest, action::LoadQueue,
+                            action::ReadRetryHistory, action::ForgetRetryRequest, action::LoadQueue, action::MeasureHost,
                             action::WakeAt, action::Announce, action::Note, action::Finish>;
 
 // Exit codes of `ralph run`.

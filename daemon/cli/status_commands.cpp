@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include "core/base/canonical_json.h"
+#include "core/supervisor/admission.h"
 #include "core/supervisor/transition.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/status_document.h"
+#include "daemon/os/host.h"
 #include "daemon/store/accounts.h"
 #include "daemon/store/agent_records.h"
 #include "daemon/store/block_marker.h"
@@ -26,6 +28,12 @@ std::string marker_text(const std::string& workspace) {
 
 // What cannot be read now is left out: it is for people only.
 void gather_agents(const Settings& settings, StatusFacts& facts) {
+    const auto host = measure_host(settings.workspace_root);
+    const auto& limits = settings.supervisor.host;
+    if (facts.living_supervisor) {
+        facts.pressure = core::pressure_of({host.available_memory, host.free_disk, host.memory_stall_percent},
+                                           {limits.memory, limits.disk, limits.stall_percent});
+    }
     if (auto pauses = read_pauses(settings.accounts_folder)) {
         facts.paused_accounts = std::move(*pauses);
     }

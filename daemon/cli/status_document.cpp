@@ -306,6 +306,9 @@ std::string usage_text(const core::Usage& usage) {
 
 std::string agents_text(const StatusFacts& facts) {
     std::string text;
+    if (facts.pressure) {
+        text += fmt::format("\nNo worker starts now:\n  waits: {}\n", facts.pressure->reason);
+    }
     if (!facts.paused_accounts.empty()) {
         text += "\nPaused Accounts:\n";
         for (const core::AccountPause& pause : facts.paused_accounts) {
@@ -390,6 +393,9 @@ json::object status_document(const StatusFacts& facts) {
     document["status"] = state_object(facts.state);
     if (facts.lane || count(facts, Lifecycle::integrating) > 0) {
         document["lane"] = landing_object(facts);
+    }
+    if (facts.pressure) {
+        document["pressure"] = facts.pressure->reason;
     }
     if (!facts.paused_accounts.empty()) {
         document["paused_accounts"] = accounts_array(facts);

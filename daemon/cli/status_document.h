@@ -9,6 +9,7 @@
 #include "core/agents/account.h"
 #include "core/agents/agent_record.h"
 #include "core/supervisor/state.h"
+#include "core/supervisor/supervisor.h"
 #include "daemon/landing/landing_progress.h"
 
 namespace ralph::daemon {
@@ -35,6 +36,7 @@ struct StatusFacts {
     std::vector<std::string> drift;                // what a next start will clean up
     std::vector<std::string> retries;              // tasks that were asked to run again
     std::optional<LandingView> lane;               // the integrate run that is under way
+    std::optional<core::HostPressure> pressure;    // that holds back workers
     std::vector<core::AccountPause> paused_accounts;
     std::vector<AgentSummary> agents;  // of the tasks that an agent has worked on
 };

@@ -369,7 +369,7 @@ GateGround IntegrationWorkspace::ground() const {
 
 Result<void> IntegrationWorkspace::seed(bool tracked) const {
     auto removed = remove_listed_copies(git_);
-    auto left_out = removed ? seed_workspace(context_->settings, git_, "HEAD", tracked)
+    auto left_out = removed ? seed_workspace(context_->settings, git_, "HEAD", tracked, "")
                             : Result<std::vector<std::string>>{removed.error()};
     return left_out ? Result<void>{} : Result<void>{left_out.error()};
 }

@@ -41,11 +41,13 @@ using core::Result;
 using core::Usage;
 using core::Verdict;
 
-constexpr std::uint32_t most_faults = 3;
+constexpr std::uint32_t most_faults = 3;  // in a row, without an answer of the model
+constexpr std::uint32_t most_faults_of_run = 20;
 constexpr std::size_t most_fruitless_runs = 5;
 constexpr std::array<std::chrono::seconds, most_faults> fault_pauses{
     {std::chrono::seconds{2}, std::chrono::seconds{10}, std::chrono::seconds{30}}};
 constexpr std::size_t longest_prompt = 100'000;  // Linux takes no argument of 128 KiB
+constexpr std::size_t longest_description = 20'000;
 
 std::uint64_t random_number() {
     std::uint64_t number = 0;
@@ -105,6 +107,7 @@ class AgentStep {
     }
 
     Result<Ending> run();
+    [[nodiscard]] bool was_stopped() const { return stopped_; }
 
   private:
     Result<std::optional<Ending>> wait_for_account();
@@ -114,6 +117,8 @@ class AgentStep {
     Result<void> begin_record();
     Result<bool> note_facts(const core::AgentFacts& facts);
     Result<void> end_record(const core::Judgement& judgement);
+    Result<void> end_tried_pause();
+    [[nodiscard]] Result<bool> has_ended_well() const;
     Result<Ending> pause(const core::Judgement& judgement);
     Result<Ending> block_for_budget();
     [[nodiscard]] std::optional<bool> has_changed() const;
@@ -143,9 +148,9 @@ class AgentStep {
     std::optional<FileLock> try_lock_;
     std::uint32_t attempts_ = 0;  // within this run
     bool began_anew_ = false;
-    bool last_answered_ = false;  // the model, in the last attempt
-    bool has_answered_ = false;   // in one that ended with a passing fault
-    std::optional<Error> record_fault_;
+    bool stopped_ = false;
+    bool last_answered_ = false;         // the model, in the last attempt
+    std::uint32_t faults_in_a_row_ = 0;  // passing ones, without an answer in between
 };
 
 // --- the account
@@ -164,8 +169,10 @@ Result<std::optional<Ending>> AgentStep::wait_for_account() {
     if (core::holds(*tried_pause_, wall_clock())) {
         return paused(core::describe(*tried_pause_));
     }
-    TRY_ASSIGN(try_lock_, claim_try(settings_.accounts_folder, account()));
-    if (!try_lock_) {
+    // Where no lock can be made, trying is all that is left.
+    auto lock = claim_try(settings_.accounts_folder, account());
+    try_lock_ = lock ? std::move(*lock) : std::nullopt;
+    if (lock && !try_lock_) {
         return paused(
             fmt::format("another task tries whether the limit of the account {} is over", account()));
     }
@@ -173,13 +180,16 @@ Result<std::optional<Ending>> AgentStep::wait_for_account() {
 }
 
 Result<Ending> AgentStep::pause(const core::Judgement& judgement) {
-    TRY_ASSIGN(const auto pause,
-               pause_account(settings_.accounts_folder, account(), judgement.verdict, judgement.message,
-                             judgement.resets_at, wall_clock(), random_fraction()));
+    const auto pause = pause_account(settings_.accounts_folder, account(), judgement.verdict,
+                                     judgement.message, judgement.resets_at, wall_clock(), random_fraction());
     Ending ending{static_cast<int>(core::exit_account_paused), {}};
     ending.outcome.paused_account = account();
-    ending.outcome.summary = core::describe(pause);
-    if (pause.needs_person) {
+    if (!pause) {  // nobody else knows of it then, and this task waits all the same
+        ending.outcome.summary = fmt::format("{}; {}", judgement.message, pause.error().line());
+        return ending;
+    }
+    ending.outcome.summary = core::describe(*pause);
+    if (pause->needs_person) {
         ending.outcome.summary +=
             fmt::format("; log in or set the key, then run `ralph account resume {}`", account());
     }
@@ -231,8 +241,8 @@ Result<std::vector<std::string>> AgentStep::command(const std::string& prompt) c
     values.target_branch = context_.target_branch;
     values.attempt = std::to_string(context_.attempt);
     values.task_file = facts_.task_file;
-    values.description = task_.description.value_or("").substr(0, longest_prompt);
-    values.prompt = prompt.substr(0, longest_prompt);
+    values.description = core::limited_text(task_.description.value_or(""), longest_description);
+    values.prompt = core::limited_text(prompt, longest_prompt);
     values.session = record_.session;
     values.handoff = our_variable("RALPH_HANDOFF");
     values.reason = our_variable("RALPH_REASON");
@@ -307,12 +317,20 @@ Result<bool> AgentStep::note_facts(const core::AgentFacts& facts) {
         record_ = now;
         TRY(write_agent_record(context_.run_directory, record_));
     }
-    if (facts.answered && tried_pause_) {
+    if (facts.answered) {
+        TRY(end_tried_pause());
+    }
+    return is_over_budget(attempt);
+}
+
+// The model has answered, so that the account works.
+Result<void> AgentStep::end_tried_pause() {
+    if (tried_pause_) {
         TRY(end_pause(settings_.accounts_folder, *tried_pause_));
         tried_pause_.reset();
         try_lock_.reset();
     }
-    return is_over_budget(attempt);
+    return {};
 }
 
 Result<void> AgentStep::end_record(const core::Judgement& judgement) {
@@ -362,8 +380,8 @@ Result<core::Judgement> AgentStep::attempt() {
     program.stop = stop_.get();
     program.on_facts = [this](const core::AgentFacts& facts) {
         auto over = note_facts(facts);
-        if (!over && !record_fault_) {
-            record_fault_ = over.error();
+        if (!over) {  // the end is written again, and that counts
+            std::printf("ralph: %s\n", over.error().line().c_str());
         }
         return over && *over;
     };
@@ -373,9 +391,6 @@ Result<core::Judgement> AgentStep::attempt() {
     static_cast<void>(std::fflush(stdout));
     TRY_ASSIGN(auto ended, run_agent_program(program));
     last_answered_ = ended.facts.answered;
-    if (record_fault_) {
-        return *record_fault_;  // a session that was not kept would be bought again
-    }
     if (!ended.facts.denied.empty()) {
         ended.end.changed = has_changed();
     }
@@ -389,6 +404,9 @@ Result<core::Judgement> AgentStep::attempt() {
                                                 : "";
     core::Judgement judgement = core::judge(preset_, ended.facts, ended.end, now, utc_offset_minutes(now));
     TRY(end_record(judgement));
+    if (judgement.verdict == Verdict::ok || judgement.verdict == Verdict::denied) {
+        TRY(end_tried_pause());
+    }
     return judgement;
 }
 
@@ -406,10 +424,12 @@ bool AgentStep::begin_anew(std::string note, std::string why) {
 
 // False: enough of them, or the supervisor ends us meanwhile.
 bool AgentStep::pause_after_fault() {
-    if (record_.faults == most_faults) {
+    faults_in_a_row_ = last_answered_ ? 0 : faults_in_a_row_;
+    if (faults_in_a_row_ == most_faults || record_.faults == most_faults_of_run) {
         return false;
     }
-    const auto pause = fault_pauses.at(record_.faults++);
+    const auto pause = fault_pauses.at(faults_in_a_row_++);
+    ++record_.faults;
     const auto jitter = std::chrono::milliseconds(static_cast<int>(1000 * random_fraction()));
     if (wait_until(std::chrono::steady_clock::now() + pause + jitter, stop_.get(), POLLIN)) {
         return false;
@@ -422,10 +442,11 @@ bool AgentStep::pause_after_fault() {
     return true;
 }
 
-// Runs of the task that ended so, the last ones.
+// Runs of the task that ended without an answer of the model, the last ones.
 std::size_t AgentStep::fruitless_runs() const {
     const auto other = std::find_if(earlier_.rbegin(), earlier_.rend(), [](const AgentRecord& record) {
-        return record.verdict != Verdict::passing;
+        return record.verdict != Verdict::passing &&
+               (record.verdict != Verdict::limited || record.ended_by != "silence");
     });
     return static_cast<std::size_t>(other - earlier_.rbegin());
 }
@@ -447,6 +468,21 @@ Result<Ending> AgentStep::block_for_budget() {
     return Ending{1, {marker.reason, {}, {}, {}}};
 }
 
+// The run before this one said that it was done, and was killed before its exit status was recorded.
+Result<bool> AgentStep::has_ended_well() const {
+    TRY_ASSIGN(const auto runs, agent_runs(settings_.paths, context_.task_id));
+    const auto last = std::find_if(runs.rbegin(), runs.rend(),
+                                   [this](const AgentRun& run) { return run.number != run_.number; });
+    if (last == runs.rend() || last->step != run_.step || last->number + 1 != run_.number ||
+        last->record.verdict != Verdict::ok) {
+        return false;
+    }
+    const core::Run run{last->step, last->number, 1};
+    TRY_ASSIGN(const auto view, view_run(settings_.paths.run(context_.task_id, run), run));
+    return !view.exit || (view.exit->kind == core::ExitRecord::Kind::signalled && !view.exit->stopped &&
+                          !view.exit->timed_out);
+}
+
 Result<Ending> AgentStep::run() {
     TRY_ASSIGN(auto waits, wait_for_account());
     if (waits) {
@@ -457,6 +493,14 @@ Result<Ending> AgentStep::run() {
         if (run.number != run_.number) {
             earlier_.push_back(run.record);
         }
+    }
+    TRY_ASSIGN(const auto ended_well, has_ended_well());
+    if (ended_well) {
+        record_ = earlier_.back();
+        record_.usage = {};  // it is counted there
+        TRY(write_agent_record(context_.run_directory, record_));
+        std::printf("ralph: the agent had ended well, and only that was not recorded\n");
+        return Ending{0, {}};
     }
     plan_ = core::plan_session(preset_, earlier_);
     record_.started_at = core::format_rfc3339(wall_clock());
@@ -470,6 +514,11 @@ Result<Ending> AgentStep::run() {
             case Verdict::ok:
                 return Ending{0, {}};
             case Verdict::limited:
+                // Who waits for an answer in vain again and again may be the reason.
+                if (record_.ended_by == "silence" && fruitless_runs() >= most_fruitless_runs) {
+                    break;
+                }
+                return pause(judgement);
             case Verdict::unauthorized:
                 return pause(judgement);
             case Verdict::budget_spent:
@@ -488,20 +537,20 @@ Result<Ending> AgentStep::run() {
                 }
                 break;
             case Verdict::passing:
-                has_answered_ = has_answered_ || last_answered_;
+
                 if (pause_after_fault()) {
-                    std::printf("ralph: %s; trying again (%u of %u)\n", said.c_str(), record_.faults,
+                    std::printf("ralph: %s; trying again (%u of %u)\n", said.c_str(), faults_in_a_row_,
                                 most_faults);
                     continue;
                 }
-                // Nobody else would get an answer either. But whoever has tried it all before may be the
-                // reason.
-                if (record_.faults == most_faults && !has_answered_ &&
-                    fruitless_runs() < most_fruitless_runs) {
+                // Nobody else would get an answer either.
+                if (faults_in_a_row_ == most_faults && fruitless_runs() < most_fruitless_runs) {
                     return pause(judgement);
                 }
                 break;
             case Verdict::stopped:
+                stopped_ = true;
+                return Ending{1, {said, {}, {}, {}}};
             case Verdict::denied:
             case Verdict::no_result:
             case Verdict::failed:
@@ -520,11 +569,23 @@ Result<Ending> run_agent(const StepContext& context) {
                      "steps are started by the supervisor, not by hand"};
     }
     TRY_ASSIGN(auto task, read_kept_task(context.settings.paths, context.task_id));
-    TRY_ASSIGN(auto choice, config::choose_agent(context.settings.supervisor, task));
+    TRY_ASSIGN(auto choice, config::choose_agent(context.settings.supervisor, task,
+                                                 run->step == core::StepKind::remediate));
     if (!choice) {
         return Error{fmt::format("no agent is set for {}", context.task_id), "see worker.agent"};
     }
-    return AgentStep(context, *run, std::move(task), std::move(*choice)).run();
+    AgentStep step(context, *run, std::move(task), std::move(*choice));
+    auto ending = step.run();
+    if (step.was_stopped()) {
+        // As it would have ended without a handler: the shim knows whether it asked for that. If it was
+        // somebody else, the run counts as lost and goes on.
+        static_cast<void>(std::signal(SIGTERM, SIG_DFL));
+        static_cast<void>(::raise(SIGTERM));
+        sigset_t none;
+        ::sigemptyset(&none);
+        static_cast<void>(::sigprocmask(SIG_SETMASK, &none, nullptr));
+    }
+    return ending;
 }
 
 }  // namespace

@@ -36,17 +36,6 @@ class RawFile {
     bool told_ = false;
 };
 
-// What was set otherwise stays.
-std::vector<std::string> environment_of(const core::AgentPreset& preset) {
-    std::vector<std::string> lines = our_environment();
-    for (const auto& [name, value] : preset.env) {
-        if (our_variable(name.c_str()).empty()) {
-            lines.push_back(name + "=" + value);
-        }
-    }
-    return lines;
-}
-
 }  // namespace
 
 core::Result<AgentProgramEnd> run_agent_program(const AgentProgram& program) {
@@ -57,7 +46,7 @@ core::Result<AgentProgramEnd> run_agent_program(const AgentProgram& program) {
     request.program = program.command.front();
     request.arguments.assign(program.command.begin() + 1, program.command.end());
     request.directory = program.directory;
-    request.environment = environment_of(program.preset);
+    request.environment = our_environment();
     request.input = program.input;
     request.grace = program.grace;
     request.silence = program.silence;
@@ -76,7 +65,9 @@ core::Result<AgentProgramEnd> run_agent_program(const AgentProgram& program) {
         print(fmt::format("ralph: {} has written nothing for {} s, and is ended after {} s\n",
                           program.preset.name, silent.count() / 1000, program.silence->count() / 1000));
     };
-    request.is_enough = [&] { return is_spent || output.facts().stops; };
+    // What it did is done: whoever has said so is not ended for what that cost.
+    const auto is_done = [&] { return output.facts().ended && !output.facts().failed; };
+    request.is_enough = [&] { return (is_spent && !is_done()) || output.facts().stops; };
     TRY_ASSIGN(const auto ended, run_program(request));
     print(output.finish());
     is_spent = program.on_facts(output.facts()) || is_spent;

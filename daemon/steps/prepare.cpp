@@ -295,7 +295,8 @@ class Preparation {
     }
 
     Result<int> finish(const Git& workspace, const std::string& tree, bool queue_is_tracked) {
-        TRY_ASSIGN(auto left_out, seed_workspace(context_.settings, workspace, tree, queue_is_tracked));
+        TRY_ASSIGN(auto left_out,
+                   seed_workspace(context_.settings, workspace, tree, queue_is_tracked, context_.task_id));
         if (!left_out.empty()) {
             add_note(outcome_, fmt::format("not copied, since .gitignore would let it be published: {}",
                                            core::printable(fmt::format("{}", fmt::join(left_out, ", ")))));

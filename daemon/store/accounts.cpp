@@ -32,11 +32,16 @@ Result<FileLock> lock_files(const std::string& folder) {
 }  // namespace
 
 std::string users_accounts_folder() {
-    if (const std::string folder = variable("XDG_STATE_HOME"); !folder.empty()) {
+    // A step is told, since the worker's environment may have another home.
+    if (std::string folder = variable("RALPH_ACCOUNTS"); folder.substr(0, 1) == "/") {
+        return folder;
+    }
+    // A relative one would depend on where one is (XDG Base Directory Specification).
+    if (const std::string folder = variable("XDG_STATE_HOME"); folder.substr(0, 1) == "/") {
         return folder + "/ralph/accounts";
     }
     const std::string home = variable("HOME");
-    return home.empty() ? std::string{} : home + "/.local/state/ralph/accounts";
+    return home.substr(0, 1) == "/" ? home + "/.local/state/ralph/accounts" : std::string{};
 }
 
 Result<std::optional<core::AccountPause>> read_pause(const std::string& folder, const std::string& account) {

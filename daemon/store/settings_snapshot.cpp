@@ -36,6 +36,20 @@ void erase(json::value& content, std::string_view section, std::string_view key)
     }
 }
 
+// Of agents.
+void erase_environments(json::value& content) {
+    json::object* const root = content.if_object();
+    json::value* const agents = root == nullptr ? nullptr : root->if_contains("agents");
+    if (agents == nullptr || !agents->is_object()) {
+        return;
+    }
+    for (auto& [name, agent] : agents->as_object()) {
+        if (agent.is_object()) {
+            agent.as_object().erase("env");
+        }
+    }
+}
+
 }  // namespace
 
 json::object snapshot_of(const Settings& settings) {
@@ -51,6 +65,7 @@ json::object snapshot_of(const Settings& settings) {
         }
         json::value content = document->root();
         erase(content, "worker", "env");
+        erase_environments(content);
         erase(content, "agent", "webhook");
         snapshot[part.name] = json::object{{"file", layer->file}, {"content", std::move(content)}};
     }

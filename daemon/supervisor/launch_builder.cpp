@@ -25,6 +25,7 @@ namespace {
 
 // Linux refuses a single argument or variable of 128 KiB and more.
 constexpr std::size_t longest_argument = 100'000;
+constexpr std::size_t longest_description = 20'000;
 constexpr std::size_t longest_title = 4'000;
 
 using Environment = std::map<std::string, std::string>;
@@ -192,14 +193,14 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     const bool remediates = start.run.step == core::StepKind::remediate;
     const bool works = remediates || start.run.step == core::StepKind::work;
     std::optional<config::AgentChoice> agent;
-    if (works && worker_refusal(settings, *task).empty()) {
-        TRY_ASSIGN(agent, config::choose_agent(settings.supervisor, *task));
+    if (works && (remediates || worker_refusal(settings, *task).empty())) {
+        TRY_ASSIGN(agent, config::choose_agent(settings.supervisor, *task, remediates));
     }
     if (remediates) {
         TRY_ASSIGN(values.handoff, newest_handoff(workspace, start.task_id));
     }
     if (works) {
-        values.description = task->description.value_or("").substr(0, longest_argument);
+        values.description = core::limited_text(task->description.value_or(""), longest_description);
         core::PromptFacts facts;
         facts.task_file = values.task_file;
         facts.target_branch = target_branch;
@@ -235,6 +236,9 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
                          : works    ? settings.supervisor.worker.silence.value_or(core::Milliseconds{0})
                                     : core::Milliseconds{0};
     }
+    if (by_agent) {
+        environment.insert(agent->preset.env.begin(), agent->preset.env.end());  // where they are not set
+    }
     environment["PWD"] = command.directory;
     environment["RALPH_TASK_ID"] = start.task_id;
     environment["RALPH_TASK_TITLE"] = title;
@@ -245,6 +249,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     environment["RALPH_ATTEMPT"] = attempt;
     environment["RALPH_SLOT"] = std::to_string(start.slot);
     environment["RALPH_RUN_ID"] = launch.spec.run_id;
+    environment["RALPH_ACCOUNTS"] = settings.accounts_folder;
     environment["RALPH_RUN_DIR"] = settings.paths.run(start.task_id, start.run);
     if (start.run.step == core::StepKind::integrate) {
         environment["RALPH_INTEGRATION"] = std::to_string(start.integration);

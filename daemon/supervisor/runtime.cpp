@@ -12,6 +12,7 @@
 #include "core/supervisor/state_codec.h"
 #include "core/supervisor/step.h"
 #include "daemon/os/clock.h"
+#include "daemon/os/host.h"
 #include "daemon/store/expiry_notes.h"
 #include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
@@ -446,6 +447,15 @@ void Runtime::perform(const core::action::ForgetRetryRequest& action) {
 void Runtime::perform(const core::action::LoadQueue&) {
     queue_answer_owed_ = true;
     load_queue_now(false);
+}
+
+void Runtime::perform(const core::action::MeasureHost&) {
+    loop_.post_to_helper([this] {
+        loop_.post([this, host = measure_host(settings_.workspace_root)] {
+            post(core::event::HostMeasured{
+                {host.available_memory, host.free_disk, host.memory_stall_percent}});
+        });
+    });
 }
 
 void Runtime::perform(const core::action::WakeAt& action) {

@@ -65,6 +65,7 @@ class Runtime {
     void perform(const core::action::ReadRetryHistory& action);
     void perform(const core::action::ForgetRetryRequest& action);
     void perform(const core::action::LoadQueue& action);
+    void perform(const core::action::MeasureHost& action);
     void perform(const core::action::WakeAt& action);
     void perform(const core::action::Announce& action);
     void perform(const core::action::Note& action);

@@ -31,7 +31,10 @@ std::string folder_of(const std::string& path) {
 void Runtime::start_watching() {
     queue_files_.insert(settings_.queue_file);
     std::vector<std::string> folders{folder_of(settings_.queue_file), settings_.paths.cache(),
-                                     settings_.paths.retry_requests(), settings_.accounts_folder};
+                                     settings_.paths.retry_requests()};
+    if (is_directory(settings_.accounts_folder)) {  // of the user's; who has no agents can do without
+        folders.push_back(settings_.accounts_folder);
+    }
     // A link's target is what changes; and the link may be replaced.
     for (const std::string& path :
          {settings_.done_file, real_path(settings_.queue_file), real_path(settings_.done_file)}) {

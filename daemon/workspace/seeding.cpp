@@ -12,8 +12,10 @@
 
 #include "config/agent_choice.h"
 #include "core/base/glob.h"
+#include "core/queue/queue_validation.h"
 #include "daemon/os/files.h"
 #include "daemon/os/folder.h"
+#include "daemon/store/run_directory.h"
 #include "daemon/workspace/workspace.h"
 
 namespace ralph::daemon {
@@ -40,7 +42,8 @@ bool is_env_file(const std::string& path) {
 
 class Seeder {
   public:
-    Seeder(const Settings& settings, const Git& workspace) : settings_(settings), workspace_(workspace) {}
+    Seeder(const Settings& settings, const Git& workspace, const std::string& task_id)
+        : settings_(settings), workspace_(workspace), task_id_(task_id) {}
 
     Result<std::vector<std::string>> run(const std::string& base, bool queue_is_tracked) {
         TRY_ASSIGN(auto tracked,
@@ -56,7 +59,7 @@ class Seeder {
         TRY(collect_ignored_files());
         std::sort(paths_.begin(), paths_.end());
         paths_.erase(std::unique(paths_.begin(), paths_.end()), paths_.end());
-        TRY(write_exclude_block(workspace_, paths_, config::files_of_agents(settings_.supervisor)));
+        TRY(write_exclude_block(workspace_, paths_, files_of_agent()));
         auto folder = Folder::open(workspace_.directory());
         if (!folder || !*folder) {
             return folder ? Error{workspace_.directory() + ": is not there"} : folder.error();
@@ -69,6 +72,15 @@ class Seeder {
     }
 
   private:
+    // Patterns of what the task's agent makes for itself, which is no work; none if a command works.
+    [[nodiscard]] std::vector<std::string> files_of_agent() const {
+        const auto task =
+            task_id_.empty() ? Result<core::Task>{Error{}} : read_kept_task(settings_.paths, task_id_);
+        const auto choice = task ? config::choose_agent(settings_.supervisor, *task)
+                                 : Result<std::optional<config::AgentChoice>>{task.error()};
+        return choice && *choice ? (*choice)->preset.exclude : std::vector<std::string>{};
+    }
+
     [[nodiscard]] std::string source(const std::string& path) const {
         return settings_.paths.root + "/" + path;
     }
@@ -151,6 +163,7 @@ class Seeder {
 
     const Settings& settings_;
     const Git& workspace_;
+    const std::string& task_id_;
     std::unordered_set<std::string> tracked_;
     std::vector<std::string> paths_;
     std::optional<Folder> folder_;  // the workspace
@@ -159,8 +172,9 @@ class Seeder {
 }  // namespace
 
 Result<std::vector<std::string>> seed_workspace(const Settings& settings, const Git& workspace,
-                                                const std::string& base, bool queue_is_tracked) {
-    return Seeder(settings, workspace).run(base, queue_is_tracked);
+                                                const std::string& base, bool queue_is_tracked,
+                                                const std::string& task_id) {
+    return Seeder(settings, workspace, task_id).run(base, queue_is_tracked);
 }
 
 }  // namespace ralph::daemon

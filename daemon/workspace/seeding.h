@@ -15,10 +15,12 @@ namespace ralph::daemon {
 // done if the queue is not tracked, ignored .env files, and what the allowlist names. Only regular files,
 // reached through no symbolic link. Everything copied is excluded in the workspace, so that `git add -A`
 // never publishes it; what cannot be excluded, because .gitignore asks for it, is not left there. Returns
-// such paths.
+// such paths. Of a task's workspace, what its agent makes for itself is excluded, too; `task_id` is empty for
+// others.
 [[nodiscard]] core::Result<std::vector<std::string>> seed_workspace(const Settings& settings,
                                                                     const Git& workspace,
                                                                     const std::string& base,
-                                                                    bool queue_is_tracked);
+                                                                    bool queue_is_tracked,
+                                                                    const std::string& task_id);
 
 }  // namespace ralph::daemon

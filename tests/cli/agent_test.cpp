@@ -337,6 +337,26 @@ TEST_CASE("a killed supervisor, shim or step costs an agent no session") {
     }
 }
 
+TEST_CASE("an agent that ended well, and was killed before that was recorded, is not started again") {
+    Robots robots("wait work");
+    robots.add();
+    robots.project.start({"run", "--parallel"});
+    REQUIRE(Project::eventually([&] { return !Project::read(robots.project.outside("robot/pid")).empty(); }));
+    robots.project.crash();
+    const std::string run = robots.project.paths().runs_of("RQ-0001") + "/2-work";
+    const auto shim = ralph::core::JsonDocument::parse(Project::read(run + "/shim.json"), "shim.json");
+    ::kill(static_cast<pid_t>(shim->root().at("pid").as_int64()), SIGKILL);
+    // What the agent left last, before its shim was killed.
+    auto record = robots.records().at(0);
+    record.verdict = Verdict::ok;
+    Project::write(run + "/agent.json", ralph::core::agent_record_text(record));
+    Project::write(robots.project.workspaces() + "/RQ-0001/done.txt", "done\n");
+    robots.project.start({"run", "--parallel"});
+    CHECK(robots.project.wait() == 0);
+    CHECK(robots.calls() == "RQ-0001 wait first\n");
+    CHECK(robots.project.git(robots.project.remote(), {"show", "main:done.txt"}) == "done\n");
+}
+
 TEST_CASE("a remediation goes on with the session of the work, and is told what is wrong") {
     Robots robots("work work");
     // Red until the agent comes a second time.

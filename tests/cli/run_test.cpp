@@ -461,3 +461,22 @@ TEST_CASE(
     CHECK(parse(Project::read(shared + "/done.jsonc")).at("tasks").as_array().size() == 1);
     CHECK(parse(Project::read(shared + "/queue.jsonc")).at("tasks").as_array().empty());
 }
+
+TEST_CASE("a host without room holds back workers, says so, and lets go of them when there is room again") {
+    Project project;
+    Project::write(project.paths().supervisor_config(), R"({"limits": {"host": {"disk": "1PiB"}}})");
+    project.add("one", "echo one > one.txt");
+    project.commit_and_push();
+    project.start({"run", "--parallel", "2"});
+    REQUIRE(Project::eventually([&] {
+        return project.log().find("no worker starts until this is over: disk: ") != std::string::npos;
+    }));
+    CHECK(project.ralph({"run", "parallel", "status"}).output.find("waits: disk: ") != std::string::npos);
+    CHECK_FALSE(project.record("RQ-0001").has_value());
+    project.signal(SIGTERM);
+    CHECK(project.wait() == 128 + SIGTERM);
+    Project::write(project.paths().supervisor_config(), R"({"limits": {"host": {"disk": "1MiB"}}})");
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
+    CHECK(project.record("RQ-0001")->lifecycle == Lifecycle::completed);
+}

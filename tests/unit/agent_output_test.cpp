@@ -142,6 +142,32 @@ TEST_CASE("agent: an end is judged by exit status and words together") {
     CHECK(judged(preset, "", killed).message == "robot was killed by signal 9 (SIGKILL)");
 }
 
+TEST_CASE("agent: what an agent says while it works pauses no account") {
+    const config::AgentPresets presets = config::built_in_agents();
+    const std::string talk =
+        "Next I add authentication, a rate limit and a 401 Unauthorized to the login page.";
+    AgentEnd killed;
+    killed.signal = 9;
+    const std::string codex =
+        R"({"type":"item.completed","item":{"id":"1","type":"agent_message","text":")" + talk + "\"}}\n";
+    const std::string opencode =
+        R"({"type":"text","sessionID":"s","part":{"type":"text","text":")" + talk + "\"}}\n";
+    for (const auto& [agent, written] : {std::pair<std::string, std::string>{"codex", codex},
+                                         {"opencode", opencode},
+                                         {"aider", talk + "\n"}}) {
+        CAPTURE(agent);
+        CHECK(judged(presets.at(agent), written, killed).verdict == Verdict::passing);
+        CHECK(judged(presets.at(agent), written + "x\n", exited(1)).verdict == Verdict::failed);
+    }
+    // An error that is over by the time of an answer is none of the end.
+    const std::string recovered = R"({"type":"error","message":"last status: 429 Too Many Requests"})"
+                                  "\n" +
+                                  codex;
+    CHECK(judged(presets.at("codex"), recovered, killed).verdict == Verdict::passing);
+    CHECK(judged(presets.at("aider"), "the api key\nlitellm.InternalServerError: x\n", exited(0)).verdict ==
+          Verdict::passing);
+}
+
 TEST_CASE("agent: we ended it, and that is what the end means") {
     const AgentPreset preset = robot();
     const std::string said = R"({"type": "say", "turn": "1", "parts": []})";
@@ -187,6 +213,13 @@ TEST_CASE("agent: an agent of text is bad if it says so and no answer follows") 
     preset.name = "text";
     preset.error_prefixes = {"lib."};
     preset.answer_prefixes = {"Tokens:"};
+    {
+        AgentOutput output(preset);
+        static_cast<void>(output.read("Hello\n"));
+        CHECK_FALSE(output.facts().answered);
+        static_cast<void>(output.read("Tokens: 3\n"));
+        CHECK(output.facts().answered);
+    }
     preset.verdicts = {{Verdict::unauthorized, {"lib.AuthError"}, {}}};
     CHECK(judged(preset, "Hello\nTokens: 3\nDone\n", exited(0)).verdict == Verdict::ok);
     CHECK(judged(preset, "lib.AuthError: no\nThe key is wrong\n", exited(0)).verdict ==

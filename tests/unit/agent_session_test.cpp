@@ -59,6 +59,7 @@ TEST_CASE("agent: when a limit ends, as agents tell it") {
         {"usage limit reached|1795860000", ""},  // is over
         {"try again later", ""},
         {"try again in 40 days", ""},
+        {"resets on jan 1, 9999 at 3pm", ""},
         {"resets 25:00", ""},
         {"again at 0pm", ""},
         {"", ""},
@@ -203,5 +204,8 @@ TEST_CASE("agent: the prompts say what is to be done, and what is not") {
     CHECK(remediation_prompt(task, facts, "x", "", false).find("It fails at") != std::string::npos);
 
     task.description = std::string(500'000, 'x');
-    CHECK(work_prompt(task, facts).size() < 100'000);
+    task.notes.assign(300, std::string(5'000, 'y'));
+    const std::string longest = work_prompt(task, facts);
+    CHECK(longest.size() < 100'000);
+    CHECK(longest.find("Do not push") != std::string::npos);  // the rules are never cut
 }

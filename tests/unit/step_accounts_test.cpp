@@ -158,8 +158,77 @@ TEST_CASE("accounts: a drain leaves who waits for an account to the next start, 
     history.work_attempts = 0;
     CHECK(next.recovered("T1", history).find("start") == std::string::npos);
     next.queue({"T1"});
-    CHECK(next.take(event::AccountsRead{}).find("start") == std::string::npos);  // for a few seconds more
-    CHECK(next.pass(5'000ms).find("start T1 3-work attempt=1") != std::string::npos);
+    CHECK(next.take(event::AccountsRead{}).find("start T1 3-work attempt=1") != std::string::npos);
+}
+
+TEST_CASE("accounts: where nobody here knows of the pause, it is tried again, and more and more seldom") {
+    StepDriver driver(agents(1));
+    driver.queue({"T1"});
+    to_work(driver, "T1");
+    std::uint32_t number = 2;
+    for (const int seconds : {5, 10, 20, 40, 60, 60}) {
+        CAPTURE(seconds);
+        driver.ended("T1", number, exited(72), {}, paused());
+        CHECK(driver.pass(seconds * 1000ms - 1ms).find("start") == std::string::npos);
+        CHECK(driver.pass(1ms).find("start T1") != std::string::npos);
+        driver.started("T1", ++number);
+    }
+}
+
+TEST_CASE("accounts: who tries is known after a restart, too") {
+    StepDriver next(agents(2), {record("T1", Lifecycle::running), record("T2", Lifecycle::running)},
+                    {"T1", "T2"});
+    next.take(event::AccountsRead{{pause(-20'000ms, -10'000ms)}});
+    RunHistory alive = ralph::test::history(Run{StepKind::work, 3, 1}, 0, std::nullopt);
+    alive.runner = "";
+    CHECK(next.recovered("T1", alive).find("adopt T1 3-work") != std::string::npos);
+    RunHistory waits = ralph::test::history(Run{StepKind::work, 2, 1}, 1, RunEnd{exited(72)});
+    waits.newest->outcome = paused();
+    waits.runner = "";
+    CHECK(next.recovered("T2", waits).find("start T2") == std::string::npos);
+    CHECK(next.pass(60'000ms).find("start T2") == std::string::npos);
+    CHECK(next.ended("T1", 3, 1).find("start T2 3-work") != std::string::npos);
+}
+
+TEST_CASE("accounts: a remediation that waits for an account still knows why the work did not land") {
+    SupervisorSettings settings = agents(1);
+    settings.max_remediations = 1;
+    StepDriver driver(settings);
+    driver.queue({"T1"});
+    to_work(driver, "T1");
+    driver.ended("T1", 2, 0);
+    driver.started("T1", 3);
+    Outcome conflict;
+    conflict.summary = "conflict in a.c";
+    driver.ended("T1", 3, exited(66), {}, conflict);
+    driver.started("T1", 4);
+    driver.take(event::AccountsRead{{pause(0ms, 60'000ms)}});
+    driver.ended("T1", 4, exited(72), {}, paused());
+    CHECK(driver.error("T1") == "conflict in a.c");
+    std::string reason;
+    driver.now += 60'000ms;
+    for (const Action& action :
+         step(driver.supervisor, event::AccountsRead{}, Moment{driver.now, driver.now})) {
+        if (const auto* const start = std::get_if<action::StartRun>(&action)) {
+            reason = start->reason;
+        }
+    }
+    CHECK(reason == "conflict in a.c");
+    driver.started("T1", 5);
+    CHECK(driver.ended("T1", 5, 1).find("before that: conflict in a.c") != std::string::npos);
+}
+
+TEST_CASE("accounts: settings that name a command let go of who waited for an agent's account") {
+    StepDriver driver(agents(1));
+    driver.queue({"T1"});
+    to_work(driver, "T1");
+    driver.take(event::AccountsRead{{pause(0ms, 0ms, true)}});
+    driver.ended("T1", 2, exited(72), {}, paused());
+    CHECK(driver.pass(100'000ms).find("start") == std::string::npos);
+    SupervisorSettings command = agents(1);
+    command.agent.clear();
+    command.tasks_choose_agent = false;
+    CHECK(driver.take(event::SettingsChanged{command}).find("start T1 3-work") != std::string::npos);
 }
 
 TEST_CASE("accounts: exit 72 of a plain command is a failure like any other") {

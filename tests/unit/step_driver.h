@@ -63,6 +63,7 @@ struct ActionLine {
         return "forget " + forget.task_id;
     }
     std::string operator()(const core::action::LoadQueue&) const { return "load"; }
+    std::string operator()(const core::action::MeasureHost&) const { return "measure"; }
     std::string operator()(const core::action::WakeAt& wake) const {
         return fmt::format("wake +{}ms{}",
                            std::chrono::duration_cast<core::Milliseconds>(wake.when - now).count(),
