@@ -1,5 +1,5 @@
-// The host stays alive: a worker starts only while enough memory and disk are left, and before the kernel has to
-// choose a victim the youngest worker is put back.
+// The host stays alive: a worker starts only while enough memory and disk are left, and before the kernel has
+// to choose a victim the youngest worker is put back.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,8 @@ namespace ralph::core {
 // What is short; nothing if all that is looked at is there. What could not be measured is not short.
 [[nodiscard]] std::optional<HostPressure> pressure_of(const HostState& host, const HostLimits& limits);
 
-// Whether a worker may start now. If that is not known, since the last measurement is too old, one is asked for.
+// Whether a worker may start now. If that is not known, since the last measurement is too old, one is asked
+// for.
 [[nodiscard]] bool admits_worker(Supervisor& supervisor, Instant now, std::vector<Action>& actions);
 
 // While workers run, the host is measured now and then.

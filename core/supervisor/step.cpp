@@ -182,7 +182,8 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
     }
     task->waits_for = WaitsFor::turn;
     const bool is_put_back = std::exchange(task->put_back, false);
-    if ((resumed || supervisor_.resumes || is_put_back) && classify(task->run.step, record, {}) == TaskEvent::interrupted) {
+    if ((resumed || supervisor_.resumes || is_put_back) &&
+        classify(task->run.step, record, {}) == TaskEvent::interrupted) {
         end_stopped(*task);
         return;
     }

@@ -200,16 +200,17 @@ void Handler::operator()(const event::AccountsRead& event) {
 void Handler::operator()(const event::HostMeasured& event) {
     supervisor_.host_requested = false;
     supervisor_.host_measured = now_;
-    const auto before = std::exchange(supervisor_.pressure, pressure_of(event.host, supervisor_.settings.host));
+    const auto before =
+        std::exchange(supervisor_.pressure, pressure_of(event.host, supervisor_.settings.host));
     if (supervisor_.pressure && !before) {
         note(true, "", fmt::format("no worker starts until this is over: {}", supervisor_.pressure->reason));
     } else if (before && !supervisor_.pressure) {
         note(false, "", "what held back workers is over");
     }
-    ActiveTask* const youngest = supervisor_.pressure && supervisor_.pressure->is_critical &&
-                                         supervisor_.mode != Mode::ending
-                                     ? to_put_back(supervisor_)
-                                     : nullptr;
+    ActiveTask* const youngest =
+        supervisor_.pressure && supervisor_.pressure->is_critical && supervisor_.mode != Mode::ending
+            ? to_put_back(supervisor_)
+            : nullptr;
     if (youngest != nullptr) {
         youngest->put_back = true;
         note(true, youngest->task_id,

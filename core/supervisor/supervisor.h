@@ -81,7 +81,7 @@ struct SupervisorSettings {
     Milliseconds stop_timeout{0};  // how long a service that is stopped waits for what runs
     // Of each agent that is known, the account that it works for.
     std::map<std::string, std::string, std::less<>> accounts;
-    std::string agent;                // that works on a task; empty: a command does
+    std::string agent;  // that works on a task; empty: a command does
     HostLimits host;
     bool tasks_choose_agent = false;  // a task's own `agent.runner` comes before that
 };
@@ -117,9 +117,9 @@ struct ActiveTask {
     std::uint32_t acknowledged_integrations = 0;  // before those
     bool leads_batch = false;                     // the run under way lands others, too
     std::uint32_t start_failures = 0;             // in a row
-    Instant began = Instant::min();  // the run under way, if a worker works in it
-    bool put_back = false;           // it was told to end for want of memory
-    std::optional<std::string> runner = {};  // as of RunHistory
+    Instant began = Instant::min();               // the run under way, if a worker works in it
+    bool put_back = false;                        // it was told to end for want of memory
+    std::optional<std::string> runner = {};       // as of RunHistory
     std::string account = {};  // that the agent works for; empty: a command works, or it is not known yet
 };
 
@@ -171,7 +171,7 @@ struct Supervisor {
         Instant::min();            // nothing is landed before, since the target itself fails the gate
     std::optional<Outage> outage;  // forgotten by a restart, which looks at once
     std::map<std::string, PausedAccount, std::less<>> accounts;  // that are paused
-    std::optional<HostPressure> pressure;  // as it was measured last: no worker starts
+    std::optional<HostPressure> pressure;                        // as it was measured last: no worker starts
     std::optional<Instant> host_measured;
     bool host_requested = false;  // a MeasureHost is under way
 };
@@ -325,10 +325,11 @@ struct Finish {
 };
 }  // namespace action
 
-using Action = std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun,
-                            action::AcknowledgeRuns, action::NoteExpired, action::ForgetRuns,
-                            action::ReadRetryHistory, action::ForgetRetryRequest, action::LoadQueue, action::MeasureHost,
-                            action::WakeAt, action::Announce, action::Note, action::Finish>;
+using Action =
+    std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun,
+                 action::AcknowledgeRuns, action::NoteExpired, action::ForgetRuns, action::ReadRetryHistory,
+                 action::ForgetRetryRequest, action::LoadQueue, action::MeasureHost, action::WakeAt,
+                 action::Announce, action::Note, action::Finish>;
 
 // Exit codes of `ralph run`.
 inline constexpr int exit_all_landed = 0;

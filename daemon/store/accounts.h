@@ -11,7 +11,8 @@
 
 namespace ralph::daemon {
 
-// $RALPH_ACCOUNTS, which steps have from their supervisor; else $XDG_STATE_HOME/ralph/accounts, or that below ~/.local/state; empty if neither variable is set.
+// $RALPH_ACCOUNTS, which steps have from their supervisor; else $XDG_STATE_HOME/ralph/accounts, or that below
+// ~/.local/state; empty if neither variable is set.
 [[nodiscard]] std::string users_accounts_folder();
 
 // A file that cannot be understood is no pause: whoever tries then finds out. What the disk does not give is

@@ -11,6 +11,7 @@ table of agents and cases, in Markdown.
 import argparse
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -91,8 +93,9 @@ wire_api = "responses"
 class World:
     """A repository with a remote, a home folder and a server."""
 
-    def __init__(self, agent, settings=None, init_agent=True):
+    def __init__(self, agent, settings=None):
         self.agent = agent
+        others = settings.pop("also", ()) if settings else ()
         self.base = tempfile.mkdtemp(prefix=f"ralph-{agent}-")
         self.home = os.path.join(self.base, "home")
         self.repo = os.path.join(self.base, "repo")
@@ -106,6 +109,8 @@ class World:
         self.env = {"PATH": path, "HOME": self.home, "LANG": "C.UTF-8", "TZ": "UTC", "GIT_CONFIG_NOSYSTEM": "1",
                     "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "A",
                     "GIT_COMMITTER_EMAIL": "a@example.org", **configure(agent, self.home, self.url)}
+        for other in others:
+            self.env.update(configure(other, self.home, self.url))
         remote = os.path.join(self.base, "remote.git")
         self.do("git", "init", "-q", "--bare", "-b", "main", remote, where=self.base)
         self.do("git", "clone", "-q", remote, self.repo, where=self.base)
@@ -206,6 +211,10 @@ def expect(holds, text):
         raise AssertionError(text)
 
 
+# Longer than the slowest of them takes to begin, on a busy machine.
+SILENCE = {"qwen": "25s", "opencode": "30s"}
+
+
 def lands(world, title, verdict="ok"):
     world.add(title)
     _, said = world.run()
@@ -259,8 +268,7 @@ def waits_and_lands(world, fault, needs_person):
         expect(pause["needs_person"] == needs_person, pause)
         world.wait_for("a task that waits", lambda: (world.record().get("last_error") or "").startswith("waits: "))
         expect(world.record()["lifecycle"] == "running", world.record())
-        subprocess.run(["curl", "-s", "-X", "POST", world.url + "/control", "-d", '{"fault": "none"}'], check=True,
-                       capture_output=True)
+        control(world, fault="none")
         asked = lambda: sum(r["conversation"] == "RQ-0001" for r in world.served())
         before = asked()
         time.sleep(1.5)  # that nothing happens cannot be awaited
@@ -281,7 +289,7 @@ def waits_and_lands(world, fault, needs_person):
 
 def case_usage(world):
     if world.agent in ("qwen", "opencode"):  # they wait in silence for as long as the server says
-        world.change({"worker": {"silence": "10s"}})
+        world.change({"worker": {"silence": SILENCE[world.agent]}})
         world.publish("Silence")
     return waits_and_lands(world, "usage", False)
 
@@ -324,7 +332,7 @@ def case_nonsense(world):
 
 
 def case_hang(world):
-    world.change({"worker": {"silence": "8s"}})
+    world.change({"worker": {"silence": SILENCE.get(world.agent, "10s")}})
     world.publish("Silence")
     return faulty(world, "hangx1@1")
 
@@ -382,6 +390,108 @@ def case_kill_supervisor(world):
     return killed(world, "ralph")
 
 
+def control(world, **values):
+    request = urllib.request.Request(world.url + "/control", json.dumps(values).encode())
+    urllib.request.urlopen(request, timeout=10).read()
+
+
+def choose_agents(world, agents):
+    """Each task asks for one of them, in turn."""
+    path = os.path.join(world.repo, ".ralph", "queue.jsonc")
+    queue = json.load(open(path, encoding="utf-8"))
+    for number, task in enumerate(queue["tasks"]):
+        task["agent"] = {"runner": agents[number % len(agents)]}
+    write(path, json.dumps(queue, indent=2))
+    world.publish("Choose agents")
+
+
+def paid_twice(served):
+    """The part of the tokens that was sent again for what had been answered before."""
+    seen, again, total = set(), 0, 0
+    for request in served:
+        if request["fault"] or not request["conversation"].startswith("RQ-"):
+            continue
+        total += request["tokens"]
+        step = (request["conversation"], request["results"])
+        again += request["tokens"] if step in seen else 0
+        seen.add(step)
+    return again / max(1, total)
+
+
+def night(options):
+    """Tasks for three agents, a server that throttles and lies, and kills of supervisor, shims and agents."""
+    agents = ["claude", "codex", "gemini"]
+    dice = random.Random(options.seed)
+    world = World("claude", {"also": agents[1:], "worker": {"silence": "20s"}})
+    ends = {"supervisor": 0, "ralph-shim": 0, **{agent: 0 for agent in agents}}
+    supervisor = None
+    try:
+        for number in range(options.tasks):
+            fault = dice.choice(["", "", "500x2", "dropx1", "429x1", "nonsensex1", "contextx1@2", "hangx1@1"])
+            world.do(RALPH, "task", "add", "scenario=" + dice.choice(["edit", "commit", "long", "long"]) +
+                     (f" fault={fault}" if fault else "") + f" number={number}")
+        choose_agents(world, agents)
+        supervisor = world.start()
+        began = time.monotonic()
+        limits = 0
+        while supervisor.poll() is None and time.monotonic() - began < options.minutes * 60:
+            time.sleep(dice.uniform(2, 6))
+            if dice.random() < 0.15 and limits < 3:
+                limits += 1
+                control(world, fault="usage", seconds=3600)
+                time.sleep(4)
+                control(world, fault="")
+            victim = dice.choice(list(ends))
+            pids = [supervisor.pid] if victim == "supervisor" else processes_of(world, victim)
+            if not pids or supervisor.poll() is not None:
+                continue
+            os.kill(dice.choice(pids), signal.SIGKILL)
+            ends[victim] += 1
+            if victim == "supervisor":
+                supervisor.communicate()
+                supervisor = world.start()
+        if supervisor.poll() is None:
+            for pause in world.accounts():
+                world.do(RALPH, "account", "resume", pause["account"])
+        supervisor.communicate(timeout=600)
+        return judge_night(world, options, ends, limits)
+    finally:
+        if supervisor and supervisor.poll() is None:
+            end_now(supervisor)
+            supervisor.communicate(timeout=60)
+        world.close(options.keep)
+
+
+def judge_night(world, options, ends, limits):
+    records = {w["task_id"]: w for w in world.status()["status"]["workers"]}
+    files = world.do("git", "ls-tree", "-r", "--name-only", "origin/main").stdout.split()
+    subjects = world.do("git", "log", "--format=%s", "origin/main").stdout.split("\n")
+    bad = []
+    for number in range(1, options.tasks + 1):
+        task = f"RQ-{number:04}"
+        record = records.get(task, {"lifecycle": "missing"})
+        if record["lifecycle"] not in ("completed", "blocked_push", "failed") or (
+                record["lifecycle"] != "completed" and not record.get("last_error")):
+            bad.append(f"{task} {record}")
+        if sum(s == f"ralph: archive {task} queue bookkeeping" for s in subjects) != (record["lifecycle"] == "completed"):
+            bad.append(f"{task} landed not once")
+        if record["lifecycle"] == "completed":
+            text = world.do("git", "show", f"origin/main:work-{task}.txt", check=False).stdout
+            if f"work-{task}.txt" not in files or not text:
+                bad.append(f"{task} without its work")
+    counts = {}
+    for record in records.values():
+        counts[record["lifecycle"]] = counts.get(record["lifecycle"], 0) + 1
+    for record in records.values():
+        if record["lifecycle"] != "completed":
+            print(f"  {record['task_id']} {record['lifecycle']}: {record.get('last_error', '')[:200]}")
+    print(f"night: {options.tasks} tasks: {counts}; killed: {ends}; limits: {limits}; tokens paid again: "
+          f"{100 * paid_twice(world.served()):.1f} %; seed {options.seed}")
+    for line in bad:
+        print("  WRONG: " + line)
+    return 1 if bad else 0
+
+
 CASES = {name[5:]: value for name, value in list(globals().items()) if name.startswith("case_")}
 # No tools, no sessions: it edits by what is said.
 NOT_FOR = {"aider": {"denied", "context", "hang", "kill_agent", "kill_shim", "kill_supervisor"},
@@ -432,9 +542,15 @@ def main():
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--keep", action="store_true", help="the folders")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--night", action="store_true", help="many tasks, three agents, kills and limits instead")
+    parser.add_argument("--tasks", type=int, default=18, help="of a night")
+    parser.add_argument("--minutes", type=float, default=3, help="for which a night kills")
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if options.install:
         return install()
+    if options.night:
+        return night(options)
     if options.record and not options.agents:
         shutil.rmtree(RECORDED, ignore_errors=True)
     mount = os.path.join(tempfile.gettempdir(), ".git")

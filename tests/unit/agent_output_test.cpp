@@ -152,9 +152,11 @@ TEST_CASE("agent: what an agent says while it works pauses no account") {
         R"({"type":"item.completed","item":{"id":"1","type":"agent_message","text":")" + talk + "\"}}\n";
     const std::string opencode =
         R"({"type":"text","sessionID":"s","part":{"type":"text","text":")" + talk + "\"}}\n";
-    for (const auto& [agent, written] : {std::pair<std::string, std::string>{"codex", codex},
-                                         {"opencode", opencode},
-                                         {"aider", talk + "\n"}}) {
+    for (const auto& each : {std::pair<std::string, std::string>{"codex", codex},
+                             {"opencode", opencode},
+                             {"aider", talk + "\n"}}) {
+        const std::string agent = each.first;
+        const std::string& written = each.second;
         CAPTURE(agent);
         CHECK(judged(presets.at(agent), written, killed).verdict == Verdict::passing);
         CHECK(judged(presets.at(agent), written + "x\n", exited(1)).verdict == Verdict::failed);

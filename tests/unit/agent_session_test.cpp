@@ -64,7 +64,9 @@ TEST_CASE("agent: when a limit ends, as agents tell it") {
         {"again at 0pm", ""},
         {"", ""},
     };
-    for (const auto& [text, when] : told) {
+    for (const auto& each : told) {
+        const std::string text = each.first;
+        const std::string when = each.second;
         CAPTURE(text);
         const auto found = reset_time(text, noon, 0);
         CHECK((found ? format_rfc3339(*found) : "") ==
