@@ -108,7 +108,7 @@ struct BudgetSettings {
 // What shall stay free on the host; 0: it is not looked at.
 struct HostSettings {
     std::uint64_t memory = 512ULL << 20U;  // bytes, to 1 PiB
-    std::uint64_t disk = 512ULL << 20U;    // the same, where the workspaces are
+    std::uint64_t disk = 64ULL << 20U;     // the same, where the workspaces are
     std::uint32_t stall_percent = 40;      // 0 to 100 (PSI, memory, full, of ten seconds)
 
     bool operator==(const HostSettings&) const = default;

@@ -1,11 +1,14 @@
 // run parallel status, run parallel retry.
 #include <fmt/format.h>
 
+#include <vector>
+
 #include "core/base/canonical_json.h"
 #include "core/supervisor/admission.h"
 #include "core/supervisor/transition.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/status_document.h"
+#include "daemon/os/clock.h"
 #include "daemon/os/host.h"
 #include "daemon/store/accounts.h"
 #include "daemon/store/agent_records.h"
@@ -35,6 +38,9 @@ void gather_agents(const Settings& settings, StatusFacts& facts) {
                                            {limits.memory, limits.disk, limits.stall_percent});
     }
     if (auto pauses = read_pauses(settings.accounts_folder)) {
+        std::erase_if(*pauses, [now = wall_clock()](const core::AccountPause& pause) {
+            return !core::holds(pause, now);  // its time has come: the next task tries
+        });
         facts.paused_accounts = std::move(*pauses);
     }
     for (const core::WorkerRecord& record : facts.state->workers) {

@@ -172,11 +172,12 @@ std::vector<Job> make_workload(const Workload& workload, Random& random) {
                           "{\"version\": 2, \"agent\": {\"ci_gate\": {\"enabled\": false}}, \"parallel\": "
                           "{\"push_backoff_ms\": [100, 500, 1000]}}\n");
     // Small groups and two gates at a time, so that much goes on in the merge queue whenever something is
-    // killed.
+    // killed; on a disk that may be smaller than what shall stay free.
     tests::Project::write(
         workload.project.root() + "/.ralph/supervisor.jsonc",
         "{\"gates\": {\"check\": {\"command\": [\"sh\", \"-c\", \"sleep 0.2; git rev-parse HEAD\"]}}, "
-        "\"integration\": {\"batch\": {\"max\": 4}, \"parallel_gates\": 2}}\n");
+        "\"integration\": {\"batch\": {\"max\": 4}, \"parallel_gates\": 2}, "
+        "\"limits\": {\"host\": {\"disk\": \"0\"}}}\n");
     workload.project.commit_and_push("queue");
     return jobs;
 }
