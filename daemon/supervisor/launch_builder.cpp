@@ -66,23 +66,24 @@ struct StepCommand {
     core::Milliseconds timeout{0};
 };
 
-// An agent of ours: a step of our own, which starts it.
-StepCommand agent_command(const Settings& settings, const Executables& executables,
-                          const config::PlaceholderValues& values, bool is_remediation) {
-    const core::Milliseconds timeout =
-        is_remediation ? core::Milliseconds{0}
-                       : settings.supervisor.worker.timeout.value_or(core::Milliseconds{0});
-    return {{executables.ralph, "step", "agent"}, values.workspace, timeout};
+// The agent that works in the step, under a step of our own; nothing: a command works, or another step runs.
+Result<std::optional<config::AgentChoice>> agent_of(const Settings& settings, const core::Task& task,
+                                                    core::StepKind step) {
+    const auto& supervisor = settings.supervisor;
+    const bool remediates = step == core::StepKind::remediate;
+    const bool may = step == core::StepKind::work
+                         ? worker_refusal(settings, task).empty()
+                         : remediates && supervisor.remediate.command.empty() &&
+                               (settings.trusted || !supervisor.worker.agent.empty());
+    return may ? config::choose_agent(supervisor, task, remediates)
+               : Result<std::optional<config::AgentChoice>>{std::nullopt};
 }
 
 // The worker's command, unless there is one for this. Only silence ends it. Without any, which can only be
 // when the settings were changed meanwhile, it fails and says so.
 StepCommand remediation_command(const Settings& settings, const Executables& executables,
-                                const config::PlaceholderValues& values, bool has_agent) {
+                                const config::PlaceholderValues& values) {
     const auto& supervisor = settings.supervisor;
-    if (has_agent && supervisor.remediate.command.empty()) {
-        return agent_command(settings, executables, values, true);
-    }
     const auto& command =
         supervisor.remediate.command.empty() ? supervisor.worker.command : supervisor.remediate.command;
     if (command.empty()) {
@@ -92,12 +93,18 @@ StepCommand remediation_command(const Settings& settings, const Executables& exe
 }
 
 StepCommand step_command(const Settings& settings, const Executables& executables, const core::Task& task,
-                         core::StepKind step, const config::PlaceholderValues& values, bool has_agent) {
+                         core::StepKind step, const config::PlaceholderValues& values, bool by_agent) {
     const auto& supervisor = settings.supervisor;
     const auto built_in = [&](const std::vector<std::string>& replacement, const char* name) {
         return replacement.empty() ? std::vector<std::string>{executables.ralph, "step", name}
                                    : config::expand_command(replacement, values);
     };
+    const core::Milliseconds timeout = supervisor.worker.timeout.value_or(core::Milliseconds{0});
+    if (by_agent) {
+        return {{executables.ralph, "step", "agent"},
+                values.workspace,
+                step == core::StepKind::work ? timeout : core::Milliseconds{0}};
+    }
     switch (step) {
         case core::StepKind::prepare:
             return {built_in(supervisor.prepare.command, "prepare"), settings.paths.root,
@@ -106,18 +113,14 @@ StepCommand step_command(const Settings& settings, const Executables& executable
             return {built_in(supervisor.integrate.command, "integrate"), settings.paths.root,
                     supervisor.integrate.timeout};
         case core::StepKind::remediate:
-            return remediation_command(settings, executables, values, has_agent);
+            return remediation_command(settings, executables, values);
         case core::StepKind::discard:
             return {built_in({}, "discard"), settings.paths.root, supervisor.integrate.timeout};
         case core::StepKind::work:
             break;
     }
-    const core::Milliseconds timeout = supervisor.worker.timeout.value_or(core::Milliseconds{0});
     if (!worker_refusal(settings, task).empty()) {
         return {{executables.ralph, "step", "refuse"}, settings.paths.root, timeout};
-    }
-    if (has_agent) {
-        return agent_command(settings, executables, values, false);
     }
     if (const std::string* const run = task.custom_field("run")) {
         return {{"sh", "-c", *run}, values.workspace, timeout};
@@ -169,8 +172,7 @@ std::string worker_refusal(const Settings& settings, const core::Task& task) {
     if (settings.supervisor.worker.command.empty()) {
         return fmt::format(
             "there is no command for {}: set worker.agent or worker.command in .ralph/supervisor.jsonc "
-            "(`ralph init "
-            "--agent claude` does), or give the task one with `ralph task add --run`",
+            "(`ralph init --agent claude` does), or give the task one with `ralph task add --run`",
             core::trimmed(task.id));
     }
     return {};
@@ -192,10 +194,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     values.reason = start.reason;
     const bool remediates = start.run.step == core::StepKind::remediate;
     const bool works = remediates || start.run.step == core::StepKind::work;
-    std::optional<config::AgentChoice> agent;
-    if (works && (remediates || worker_refusal(settings, *task).empty())) {
-        TRY_ASSIGN(agent, config::choose_agent(settings.supervisor, *task, remediates));
-    }
+    TRY_ASSIGN(const auto agent, agent_of(settings, task ? *task : core::Task{}, start.run.step));
     if (remediates) {
         TRY_ASSIGN(values.handoff, newest_handoff(workspace, start.task_id));
     }
@@ -215,7 +214,6 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     Launch launch;
     launch.spec.run_id = random_id();
     Environment environment = inherited_environment();
-    const bool by_agent = command.command.size() == 3 && command.command[2] == "agent";
     if (works) {
         for (const auto& [name, value] : settings.supervisor.worker.env) {
             environment[name] = value;
@@ -231,12 +229,12 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         environment["RALPH_HANDOFF"] = values.handoff;
         environment["RALPH_REASON"] = core::shortened(start.reason, longest_title);
     }
-    if (!by_agent) {  // that step looks at what its agent writes
+    if (!agent) {  // that step looks at what its agent writes
         launch.silence = remediates ? settings.supervisor.remediate.silence
                          : works    ? settings.supervisor.worker.silence.value_or(core::Milliseconds{0})
                                     : core::Milliseconds{0};
     }
-    if (by_agent) {
+    if (agent) {
         environment.insert(agent->preset.env.begin(), agent->preset.env.end());  // where they are not set
     }
     environment["PWD"] = command.directory;
@@ -267,10 +265,10 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     launch.spec.working_directory = std::move(command.directory);
     launch.spec.created_at = core::format_rfc3339(now);
     launch.spec.batch = start.batch;
-    if (by_agent) {
+    if (agent) {
         launch.spec.agent = agent->preset.name;
     }
-    if (!works || by_agent) {
+    if (!works || agent) {
         launch.spec.settings = snapshot_of(settings);
     }
     launch.timeout = command.timeout * static_cast<int>(1 + start.batch.size());

@@ -417,3 +417,16 @@ TEST_CASE("ralph init --agent writes what works, and says what is in its way") {
     CHECK(project.ralph({"init", "--agent", "claude"}).status !=
           0);  // it is tracked, and not in the working tree
 }
+
+TEST_CASE("a command whose last word is \"agent\" is a command") {
+    Project project;
+    Project::write(project.outside("worker"), "echo \"$1\" > word.txt\n");
+    Project::write(project.paths().supervisor_config(),
+                   R"({"worker": {"command": ["sh", ")" + project.outside("worker") + R"(", "agent"]}})");
+    CHECK(project.ralph({"task", "add", "A task"}).status == 0);
+    project.commit_and_push();
+    const auto end = project.ralph({"run", "--parallel"});
+    INFO(end.errors);
+    CHECK(end.succeeded());
+    CHECK(project.git(project.remote(), {"show", "main:word.txt"}) == "agent\n");
+}

@@ -99,6 +99,7 @@ daemon::ProgramEnd Project::ralph(const std::vector<std::string>& arguments) con
     request.timeout = std::chrono::seconds(100);
     auto end = daemon::run_program(request);
     require(end.has_value(), end ? "" : end.error().message);
+    end->status += end->signal == 0 ? 0 : 1000 + end->signal;  // a crash is no exit with 0
     return *end;
 }
 

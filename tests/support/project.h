@@ -33,7 +33,7 @@ class Project {
     std::string use_copies();
     [[nodiscard]] daemon::Paths paths() const { return {root()}; }
 
-    // Runs the binary in the repository, to its end.
+    // Runs the binary in the repository, to its end. The status of one that was killed is 1000 + signal.
     daemon::ProgramEnd ralph(const std::vector<std::string>& arguments) const;
     // Runs git, which must succeed; returns its output.
     std::string git(const std::string& directory, const std::vector<std::string>& arguments) const;
