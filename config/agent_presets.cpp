@@ -201,6 +201,14 @@ void read_agents(ObjectReader& reader, std::string_view key, AgentPresets& out) 
     });
 }
 
+std::string names_of(const AgentPresets& presets) {
+    std::vector<std::string> names;
+    for (const auto& [name, preset] : presets) {
+        names.push_back(name);
+    }
+    return fmt::format("{}", fmt::join(names, ", "));
+}
+
 AgentPresets built_in_agents() {
     AgentPresets presets;
     for (const Layer& file : built_in_agent_files()) {

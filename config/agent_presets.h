@@ -21,6 +21,9 @@ using AgentPresets = std::map<std::string, core::AgentPreset, std::less<>>;
 // What they say. One that cannot be read is a mistake of ours (CHECK).
 [[nodiscard]] AgentPresets built_in_agents();
 
+// "aider, claude, ...", for messages.
+[[nodiscard]] std::string names_of(const AgentPresets& presets);
+
 // Reads `agents`; each member into the preset of that name, which is made if there is none.
 void read_agents(core::ObjectReader& reader, std::string_view key, AgentPresets& out);
 

@@ -1,7 +1,6 @@
 #include "config/supervisor_config.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -132,15 +131,6 @@ void read_silence(ObjectReader& section, std::string_view key, std::optional<Mil
     Milliseconds silence{0};
     read_duration(section, key, Milliseconds{0}, longest_step, silence);
     out = silence;
-}
-
-std::string unknown_agent(const std::string& name, const AgentPresets& agents) {
-    std::vector<std::string> known;
-    for (const auto& [each, preset] : agents) {
-        known.push_back(each);
-    }
-    return fmt::format("is \"{}\", which is none of {}; describe it in `agents`", core::printable(name),
-                       fmt::join(known, ", "));
 }
 
 struct Setting {
@@ -379,7 +369,10 @@ core::Result<SupervisorConfig> load_supervisor_config(const std::optional<Layer>
         }
     }
     if (!config.worker.agent.empty() && config.agents.count(config.worker.agent) == 0) {
-        return error_in(*layers, {"worker.agent", unknown_agent(config.worker.agent, config.agents)});
+        return error_in(
+            *layers,
+            {"worker.agent", fmt::format("is \"{}\", which is none of {}; describe it in `agents`",
+                                         core::printable(config.worker.agent), names_of(config.agents))});
     }
     return config;
 }

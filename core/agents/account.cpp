@@ -78,11 +78,10 @@ std::string account_pause_text(const AccountPause& pause) {
 Result<AccountPause> read_account_pause(const JsonDocument& document) {
     std::optional<JsonFault> fault;
     AccountPause pause;
-    std::uint32_t version = 0;
     std::string since;
     std::string until;
     ObjectReader reader(document.root(), "", fault);
-    reader.require("version", version);
+    reader.require_version(format_version);
     reader.require("account", pause.account);
     reader.read("needs_person", pause.needs_person);
     reader.read("reason", pause.reason);
@@ -91,9 +90,6 @@ Result<AccountPause> read_account_pause(const JsonDocument& document) {
     reader.require("until", until);
     if (fault) {
         return document.error_at(fault->path, fault->message);
-    }
-    if (version != format_version) {
-        return document.error_at("version", "is not one that this ralph knows");
     }
     const auto began = parse_rfc3339(since);
     const auto ends = parse_rfc3339(until);

@@ -44,9 +44,8 @@ std::string agent_record_text(const AgentRecord& record) {
 Result<AgentRecord> read_agent_record(const JsonDocument& document) {
     std::optional<JsonFault> fault;
     AgentRecord record;
-    std::uint32_t version = 0;
     ObjectReader reader(document.root(), "", fault);
-    reader.require("version", version);
+    reader.require_version(format_version);
     reader.require("agent", record.agent);
     reader.read("account", record.account);
     reader.read("program_version", record.program_version);
@@ -87,9 +86,6 @@ Result<AgentRecord> read_agent_record(const JsonDocument& document) {
     reader.read("ended_at", record.ended_at);
     if (fault) {
         return document.error_at(fault->path, fault->message);
-    }
-    if (version != format_version) {
-        return document.error_at("version", "is not one that this ralph knows");
     }
     record.message = printable(record.message);
     record.session_note = printable(record.session_note);

@@ -21,6 +21,16 @@ constexpr std::array<std::pair<Verdict, std::string_view>, 11> verdicts{{
     {Verdict::failed, "failed"},
 }};
 
+constexpr bool is_sound() {
+    for (std::size_t i = 0; i < verdicts.size(); ++i) {
+        if (verdicts[i].first != static_cast<Verdict>(i)) {
+            return false;
+        }
+    }
+    return verdicts.back().first == Verdict::failed;
+}
+static_assert(is_sound(), "each verdict has its name");
+
 }  // namespace
 
 std::string_view to_string(Verdict verdict) {

@@ -37,6 +37,16 @@ std::vector<std::string> ObjectReader::keys() const {
     return names;
 }
 
+void ObjectReader::require_version(std::uint32_t newest) {
+    std::uint32_t version = 0;
+    require("version", version);
+    if (ok() && (version == 0 || version > newest)) {
+        fail("version", fmt::format("is {}, and this ralph knows versions 1 to {}; install the ralph that "
+                                    "wrote it, or a newer one",
+                                    version, newest));
+    }
+}
+
 std::string ObjectReader::path_of(std::string_view key) const {
     return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
 }

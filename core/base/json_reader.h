@@ -45,6 +45,9 @@ class ObjectReader {
     void require(std::string_view key, std::string& out);
     void require(std::string_view key, std::uint32_t& out);
 
+    // The key `version` of a document: 1 to `newest`. One of a newer format is refused rather than misread.
+    void require_version(std::uint32_t newest);
+
     // Text that `parse` (std::string_view -> std::optional<T>) turns into a T; `expected` lists what it
     // accepts.
     template <class T, class Parse>

@@ -1,5 +1,7 @@
 #include "core/queue/task.h"
 
+#include <boost/json/object.hpp>
+
 namespace ralph::core {
 namespace {
 
@@ -84,6 +86,12 @@ bool is_terminal(TaskStatus status) {
             return true;
     }
     return false;
+}
+
+std::string Task::agent_text(std::string_view key) const {
+    const boost::json::object* const object = agent ? agent->if_object() : nullptr;
+    const boost::json::value* const value = object == nullptr ? nullptr : object->if_contains(key);
+    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string{};
 }
 
 const std::string* Task::custom_field(std::string_view key) const {

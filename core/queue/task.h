@@ -55,6 +55,9 @@ struct Task {
     // The value of a custom field, or nullptr.
     [[nodiscard]] const std::string* custom_field(std::string_view key) const;
 
+    // A text of the agent object; empty if it is not there.
+    [[nodiscard]] std::string agent_text(std::string_view key) const;
+
     bool operator==(const Task&) const = default;
 };
 

@@ -1,16 +1,9 @@
 #include "core/supervisor/accounts.h"
 
-#include <boost/json/object.hpp>
-
 namespace ralph::core {
 
 std::optional<std::string> runner_of(const Task& task) {
-    if (task.custom_field("run") != nullptr) {
-        return std::nullopt;
-    }
-    const boost::json::object* const agent = task.agent ? task.agent->if_object() : nullptr;
-    const boost::json::value* const runner = agent == nullptr ? nullptr : agent->if_contains("runner");
-    return runner != nullptr && runner->is_string() ? std::string(runner->get_string()) : std::string{};
+    return task.custom_field("run") != nullptr ? std::nullopt : std::optional(task.agent_text("runner"));
 }
 
 std::string account_of(const SupervisorSettings& settings, const std::optional<std::string>& runner) {

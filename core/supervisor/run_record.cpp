@@ -19,19 +19,6 @@ namespace {
 constexpr auto all_steps = {StepKind::prepare, StepKind::work, StepKind::integrate, StepKind::remediate,
                             StepKind::discard};
 
-// Reads the version first: a document of a newer format is refused rather than misread.
-void read_version(ObjectReader& reader) {
-    std::uint32_t version = 0;
-    reader.require("version", version);
-    if (reader.ok() && (version == 0 || version > run_format_version)) {
-        reader.fail(
-            "version",
-            fmt::format("is {}, and this ralph knows versions 1 to {}; install the ralph that wrote it, "
-                        "or a newer one",
-                        version, run_format_version));
-    }
-}
-
 template <class T>
 Result<T> finished(const JsonDocument& document, const std::optional<JsonFault>& fault, T value) {
     if (fault) {
@@ -179,7 +166,7 @@ Result<RunSpec> read_run_spec(const JsonDocument& document) {
     std::optional<JsonFault> fault;
     RunSpec spec;
     ObjectReader reader(document.root(), "", fault);
-    read_version(reader);
+    reader.require_version(run_format_version);
     reader.require("task_id", spec.task_id);
     reader.require("step");
     reader.read_as("step", spec.run.step, parse_step_kind, "prepare, work, integrate, remediate or discard");
@@ -206,7 +193,7 @@ Result<ProcessRecord> read_process_record(const JsonDocument& document) {
     ProcessIdentity& identity = record.identity;
     std::uint32_t pid = 0;
     ObjectReader reader(document.root(), "", fault);
-    read_version(reader);
+    reader.require_version(run_format_version);
     reader.require("pid", pid);
     reader.require("start_ticks");
     reader.read("start_ticks", identity.start_ticks);
@@ -223,7 +210,7 @@ Result<ExitRecord> read_exit_record(const JsonDocument& document) {
     std::optional<JsonFault> fault;
     ExitRecord record;
     ObjectReader reader(document.root(), "", fault);
-    read_version(reader);
+    reader.require_version(run_format_version);
     std::string kind;
     reader.require("kind", kind);
     if (reader.ok() && kind != "exited" && kind != "signalled") {
@@ -290,7 +277,7 @@ Result<Outcome> read_outcome(const JsonDocument& document) {
     std::optional<JsonFault> fault;
     Outcome outcome;
     ObjectReader reader(document.root(), "", fault);
-    read_version(reader);
+    reader.require_version(run_format_version);
     reader.read("summary", outcome.summary);
     reader.read("note", outcome.note);
     reader.read("base_sha", outcome.base_sha);
@@ -326,7 +313,7 @@ Result<LandingProgress> read_landing_progress(const JsonDocument& document) {
     std::optional<JsonFault> fault;
     LandingProgress progress;
     ObjectReader reader(document.root(), "", fault);
-    read_version(reader);
+    reader.require_version(run_format_version);
     reader.require("doing", progress.doing);
     reader.read("gate", progress.gate);
     reader.read("candidate", progress.candidate);

@@ -143,7 +143,7 @@ void Handler::end_stopped(ActiveTask& task) {
     task.start_failures = 0;
     note(false, task.task_id,
          fmt::format("{} was ended{}; {}", to_string(task.run.step),
-                     supervisor_.pressure ? "" : " with the supervisor",
+                     task.put_back ? "" : " with the supervisor",
                      supervisor_.mode == Mode::ending ? "the next start runs it again" : "it runs again"));
     // What a worker leaves when it is told to end is not the next one's; an agent goes on with its session.
     if (task.run.step == StepKind::work) {
@@ -181,8 +181,7 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         return;
     }
     task->waits_for = WaitsFor::turn;
-    const bool is_put_back = std::exchange(task->put_back, false);
-    if ((resumed || supervisor_.resumes || is_put_back) &&
+    if ((resumed || supervisor_.resumes || task->put_back) &&
         classify(task->run.step, record, {}) == TaskEvent::interrupted) {
         end_stopped(*task);
         return;

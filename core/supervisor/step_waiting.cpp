@@ -180,7 +180,7 @@ void Handler::operator()(const event::AccountsRead& event) {
         const auto known = before.find(pause.account);
         if (known != before.end() && known->second.pause == pause) {
             account.trying = known->second.trying;
-        } else {
+        } else if (holds(pause, wall_)) {
             note(true, "", fmt::format("{}; nothing of it starts", describe(pause)));
         }
     }

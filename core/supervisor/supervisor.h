@@ -28,6 +28,7 @@
 
 #include "core/agents/account.h"
 #include "core/base/expiry.h"
+#include "core/base/host_state.h"
 #include "core/base/time.h"
 #include "core/queue/task.h"
 #include "core/supervisor/history.h"
@@ -43,13 +44,6 @@ struct BatchSettings {
     std::uint32_t gates = 1;  // so many times `max` go into one run, which judges them side by side
     std::uint32_t min = 0;    // so many begin at once; 0: whoever is at work may come along, for as long as:
     Milliseconds wait{0};     // how long the first one waits for company
-};
-
-// What the host has left. Nothing: it could not be measured.
-struct HostState {
-    std::optional<std::uint64_t> available_memory;  // bytes
-    std::optional<std::uint64_t> free_disk;         // bytes, where the workspaces are
-    std::optional<double> memory_stall_percent;     // of the last ten seconds, in which all waited for memory
 };
 
 // How much shall stay free; 0: it is not looked at.

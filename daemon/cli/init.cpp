@@ -1,6 +1,5 @@
 // ralph init: everything a repository needs before its first run.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <boost/json/object.hpp>
@@ -64,11 +63,7 @@ Result<std::string> supervisor_config_text(const std::string& agent) {
     const config::AgentPresets presets = config::built_in_agents();
     const auto found = presets.find(agent);
     if (found == presets.end()) {
-        std::vector<std::string> known;
-        for (const auto& [name, preset] : presets) {
-            known.push_back(name);
-        }
-        return Error{fmt::format("\"{}\" is none of {}", core::printable(agent), fmt::join(known, ", ")),
+        return Error{fmt::format("\"{}\" is none of {}", core::printable(agent), config::names_of(presets)),
                      "describe another one in `agents` of .ralph/supervisor.jsonc, as docs/agents.md says"};
     }
     return supervisor_config_for(found->second);

@@ -191,8 +191,7 @@ core::SupervisorSettings supervisor_settings(const Settings& settings, const Run
     for (const auto& [name, preset] : settings.supervisor.agents) {
         result.accounts.emplace(name, preset.account_name());
     }
-    result.host = {settings.supervisor.host.memory, settings.supervisor.host.disk,
-                   settings.supervisor.host.stall_percent};
+    result.host = settings.host_limits();
     result.agent = settings.supervisor.worker.agent;
     result.tasks_choose_agent = config::tasks_choose_agent(settings.supervisor);
     const bool can_fix = !settings.supervisor.remediate.command.empty() ||

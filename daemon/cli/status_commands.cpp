@@ -31,11 +31,8 @@ std::string marker_text(const std::string& workspace) {
 
 // What cannot be read now is left out: it is for people only.
 void gather_agents(const Settings& settings, StatusFacts& facts) {
-    const auto host = measure_host(settings.workspace_root);
-    const auto& limits = settings.supervisor.host;
     if (facts.living_supervisor) {
-        facts.pressure = core::pressure_of({host.available_memory, host.free_disk, host.memory_stall_percent},
-                                           {limits.memory, limits.disk, limits.stall_percent});
+        facts.pressure = core::pressure_of(measure_host(settings.workspace_root), settings.host_limits());
     }
     if (auto pauses = read_pauses(settings.accounts_folder)) {
         std::erase_if(*pauses, [now = wall_clock()](const core::AccountPause& pause) {

@@ -75,8 +75,7 @@ std::string version_in(const std::string& text) {
 std::vector<unsigned long> numbers_of(const std::string& version) {
     std::vector<unsigned long> numbers;
     for (std::size_t at = 0; at < version.size();) {
-        std::size_t digits = 0;
-        numbers.push_back(std::stoul("0" + version.substr(at, 9), &digits));
+        numbers.push_back(std::stoul("0" + version.substr(at, 9)));
         at = std::min(version.find('.', at), version.size() - 1) + 1;
     }
     return numbers;
@@ -97,7 +96,8 @@ void check_agent_version(Diagnosis& diagnosis, const core::AgentPreset& preset) 
         return;
     }
     diagnosis.add({"agent_version", Severity::notice,
-                   fmt::format("{} is older than the version that ralph was tried with", preset.name),
+                   fmt::format("{} is older than the version that ralph was tried with, or does not tell it",
+                               preset.name),
                    fmt::format("{} says \"{}\"", preset.program(), version),
                    fmt::format("Tried was {}. Options and output may differ.", preset.tested_version),
                    fmt::format("install {} {} or newer", preset.name, preset.tested_version), "", nullptr});

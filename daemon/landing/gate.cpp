@@ -77,18 +77,6 @@ void remove_oldest(const std::string& folder) {
 
 }  // namespace
 
-std::vector<NamedGate> gates_of(const Settings& settings) {
-    std::vector<NamedGate> gates;
-    const config::CiGateConfig& ci = settings.project.ci_gate;
-    if (ci.enabled && !ci.argv.empty()) {
-        gates.push_back({"ci", ci.argv, settings.supervisor.gate.timeout});
-    }
-    for (const config::NamedGateSettings& gate : settings.supervisor.gates) {
-        gates.push_back({gate.name, gate.command, gate.timeout.value_or(settings.supervisor.gate.timeout)});
-    }
-    return gates;
-}
-
 Gates::Gates(const Settings& settings, Git git, GateGround ground)
     : settings_(settings), git_(std::move(git)), ground_(std::move(ground)), gates_(gates_of(settings)) {
     for (const NamedGate& gate : gates_) {

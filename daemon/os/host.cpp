@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "daemon/os/files.h"
@@ -32,8 +34,8 @@ std::string content_of(const char* path) {
 
 }  // namespace
 
-HostMeasurement measure_host(const std::string& folder) {
-    HostMeasurement host;
+core::HostState measure_host(const std::string& folder) {
+    core::HostState host;
     if (const auto kibibytes = number_after<std::uint64_t>(content_of("/proc/meminfo"), "MemAvailable:")) {
         host.available_memory = *kibibytes << 10U;
     }

@@ -1,19 +1,14 @@
-// What the host has left.
+// Measures what the host has left.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
+
+#include "core/base/host_state.h"
 
 namespace ralph::daemon {
 
-// Nothing: it cannot be measured here.
-struct HostMeasurement {
-    std::optional<std::uint64_t> available_memory;  // bytes: MemAvailable of /proc/meminfo
-    std::optional<std::uint64_t> free_disk;         // bytes for us, where `folder` is
-    std::optional<double> memory_stall_percent;     // "full avg10" of /proc/pressure/memory
-};
-
-[[nodiscard]] HostMeasurement measure_host(const std::string& folder);
+// Memory from MemAvailable of /proc/meminfo, disk where `folder` is, stalls from "full avg10" of
+// /proc/pressure/memory.
+[[nodiscard]] core::HostState measure_host(const std::string& folder);
 
 }  // namespace ralph::daemon

@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -15,21 +13,20 @@
 #include <utility>
 
 #include "config/agent_choice.h"
-#include "core/agents/account.h"
 #include "core/agents/prompt.h"
 #include "core/agents/session_plan.h"
 #include "core/agents/verdict.h"
 #include "core/base/check.h"
-#include "core/supervisor/transition.h"
 #include "daemon/git/plain_git.h"
-#include "daemon/landing/gate.h"
 #include "daemon/os/clock.h"
 #include "daemon/os/program.h"
+#include "daemon/os/random.h"
 #include "daemon/os/wait.h"
+#include "daemon/steps/account_gate.h"
 #include "daemon/steps/agent_program.h"
-#include "daemon/store/accounts.h"
 #include "daemon/store/agent_records.h"
 #include "daemon/store/block_marker.h"
+#include "daemon/store/prompt_values.h"
 #include "daemon/store/run_directory.h"
 
 namespace ralph::daemon {
@@ -47,17 +44,6 @@ constexpr std::size_t most_fruitless_runs = 5;
 constexpr std::array<std::chrono::seconds, most_faults> fault_pauses{
     {std::chrono::seconds{2}, std::chrono::seconds{10}, std::chrono::seconds{30}}};
 constexpr std::size_t longest_prompt = 100'000;  // Linux takes no argument of 128 KiB
-constexpr std::size_t longest_description = 20'000;
-
-std::uint64_t random_number() {
-    std::uint64_t number = 0;
-    CHECK(::getrandom(&number, sizeof number, 0) == static_cast<ssize_t>(sizeof number));
-    return number;
-}
-
-double random_fraction() {
-    return static_cast<double>(random_number() >> 11U) / static_cast<double>(1ULL << 53U);
-}
 
 // A random UUID (RFC 9562, version 4).
 std::string new_session() {
@@ -97,38 +83,29 @@ class AgentStep {
           task_(std::move(task)),
           choice_(std::move(choice)),
           preset_(choice_.preset),
-          stop_(stop_signals()) {
-        facts_.task_file = settings_.paths.task_file(context.task_id);
-        facts_.target_branch = context.target_branch;
-        facts_.no_change_completes = settings_.supervisor.worker.no_change_completes;
-        for (const NamedGate& gate : gates_of(settings_)) {
-            facts_.gate.push_back(fmt::format("{}", fmt::join(gate.command, " ")));
-        }
-    }
+          stop_(stop_signals()),
+          prompt_facts_(prompt_facts_of(settings_, context.task_id, context.target_branch)),
+          account_(settings_.accounts_folder, preset_.account_name()) {}
 
     Result<Ending> run();
     [[nodiscard]] bool was_stopped() const { return stopped_; }
 
   private:
-    Result<std::optional<Ending>> wait_for_account();
     Result<std::string> prompt() const;
-    Result<std::vector<std::string>> command(const std::string& prompt) const;
+    [[nodiscard]] std::vector<std::string> command(const std::string& prompt) const;
+    [[nodiscard]] config::PlaceholderValues placeholders() const;
     Result<core::Judgement> attempt();
     Result<void> begin_record();
     Result<bool> note_facts(const core::AgentFacts& facts);
     Result<void> end_record(const core::Judgement& judgement);
-    Result<void> end_tried_pause();
-    [[nodiscard]] Result<bool> has_ended_well() const;
-    Result<Ending> pause(const core::Judgement& judgement);
+    [[nodiscard]] Result<bool> has_ended_well(const std::vector<AgentRun>& earlier) const;
     Result<Ending> block_for_budget();
     [[nodiscard]] std::optional<bool> has_changed() const;
-    [[nodiscard]] bool is_over_budget(const Usage& attempt) const;
+    [[nodiscard]] bool is_over_budget() const;
     [[nodiscard]] Usage used_for_task() const;
     [[nodiscard]] bool begin_anew(std::string note, std::string why);
     [[nodiscard]] bool pause_after_fault();
     [[nodiscard]] std::size_t fruitless_runs() const;
-
-    [[nodiscard]] const std::string& account() const { return preset_.account_name(); }
 
     const StepContext& context_;
     const Settings& settings_;
@@ -137,15 +114,14 @@ class AgentStep {
     config::AgentChoice choice_;
     const core::AgentPreset& preset_;
     FileDescriptor stop_;
-    core::PromptFacts facts_;
+    core::PromptFacts prompt_facts_;
+    AccountGate account_;
 
     core::SessionPlan plan_;
     std::vector<AgentRecord> earlier_;  // of the task's other runs
     AgentRecord record_;
-    Usage before_attempt_;                           // used by this run
-    Usage of_session_before_;                        // what was counted for the session before the attempt
-    std::optional<core::AccountPause> tried_pause_;  // over, as it seems; whoever answers ends it
-    std::optional<FileLock> try_lock_;
+    Usage before_attempt_;        // used by this run
+    Usage of_session_before_;     // what was counted for the session before the attempt
     std::uint32_t attempts_ = 0;  // within this run
     bool began_anew_ = false;
     bool stopped_ = false;
@@ -153,58 +129,15 @@ class AgentStep {
     std::uint32_t faults_in_a_row_ = 0;  // passing ones, without an answer in between
 };
 
-// --- the account
-
-Result<std::optional<Ending>> AgentStep::wait_for_account() {
-    const auto paused = [this](std::string why) {
-        Ending ending{static_cast<int>(core::exit_account_paused), {}};
-        ending.outcome.summary = std::move(why);
-        ending.outcome.paused_account = account();
-        return std::optional(std::move(ending));
-    };
-    TRY_ASSIGN(tried_pause_, read_pause(settings_.accounts_folder, account()));
-    if (!tried_pause_) {
-        return std::optional<Ending>{};
-    }
-    if (core::holds(*tried_pause_, wall_clock())) {
-        return paused(core::describe(*tried_pause_));
-    }
-    // Where no lock can be made, trying is all that is left.
-    auto lock = claim_try(settings_.accounts_folder, account());
-    try_lock_ = lock ? std::move(*lock) : std::nullopt;
-    if (lock && !try_lock_) {
-        return paused(
-            fmt::format("another task tries whether the limit of the account {} is over", account()));
-    }
-    return std::optional<Ending>{};
-}
-
-Result<Ending> AgentStep::pause(const core::Judgement& judgement) {
-    const auto pause = pause_account(settings_.accounts_folder, account(), judgement.verdict,
-                                     judgement.message, judgement.resets_at, wall_clock(), random_fraction());
-    Ending ending{static_cast<int>(core::exit_account_paused), {}};
-    ending.outcome.paused_account = account();
-    if (!pause) {  // nobody else knows of it then, and this task waits all the same
-        ending.outcome.summary = fmt::format("{}; {}", judgement.message, pause.error().line());
-        return ending;
-    }
-    ending.outcome.summary = core::describe(*pause);
-    if (pause->needs_person) {
-        ending.outcome.summary +=
-            fmt::format("; log in or set the key, then run `ralph account resume {}`", account());
-    }
-    return ending;
-}
-
 // --- what the agent is told
 
 Result<std::string> AgentStep::prompt() const {
     if (run_.step == core::StepKind::remediate) {
-        return core::remediation_prompt(task_, facts_, our_variable("RALPH_REASON"),
+        return core::remediation_prompt(task_, prompt_facts_, our_variable("RALPH_REASON"),
                                         our_variable("RALPH_HANDOFF"), plan_.goes_on);
     }
     if (plan_.goes_on) {
-        return core::go_on_prompt(task_, facts_, plan_.why);
+        return core::go_on_prompt(task_, prompt_facts_, plan_.why);
     }
     const std::string& file = settings_.supervisor.worker.prompt_file;
     if (!file.empty()) {
@@ -213,41 +146,31 @@ Result<std::string> AgentStep::prompt() const {
         if (!text) {
             return Error{fmt::format("{}: there is no such file", path), "fix worker.prompt_file"};
         }
-        config::PlaceholderValues values;
-        values.task_id = context_.task_id;
-        values.task_title = context_.task_title;
-        values.workspace = context_.workspace;
-        values.target_branch = context_.target_branch;
-        values.attempt = std::to_string(context_.attempt);
-        values.task_file = facts_.task_file;
-        values.description = task_.description.value_or("");
-        values.prompt = core::work_prompt(task_, facts_);
-        values.model = choice_.model;
-        values.effort = choice_.effort;
+        config::PlaceholderValues values = placeholders();
+        values.prompt = core::work_prompt(task_, prompt_facts_);
         auto expanded = config::expand_text(*text, values);
         return expanded ? std::move(expanded)
                         : Result<std::string>{Error{fmt::format("{} {}", path, expanded.error().message),
                                                     expanded.error().remedy}};
     }
-    return plan_.is_begun ? core::take_over_prompt(task_, facts_, plan_.why)
-                          : core::work_prompt(task_, facts_);
+    return plan_.is_begun ? core::take_over_prompt(task_, prompt_facts_, plan_.why)
+                          : core::work_prompt(task_, prompt_facts_);
 }
 
-Result<std::vector<std::string>> AgentStep::command(const std::string& prompt) const {
-    config::PlaceholderValues values;
-    values.task_id = context_.task_id;
-    values.task_title = context_.task_title;
-    values.workspace = context_.workspace;
-    values.target_branch = context_.target_branch;
-    values.attempt = std::to_string(context_.attempt);
-    values.task_file = facts_.task_file;
-    values.description = core::limited_text(task_.description.value_or(""), longest_description);
-    values.prompt = core::limited_text(prompt, longest_prompt);
-    values.session = record_.session;
+config::PlaceholderValues AgentStep::placeholders() const {
+    config::PlaceholderValues values = placeholders_of(
+        settings_, task_, context_.task_id, context_.target_branch, std::to_string(context_.attempt));
     values.handoff = our_variable("RALPH_HANDOFF");
     values.reason = our_variable("RALPH_REASON");
     values.model = choice_.model;
     values.effort = choice_.effort;
+    return values;
+}
+
+std::vector<std::string> AgentStep::command(const std::string& prompt) const {
+    config::PlaceholderValues values = placeholders();
+    values.prompt = core::limited_text(prompt, longest_prompt);
+    values.session = record_.session;
     if (const auto cents = settings_.supervisor.budget.cost_cents; cents != 0) {
         values.budget_usd =
             fmt::format("{:.4f}", std::max(0.01, cents / 100.0 - used_for_task().cost_usd.value_or(0)));
@@ -266,13 +189,9 @@ Usage AgentStep::used_for_task() const {
     return used;
 }
 
-bool AgentStep::is_over_budget(const Usage& attempt) const {
+bool AgentStep::is_over_budget() const {
     const config::BudgetSettings& budget = settings_.supervisor.budget;
-    Usage used = before_attempt_;
-    used.add(attempt);
-    for (const AgentRecord& record : earlier_) {
-        used.add(record.usage);
-    }
+    const Usage used = used_for_task();
     return (budget.cost_cents != 0 && used.cost_usd.value_or(0) * 100 >= budget.cost_cents) ||
            (budget.tokens != 0 && used.tokens() >= budget.tokens) ||
            (budget.turns != 0 && used.turns >= budget.turns);
@@ -280,7 +199,7 @@ bool AgentStep::is_over_budget(const Usage& attempt) const {
 
 Result<void> AgentStep::begin_record() {
     record_.agent = preset_.name;
-    record_.account = account();
+    record_.account = preset_.account_name();
     record_.model = choice_.model;
     record_.effort = choice_.effort;
     record_.verdict.reset();
@@ -310,27 +229,16 @@ Result<bool> AgentStep::note_facts(const core::AgentFacts& facts) {
     now.session = facts.session.empty() ? record_.session : facts.session;
     now.model = facts.model.empty() ? record_.model : facts.model;
     now.program_version = facts.version.empty() ? record_.program_version : facts.version;
-    const Usage attempt = core::used_by_attempt(preset_, facts.usage, of_session_before_);
     now.usage = before_attempt_;
-    now.usage.add(attempt);
+    now.usage.add(core::used_by_attempt(preset_, facts.usage, of_session_before_));
     if (now != record_) {
         record_ = now;
         TRY(write_agent_record(context_.run_directory, record_));
     }
     if (facts.answered) {
-        TRY(end_tried_pause());
+        TRY(account_.answered());
     }
-    return is_over_budget(attempt);
-}
-
-// The model has answered, so that the account works.
-Result<void> AgentStep::end_tried_pause() {
-    if (tried_pause_) {
-        TRY(end_pause(settings_.accounts_folder, *tried_pause_));
-        tried_pause_.reset();
-        try_lock_.reset();
-    }
-    return {};
+    return is_over_budget();
 }
 
 Result<void> AgentStep::end_record(const core::Judgement& judgement) {
@@ -361,9 +269,8 @@ std::optional<bool> AgentStep::has_changed() const {
 Result<core::Judgement> AgentStep::attempt() {
     TRY(begin_record());
     TRY_ASSIGN(const auto text, prompt());
-    TRY_ASSIGN(auto words, command(text));
     const auto& worker = settings_.supervisor.worker;
-    AgentProgram program{preset_, std::move(words)};
+    AgentProgram program{preset_, command(text)};
     program.input = preset_.prompt_on_input ? text : std::string{};
     program.directory = context_.workspace;
     program.raw_file = fmt::format("{}/agent-{}.out", context_.run_directory, ++attempts_);
@@ -405,7 +312,7 @@ Result<core::Judgement> AgentStep::attempt() {
     core::Judgement judgement = core::judge(preset_, ended.facts, ended.end, now, utc_offset_minutes(now));
     TRY(end_record(judgement));
     if (judgement.verdict == Verdict::ok || judgement.verdict == Verdict::denied) {
-        TRY(end_tried_pause());
+        TRY(account_.answered());
     }
     return judgement;
 }
@@ -422,7 +329,7 @@ bool AgentStep::begin_anew(std::string note, std::string why) {
     return true;
 }
 
-// False: enough of them, or the supervisor ends us meanwhile.
+// False: enough of them, or somebody ends us meanwhile.
 bool AgentStep::pause_after_fault() {
     faults_in_a_row_ = last_answered_ ? 0 : faults_in_a_row_;
     if (faults_in_a_row_ == most_faults || record_.faults == most_faults_of_run) {
@@ -432,6 +339,7 @@ bool AgentStep::pause_after_fault() {
     ++record_.faults;
     const auto jitter = std::chrono::milliseconds(static_cast<int>(1000 * random_fraction()));
     if (wait_until(std::chrono::steady_clock::now() + pause + jitter, stop_.get(), POLLIN)) {
+        stopped_ = true;
         return false;
     }
     plan_.goes_on = preset_.sessions != core::AgentPreset::Sessions::none &&
@@ -457,9 +365,8 @@ Result<Ending> AgentStep::block_for_budget() {
     core::BlockMarker marker;
     marker.task_id = context_.task_id;
     marker.reason = fmt::format(
-        "the budget of the task is spent: {} turns, {} tokens{}; the work so far is kept: raise limits.task "
-        "in "
-        ".ralph/supervisor.jsonc, {}",
+        "the budget of the task is spent: {} turns, {} tokens{}; the work so far is kept: raise "
+        "limits.task in .ralph/supervisor.jsonc, {}",
         used.turns, used.tokens(), cost, retry_command(context_));
     marker.attempt = context_.attempt;
     marker.max_attempts = context_.attempt;
@@ -469,32 +376,28 @@ Result<Ending> AgentStep::block_for_budget() {
 }
 
 // The run before this one said that it was done, and was killed before its exit status was recorded.
-Result<bool> AgentStep::has_ended_well() const {
-    TRY_ASSIGN(const auto runs, agent_runs(settings_.paths, context_.task_id));
-    const auto last = std::find_if(runs.rbegin(), runs.rend(),
-                                   [this](const AgentRun& run) { return run.number != run_.number; });
-    if (last == runs.rend() || last->step != run_.step || last->number + 1 != run_.number ||
-        last->record.verdict != Verdict::ok) {
+Result<bool> AgentStep::has_ended_well(const std::vector<AgentRun>& earlier) const {
+    if (earlier.empty() || earlier.back().step != run_.step || earlier.back().record.verdict != Verdict::ok) {
         return false;
     }
-    const core::Run run{last->step, last->number, 1};
+    const AgentRun& last = earlier.back();
+    const core::Run run{last.step, last.number, 1};
     TRY_ASSIGN(const auto view, view_run(settings_.paths.run(context_.task_id, run), run));
     return !view.exit || (view.exit->kind == core::ExitRecord::Kind::signalled && !view.exit->stopped &&
                           !view.exit->timed_out);
 }
 
 Result<Ending> AgentStep::run() {
-    TRY_ASSIGN(auto waits, wait_for_account());
+    TRY_ASSIGN(auto waits, account_.enter());
     if (waits) {
         return std::move(*waits);
     }
-    TRY_ASSIGN(const auto runs, agent_runs(settings_.paths, context_.task_id));
+    TRY_ASSIGN(auto runs, agent_runs(settings_.paths, context_.task_id));
+    std::erase_if(runs, [this](const AgentRun& run) { return run.number == run_.number; });
     for (const AgentRun& run : runs) {
-        if (run.number != run_.number) {
-            earlier_.push_back(run.record);
-        }
+        earlier_.push_back(run.record);
     }
-    TRY_ASSIGN(const auto ended_well, has_ended_well());
+    TRY_ASSIGN(const auto ended_well, has_ended_well(runs));
     if (ended_well) {
         record_ = earlier_.back();
         record_.usage = {};  // it is counted there
@@ -504,7 +407,7 @@ Result<Ending> AgentStep::run() {
     }
     plan_ = core::plan_session(preset_, earlier_);
     record_.started_at = core::format_rfc3339(wall_clock());
-    if (is_over_budget({})) {
+    if (is_over_budget()) {
         return block_for_budget();
     }
     while (true) {
@@ -518,9 +421,9 @@ Result<Ending> AgentStep::run() {
                 if (record_.ended_by == "silence" && fruitless_runs() >= most_fruitless_runs) {
                     break;
                 }
-                return pause(judgement);
+                return account_.pause(judgement);
             case Verdict::unauthorized:
-                return pause(judgement);
+                return account_.pause(judgement);
             case Verdict::budget_spent:
                 return block_for_budget();
             case Verdict::context_full:
@@ -537,20 +440,19 @@ Result<Ending> AgentStep::run() {
                 }
                 break;
             case Verdict::passing:
-
                 if (pause_after_fault()) {
                     std::printf("ralph: %s; trying again (%u of %u)\n", said.c_str(), faults_in_a_row_,
                                 most_faults);
                     continue;
                 }
                 // Nobody else would get an answer either.
-                if (faults_in_a_row_ == most_faults && fruitless_runs() < most_fruitless_runs) {
-                    return pause(judgement);
+                if (!stopped_ && faults_in_a_row_ == most_faults && fruitless_runs() < most_fruitless_runs) {
+                    return account_.pause(judgement);
                 }
                 break;
             case Verdict::stopped:
                 stopped_ = true;
-                return Ending{1, {said, {}, {}, {}}};
+                break;
             case Verdict::denied:
             case Verdict::no_result:
             case Verdict::failed:

@@ -9,6 +9,7 @@
 #include "config/supervisor_config.h"
 #include "core/base/error.h"
 #include "core/queue/queue_validation.h"
+#include "core/supervisor/supervisor.h"
 #include "daemon/store/paths.h"
 
 namespace ralph::daemon {
@@ -37,6 +38,9 @@ struct Settings {
 
     [[nodiscard]] core::QueueRules queue_rules() const {
         return {project.queue.id_prefix, project.queue.id_width, project.queue.max_dependency_depth};
+    }
+    [[nodiscard]] core::HostLimits host_limits() const {
+        return {supervisor.host.memory, supervisor.host.disk, supervisor.host.stall_percent};
     }
     [[nodiscard]] std::string workspace(std::string_view task_id) const {
         return workspace_root + "/" + std::string(task_id);

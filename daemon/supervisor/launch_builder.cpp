@@ -1,7 +1,6 @@
 #include "daemon/supervisor/launch_builder.h"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,7 +12,9 @@
 #include "core/base/check.h"
 #include "core/base/shown_text.h"
 #include "daemon/os/environment.h"
+#include "daemon/os/random.h"
 #include "daemon/store/handoff.h"
+#include "daemon/store/prompt_values.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/settings_snapshot.h"
 
@@ -25,8 +26,7 @@ namespace {
 
 // Linux refuses a single argument or variable of 128 KiB and more.
 constexpr std::size_t longest_argument = 100'000;
-constexpr std::size_t longest_description = 20'000;
-constexpr std::size_t longest_title = 4'000;
+constexpr std::size_t longest_reason = 4'000;
 
 using Environment = std::map<std::string, std::string>;
 
@@ -48,16 +48,6 @@ Environment inherited_environment() {
         environment.emplace(name, text.substr(equals + 1));
     }
     return environment;
-}
-
-std::string random_id() {
-    std::array<unsigned char, 16> bytes{};
-    CHECK(::getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
-    std::string text;
-    for (const unsigned byte : bytes) {
-        text += fmt::format("{:02x}", byte);
-    }
-    return text;
 }
 
 struct StepCommand {
@@ -185,12 +175,10 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     if (!task && start.run.step != core::StepKind::discard) {
         return task.error();
     }
-    const std::string title(
-        (task ? core::trimmed(task->title) : std::string_view{}).substr(0, longest_title));
     const std::string workspace = settings.workspace(start.task_id);
     const std::string attempt = std::to_string(start.run.attempt);
-    config::PlaceholderValues values{start.task_id, title, workspace, target_branch, attempt};
-    values.task_file = settings.paths.task_file(start.task_id);
+    config::PlaceholderValues values =
+        placeholders_of(settings, task ? *task : core::Task{}, start.task_id, target_branch, attempt);
     values.reason = start.reason;
     const bool remediates = start.run.step == core::StepKind::remediate;
     const bool works = remediates || start.run.step == core::StepKind::work;
@@ -199,11 +187,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         TRY_ASSIGN(values.handoff, newest_handoff(workspace, start.task_id));
     }
     if (works) {
-        values.description = core::limited_text(task->description.value_or(""), longest_description);
-        core::PromptFacts facts;
-        facts.task_file = values.task_file;
-        facts.target_branch = target_branch;
-        facts.no_change_completes = settings.supervisor.worker.no_change_completes;
+        const core::PromptFacts facts = prompt_facts_of(settings, start.task_id, target_branch);
         values.prompt = remediates
                             ? core::remediation_prompt(*task, facts, values.reason, values.handoff, false)
                             : core::work_prompt(*task, facts);
@@ -212,7 +196,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
                                        values, agent.has_value());
 
     Launch launch;
-    launch.spec.run_id = random_id();
+    launch.spec.run_id = fmt::format("{:016x}{:016x}", random_number(), random_number());
     Environment environment = inherited_environment();
     if (works) {
         for (const auto& [name, value] : settings.supervisor.worker.env) {
@@ -227,7 +211,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     }
     if (remediates) {
         environment["RALPH_HANDOFF"] = values.handoff;
-        environment["RALPH_REASON"] = core::shortened(start.reason, longest_title);
+        environment["RALPH_REASON"] = core::shortened(start.reason, longest_reason);
     }
     if (!agent) {  // that step looks at what its agent writes
         launch.silence = remediates ? settings.supervisor.remediate.silence
@@ -239,8 +223,8 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     }
     environment["PWD"] = command.directory;
     environment["RALPH_TASK_ID"] = start.task_id;
-    environment["RALPH_TASK_TITLE"] = title;
-    environment["RALPH_TASK_FILE"] = settings.paths.task_file(start.task_id);
+    environment["RALPH_TASK_TITLE"] = values.task_title;
+    environment["RALPH_TASK_FILE"] = values.task_file;
     environment["RALPH_WORKSPACE"] = workspace;
     environment["RALPH_ROOT"] = settings.paths.root;
     environment["RALPH_TARGET_BRANCH"] = target_branch;

@@ -451,10 +451,8 @@ void Runtime::perform(const core::action::LoadQueue&) {
 
 void Runtime::perform(const core::action::MeasureHost&) {
     loop_.post_to_helper([this] {
-        loop_.post([this, host = measure_host(settings_.workspace_root)] {
-            post(core::event::HostMeasured{
-                {host.available_memory, host.free_disk, host.memory_stall_percent}});
-        });
+        loop_.post(
+            [this, host = measure_host(settings_.workspace_root)] { post(core::event::HostMeasured{host}); });
     });
 }
 

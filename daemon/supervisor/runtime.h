@@ -116,6 +116,7 @@ class Runtime {
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
     std::map<std::string, std::uint32_t> unacknowledged_;  // whose end is not noted yet, and up to which run
     std::set<std::string> unreadable_;  // tasks whose run directories could not be read: told once
+    bool accounts_unreadable_ = false;  // told once
     int signals_seen_ = 0;
     int exit_code_ = core::exit_could_not_run;
 };

@@ -161,9 +161,12 @@ void Runtime::look_for_retry_requests(bool at_start) {
 void Runtime::look_at_accounts() {
     auto pauses = read_pauses(settings_.accounts_folder);
     if (!pauses) {
-        spdlog::warn("{}", pauses.error().line());
+        if (!std::exchange(accounts_unreadable_, true)) {
+            spdlog::warn("{}", pauses.error().line());
+        }
         return;
     }
+    accounts_unreadable_ = false;
     post(core::event::AccountsRead{std::move(*pauses)});
 }
 

@@ -1,0 +1,11 @@
+// Numbers that nobody foresees, for names and pauses.
+#pragma once
+
+#include <cstdint>
+
+namespace ralph::daemon {
+
+[[nodiscard]] std::uint64_t random_number();
+[[nodiscard]] double random_fraction();  // from 0 to less than 1
+
+}  // namespace ralph::daemon
