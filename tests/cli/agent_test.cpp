@@ -336,6 +336,22 @@ TEST_CASE("a killed supervisor, shim or step costs an agent no session") {
     }
 }
 
+TEST_CASE("a signal of somebody else between two attempts of an agent is no failure") {
+    Robots robots("overloaded work");
+    robots.add();
+    robots.project.start({"run", "--parallel"});
+    REQUIRE(Project::eventually([&] {
+        const auto records = robots.records();
+        return !records.empty() && records[0].verdict == Verdict::passing;
+    }));
+    const std::string worker = robots.project.paths().runs_of("RQ-0001") + "/2-work/worker.json";
+    const auto step = ralph::core::JsonDocument::parse(Project::read(worker), worker);
+    ::kill(static_cast<pid_t>(step->root().at("pid").as_int64()), SIGTERM);
+    CHECK(robots.project.wait() == 0);
+    CHECK(robots.calls() == "RQ-0001 overloaded first\nRQ-0001 work again\n");
+    CHECK(robots.records().size() == 2);
+}
+
 TEST_CASE("an agent that ended well, and was killed before that was recorded, is not started again") {
     Robots robots("wait work");
     robots.add();
@@ -429,4 +445,83 @@ TEST_CASE("a command whose last word is \"agent\" is a command") {
     INFO(end.errors);
     CHECK(end.succeeded());
     CHECK(project.git(project.remote(), {"show", "main:word.txt"}) == "agent\n");
+}
+
+TEST_CASE("a prompt of one's own, and a prompt on standard input") {
+    Robots robots("work", R"("prompt_file": "prompt.md", "model": "big")");
+    Project::write(robots.project.root() + "/prompt.md", "Mine: {task_id}, {{braces}}, {model}.\n{prompt}");
+    SUBCASE("as an argument") {
+        robots.add();
+        CHECK(robots.project.ralph({"run", "--parallel"}).succeeded());
+        CHECK(robots.prompt(1).find("Mine: RQ-0001, {braces}, big.\nTask RQ-0001: A task") == 0);
+    }
+    SUBCASE("a file with a wrong placeholder fails the task, with its name") {
+        Project::write(robots.project.root() + "/prompt.md", "{task}");
+        robots.add();
+        CHECK(robots.project.ralph({"run", "--parallel"}).status == 3);
+        const std::string why = robots.project.record("RQ-0001")->last_error.value_or("");
+        CHECK(why.find("prompt.md has the unknown placeholder {task}") != std::string::npos);
+    }
+    SUBCASE("on standard input") {
+        Project::write(robots.project.outside("reads"),
+                       "#!/bin/sh\ncat > told.txt\necho '{\"type\": \"end\", \"result\": \"Done.\"}'\n");
+        fs::permissions(robots.project.outside("reads"), fs::perms::owner_all);
+        Project::write(
+            robots.project.paths().supervisor_config(),
+            R"({"worker": {"agent": "reads"}, "agents": {"reads": {"output": "events", "first": [")" +
+                robots.project.outside("reads") +
+                R"("], "prompt_on_input": true, "events": [{"when": {"/type": "end"}, "ends": true}]}}})");
+        robots.add();
+        CHECK(robots.project.ralph({"run", "--parallel"}).succeeded());
+        CHECK(robots.project.git(robots.project.remote(), {"show", "main:told.txt"})
+                  .find("Task RQ-0001: A task") == 0);
+    }
+}
+
+TEST_CASE("a command gets the same words as an agent") {
+    Project project;
+    Project::write(project.outside("worker"), "printf '%s\\n' \"$@\" > words.txt\n");
+    Project::write(project.paths().supervisor_config(),
+                   R"({"worker": {"command": ["sh", ")" + project.outside("worker") +
+                       R"(", "{prompt}", "{task_file}", "{description}"]},
+                                     "gates": {"unit": {"command": ["test", "-e", "words.txt"]}}})");
+    CHECK(project.ralph({"task", "add", "A task", "--description", "In more words."}).succeeded());
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel"}).succeeded());
+    const std::string words = project.git(project.remote(), {"show", "main:words.txt"});
+    CHECK(words.find("Your work must pass: test -e words.txt") != std::string::npos);
+    CHECK(words.find(project.paths().task_file("RQ-0001") + "\nIn more words.\n") != std::string::npos);
+}
+
+TEST_CASE("an account is one, whatever home the worker has") {
+    Robots robots("limit work");
+    std::string settings = Project::read(robots.project.paths().supervisor_config());
+    settings.replace(settings.find("\"ROBOT\""), 7, "\"HOME\": \"/nonexistent\", \"ROBOT\"");
+    Project::write(robots.project.paths().supervisor_config(), settings);
+    robots.add();
+    CHECK(robots.project.ralph({"run", "--parallel"}).succeeded());
+    CHECK(robots.calls() == "RQ-0001 limit first\nRQ-0001 work again\n");
+    // Told, known to the supervisor, and waited for: no run in between.
+    CHECK(robots.log().find("work run 3 attempt 1") != std::string::npos);
+    CHECK(robots.log().find("work run 4") == std::string::npos);
+}
+
+TEST_CASE("what an agent's environment holds gets to the agent, and into no record") {
+    Robots robots("work");
+    std::string settings = Project::read(robots.project.paths().supervisor_config());
+    settings.replace(settings.find("\"sessions\""), 10,
+                     "\"env\": {\"KEY_OF_ROBOT\": \"hush\"}, \"sessions\"");
+    Project::write(robots.project.paths().supervisor_config(), settings);
+    std::string script = Project::read(robots.project.outside("robot/robot"));
+    script.insert(script.find("mode=$1"), "echo \"$KEY_OF_ROBOT\" > \"$ROBOT/key\"\n");
+    Project::write(robots.project.outside("robot/robot"), script);
+    robots.add();
+    CHECK(robots.project.ralph({"run", "--parallel"}).succeeded());
+    CHECK(Project::read(robots.project.outside("robot/key")) == "hush\n");
+    const std::string run = robots.project.paths().runs_of("RQ-0001") + "/2-work";
+    CHECK(Project::read(run + "/spec.json").find("robot") != std::string::npos);
+    for (const auto& file : fs::directory_iterator(run)) {
+        CAPTURE(file.path().string());
+        CHECK(Project::read(file.path()).find("hush") == std::string::npos);
+    }
 }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -248,7 +249,7 @@ TEST_CASE("doctor: what is quarantined and what is kept") {
 }
 
 TEST_CASE("doctor: settings, queue, repository and programs") {
-    const Project project;
+    Project project;
     SUBCASE("settings") {
         Project::write(project.paths().config(), "{\"parallel\": {\"worker\": 3}}");
         CHECK(kinds(project) == "settings_invalid!");
@@ -271,6 +272,22 @@ TEST_CASE("doctor: settings, queue, repository and programs") {
         Project::write(project.paths().supervisor_config(), R"({"worker": {"command": ["no-such-agent"]}})");
         CHECK(kinds(project) == "program_missing!");
         Project::write(project.paths().supervisor_config(), R"({"worker": {"command": ["sh"]}})");
+        CHECK(kinds(project).empty());
+    }
+    SUBCASE("an agent: its program, its key, its version, and root") {
+        const std::string folder = project.outside("bin");
+        fs::create_directories(folder);
+        project.add_to_environment({"PATH=" + folder + ":/usr/local/bin:/usr/bin:/bin"});
+        Project::write(project.paths().supervisor_config(), R"({"worker": {"agent": "claude"}})");
+        CHECK(kinds(project) == "program_missing!");
+        Project::write(folder + "/claude", "#!/bin/sh\necho '1.0.9 (Claude Code)'\n");
+        fs::permissions(folder + "/claude", fs::perms::owner_all);
+        const std::string refuses_root = ::geteuid() == 0 ? " agent_refuses_root!" : "";
+        CHECK(kinds(project) == "agent_version agent_key_missing!" + refuses_root);
+        Project::write(folder + "/claude", "#!/bin/sh\necho '2.10.0 (Claude Code)'\n");
+        Project::write(
+            project.paths().supervisor_config(),
+            R"({"worker": {"agent": "claude", "env": {"ANTHROPIC_API_KEY": "k", "IS_SANDBOX": "1"}}})");
         CHECK(kinds(project).empty());
     }
     SUBCASE("a setting that nothing uses") {
