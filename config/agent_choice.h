@@ -18,8 +18,7 @@ struct AgentChoice {
 
 // Nothing if a command works. `remediates`: a task's own command (custom_fields.run) only works, and does not
 // repair. The task's own `agent` object comes before worker.agent, worker.model and worker.effort; where
-// worker.command is set, that command is believed to look at it by itself. An agent that nobody knows is an
-// error.
+// worker.command is set, that command may look at it by itself. An unknown agent is an error.
 [[nodiscard]] core::Result<std::optional<AgentChoice>> choose_agent(const SupervisorConfig& settings,
                                                                     const core::Task& task,
                                                                     bool remediates = false);

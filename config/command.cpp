@@ -134,7 +134,7 @@ void check_no_nul(ObjectReader& reader, std::string_view key, const std::vector<
     }
 }
 
-// A title, for example, is free text that anybody who can add a task may choose.
+// Free text, such as a title, is chosen by the author of a task.
 void check_no_free_text_in_shell_text(ObjectReader& reader, std::string_view key,
                                       const std::vector<std::string>& argv) {
     const auto option = find_shell_option(argv, [](std::string_view text) {

@@ -105,7 +105,7 @@ struct BudgetSettings {
     bool operator==(const BudgetSettings&) const = default;
 };
 
-// What shall stay free on the host; 0: it is not looked at.
+// What must stay free on the host; 0: it is not looked at.
 struct HostSettings {
     std::uint64_t memory = 512ULL << 20U;  // bytes, to 1 PiB
     std::uint64_t disk = 64ULL << 20U;     // the same, where the workspaces are

@@ -30,7 +30,7 @@ AccountPause next_pause(const std::optional<AccountPause>& before, std::string a
     pause.reason = std::move(reason);
     pause.since = now;
     pause.needs_person = verdict == Verdict::unauthorized;
-    // Whoever began before it and met the same limit tells nothing new.
+    // A run that began before the pause and met the same limit adds no information.
     const bool is_news = !before || before->until <= now || before->since > now;
     pause.tries = before ? before->tries + (is_news ? 1 : 0) : 0;
     if (resets_at && *resets_at > now) {

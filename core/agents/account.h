@@ -1,5 +1,5 @@
-// An account that is paused: its limit is reached, or it is refused. Nobody of it starts before its time, and
-// then one alone tries first.
+// A paused account: its limit is reached, or it is refused. None of its agents starts before the pause ends;
+// then one task tries alone.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ struct AccountPause {
                                       Verdict verdict, std::string reason,
                                       const std::optional<Instant>& resets_at, Instant now, double jitter);
 
-// Whether nobody may start now. A pause that begins in the future was written under another clock: it counts
-// for nothing, and the next try tells.
+// Whether the pause still forbids every start. A pause that begins in the future was written under another
+// clock: it counts for nothing, and the next try tells.
 [[nodiscard]] bool holds(const AccountPause& pause, Instant now);
 
 // "until 2026-11-28T14:00:00Z: usage limit reached"

@@ -77,7 +77,7 @@ using ArgumentGroups = std::vector<std::vector<std::string>>;
 struct AgentPreset {
     enum class Sessions {
         none,    // it cannot go on with a conversation
-        chosen,  // its id is chosen by whoever starts it
+        chosen,  // the id is chosen before the start
         told,    // it tells the id
         newest,  // it goes on with the newest one of the folder
     };

@@ -12,7 +12,7 @@ namespace ralph::core {
 struct SessionPlan {
     bool goes_on = false;
     std::string session;    // to go on with; empty: a new one, or the newest of the folder
-    bool is_begun = false;  // somebody has worked on the task before
+    bool is_begun = false;  // there was an attempt before
     std::string why;        // what interrupted that, or why it cannot be continued
     std::string note;       // for the record, where a conversation cannot be continued
 };

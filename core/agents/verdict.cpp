@@ -100,7 +100,7 @@ Judgement judge(const AgentPreset& preset, const AgentFacts& facts, const AgentE
     }
     if (end.silent) {
         // A limit that it was waiting for the end of is one, however it waited. So is a model that never
-        // answered: whoever else asks will wait, too.
+        // answered: other requests would wait, too.
         const bool never_answered = preset.output == AgentPreset::Output::events && !facts.answered;
         judgement.verdict = facts.verdict.value_or(never_answered ? Verdict::limited : Verdict::passing);
         judgement.message = fmt::format("{} {} for too long and was ended", preset.name,

@@ -18,7 +18,8 @@ namespace ralph::core {
 [[nodiscard]] std::string account_of(const SupervisorSettings& settings,
                                      const std::optional<std::string>& runner);
 
-// Whether an agent of this account may start: it is not paused, or its time has come and nobody else tries.
+// Whether an agent of this account may start: it is not paused, or the pause has ended and no other task
+// tries.
 [[nodiscard]] bool may_start(const Supervisor& supervisor, const std::string& account, Instant wall);
 
 // Whether an agent of an account works in the task's step.
@@ -27,7 +28,7 @@ namespace ralph::core {
 // The task's run begins, or is found alive: if its account is paused, this is the one that tries.
 void note_try(Supervisor& supervisor, const ActiveTask& task);
 
-// The tasks of the queue whose accounts let nobody start now.
+// The tasks of the queue whose accounts do not permit a start now.
 [[nodiscard]] std::set<std::string, std::less<>> tasks_of_paused_accounts(const Supervisor& supervisor,
                                                                           Instant wall);
 

@@ -9,7 +9,7 @@ namespace ralph::core {
 namespace {
 
 constexpr Milliseconds measurement_lasts{5'000};
-// When half of what shall stay free is gone, the kernel is about to choose.
+// When half of what must stay free is gone, the kernel is about to choose.
 constexpr std::uint64_t critical_part = 2;
 
 std::string mebibytes(std::uint64_t bytes) {
@@ -36,7 +36,7 @@ void measure(Supervisor& supervisor, std::vector<Action>& actions) {
 
 std::optional<HostPressure> pressure_of(const HostState& host, const HostLimits& limits) {
     if (limits.memory != 0 && host.available_memory && *host.available_memory < limits.memory) {
-        return HostPressure{fmt::format("memory: {} are available, and {} shall stay free",
+        return HostPressure{fmt::format("memory: {} are available, and {} must stay free",
                                         mebibytes(*host.available_memory), mebibytes(limits.memory)),
                             *host.available_memory < limits.memory / critical_part};
     }
@@ -47,7 +47,7 @@ std::optional<HostPressure> pressure_of(const HostState& host, const HostLimits&
             *host.memory_stall_percent >= limits.stall_percent + (100.0 - limits.stall_percent) / 2};
     }
     if (limits.disk != 0 && host.free_disk && *host.free_disk < limits.disk) {
-        return HostPressure{fmt::format("disk: {} are free where the workspaces are, and {} shall stay free",
+        return HostPressure{fmt::format("disk: {} are free where the workspaces are, and {} must stay free",
                                         mebibytes(*host.free_disk), mebibytes(limits.disk)),
                             false};
     }

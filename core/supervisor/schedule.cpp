@@ -161,7 +161,7 @@ void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& action
     waiting.front()->leads_batch = !batch.empty();
 }
 
-// Whether it has to wait for its account; whoever does holds no slot.
+// Whether the task has to wait for its account. A waiting task holds no slot.
 bool held_by_account(const Supervisor& supervisor, ActiveTask& task, Instant wall) {
     if (!needs_account(task) || may_start(supervisor, task.account, wall)) {
         return false;

@@ -16,7 +16,7 @@ namespace {
 constexpr Milliseconds first_look_pause{1'000};
 constexpr Milliseconds longest_look_pause{60'000};
 constexpr Milliseconds shortest_workspace_pause{1'000};
-// Where nobody here knows of the pause, or somebody elsewhere tries whether it is over.
+// Between tries while this supervisor does not know of the pause, or another one's task is trying.
 constexpr Milliseconds shortest_account_pause{5'000};
 constexpr Milliseconds longest_account_pause{60'000};
 
@@ -157,8 +157,8 @@ void Handler::wait_for_workspace(ActiveTask& task, const std::string& why) {
                                       backoff_after(task.start_failures, supervisor_.settings.push_backoff));
 }
 
-// The account's, and no attempt of the task's: its workspace and its session stay, and nobody else is held
-// up. Who may start when is decided by the account's file, which was written before the run ended.
+// This counts as no attempt: the task keeps its workspace and its session. When it may start again is decided
+// by the account's file, which was written before the run ended.
 void Handler::wait_for_account(ActiveTask& task, const std::string& why) {
     if (task.run.step == StepKind::work) {
         note_waiting(task, why);
@@ -181,7 +181,7 @@ void Handler::operator()(const event::AccountsRead& event) {
         if (known != before.end() && known->second.pause == pause) {
             account.trying = known->second.trying;
         } else if (holds(pause, wall_)) {
-            note(true, "", fmt::format("{}; nothing of it starts", describe(pause)));
+            note(true, "", fmt::format("{}; no agent of it starts", describe(pause)));
         }
     }
     for (const auto& [name, account] : before) {

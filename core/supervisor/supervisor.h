@@ -46,7 +46,7 @@ struct BatchSettings {
     Milliseconds wait{0};     // how long the first one waits for company
 };
 
-// How much shall stay free; 0: it is not looked at.
+// How much must stay free; 0: it is not looked at.
 struct HostLimits {
     std::uint64_t memory = 0;
     std::uint64_t disk = 0;

@@ -50,7 +50,7 @@ struct ServiceArguments {
 };
 
 int run_supervisor(const CommonArguments& common, const RunArguments& arguments);
-// `agent`: who shall work on the tasks; empty: whatever the settings say.
+// `agent`: the agent for new settings; empty: none.
 int initialize(const CommonArguments& common, bool trust, const std::string& agent);
 int add_task(const CommonArguments& common, const TaskAddArguments& arguments);
 int list_queue(const CommonArguments& common, bool json);

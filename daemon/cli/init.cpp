@@ -39,7 +39,7 @@ constexpr const char* first_supervisor_config = R"({
 }
 )";
 
-// An agent that refuses to run as root by itself needs a word from whoever runs it so.
+// Some agents refuse to run as root without this variable.
 std::string supervisor_config_for(const core::AgentPreset& preset) {
     std::string env;
     if (!preset.root_variable.empty() && ::geteuid() == 0) {
@@ -55,7 +55,7 @@ std::string supervisor_config_for(const core::AgentPreset& preset) {
         preset.name, env);
 }
 
-// Nothing if nobody is to be named.
+// Without an agent if none is named.
 Result<std::string> supervisor_config_text(const std::string& agent) {
     if (agent.empty()) {
         return std::string(first_supervisor_config);

@@ -92,7 +92,7 @@ void set_up_child(Executor& executor, const char* directory, int inherited) {
     }
 }
 
-// What it reads from its standard input. A file in memory: nobody has to wait for its being read.
+// The program's standard input: a file in memory, so that writing it never blocks.
 Result<FileDescriptor> input_of(const ProgramRequest& request) {
     if (request.input.empty()) {
         FileDescriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));

@@ -1,4 +1,4 @@
-// Numbers that nobody foresees, for names and pauses.
+// Unpredictable numbers, for names and pauses.
 #pragma once
 
 #include <cstdint>

@@ -30,8 +30,8 @@ core::Result<std::optional<Ending>> AccountGate::enter() {
     auto lock = claim_try(folder_, account_);
     try_lock_ = lock ? std::move(*lock) : std::nullopt;
     return lock && !try_lock_
-               ? std::optional(waits(
-                     fmt::format("another task tries whether the limit of the account {} is over", account_)))
+               ? std::optional(waits(fmt::format(
+                     "another task is trying whether the limit of the account {} is over", account_)))
                : std::optional<Ending>{};
 }
 
@@ -47,7 +47,7 @@ core::Result<void> AccountGate::answered() {
 Ending AccountGate::pause(const core::Judgement& judgement) const {
     const auto pause = pause_account(folder_, account_, judgement.verdict, judgement.message,
                                      judgement.resets_at, wall_clock(), random_fraction());
-    if (!pause) {  // nobody else knows of it then, and this task waits all the same
+    if (!pause) {  // other tasks do not learn of it; this one waits all the same
         return waits(fmt::format("{}; {}", judgement.message, pause.error().line()));
     }
     return waits(core::describe(*pause) +

@@ -329,7 +329,7 @@ bool AgentStep::begin_anew(std::string note, std::string why) {
     return true;
 }
 
-// False: enough of them, or somebody ends us meanwhile.
+// False: there were enough of them, or the step was told to end meanwhile.
 bool AgentStep::pause_after_fault() {
     faults_in_a_row_ = last_answered_ ? 0 : faults_in_a_row_;
     if (faults_in_a_row_ == most_faults || record_.faults == most_faults_of_run) {
@@ -417,7 +417,7 @@ Result<Ending> AgentStep::run() {
             case Verdict::ok:
                 return Ending{0, {}};
             case Verdict::limited:
-                // Who waits for an answer in vain again and again may be the reason.
+                // A task that never gets an answer may itself be the reason.
                 if (record_.ended_by == "silence" && fruitless_runs() >= most_fruitless_runs) {
                     break;
                 }
@@ -445,7 +445,7 @@ Result<Ending> AgentStep::run() {
                                 most_faults);
                     continue;
                 }
-                // Nobody else would get an answer either.
+                // Other tasks would get no answer either.
                 if (!stopped_ && faults_in_a_row_ == most_faults && fruitless_runs() < most_fruitless_runs) {
                     return account_.pause(judgement);
                 }

@@ -62,10 +62,10 @@ core::Result<AgentProgramEnd> run_agent_program(const AgentProgram& program) {
         is_spent = program.on_facts(output.facts()) || is_spent;
     };
     request.on_silence = [&](core::Milliseconds silent) {
-        print(fmt::format("ralph: {} has written nothing for {} s, and is ended after {} s\n",
+        print(fmt::format("ralph: {} has written nothing for {} s; it will be ended after {} s\n",
                           program.preset.name, silent.count() / 1000, program.silence->count() / 1000));
     };
-    // What it did is done: whoever has said so is not ended for what that cost.
+    // An agent that has finished is not ended for what that has cost.
     const auto is_done = [&] { return output.facts().ended && !output.facts().failed; };
     request.is_enough = [&] { return (is_spent && !is_done()) || output.facts().stops; };
     TRY_ASSIGN(const auto ended, run_program(request));

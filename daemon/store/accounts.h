@@ -15,7 +15,7 @@ namespace ralph::daemon {
 // ~/.local/state; empty if neither variable is set.
 [[nodiscard]] std::string users_accounts_folder();
 
-// A file that cannot be understood is no pause: whoever tries then finds out. What the disk does not give is
+// A file that cannot be understood is no pause: the next try finds out. What the disk does not give is
 // an error.
 [[nodiscard]] Result<std::optional<core::AccountPause>> read_pause(const std::string& folder,
                                                                    const std::string& account);

@@ -235,7 +235,7 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
     }
     core::RunHistory history = core::fold(runs->facts(), runs->acknowledged);
     history.workspace_exists = *workspace_exists;
-    // Only for who may start when: a step asks for its account itself.
+    // Only for the schedule: a step asks for its account itself.
     if (const auto task = read_kept_task(paths, task_id)) {
         history.runner = core::runner_of(*task);
     }

@@ -32,7 +32,7 @@ void Runtime::start_watching() {
     queue_files_.insert(settings_.queue_file);
     std::vector<std::string> folders{folder_of(settings_.queue_file), settings_.paths.cache(),
                                      settings_.paths.retry_requests()};
-    if (is_directory(settings_.accounts_folder)) {  // of the user's; who has no agents can do without
+    if (is_directory(settings_.accounts_folder)) {  // without agents it is not needed
         folders.push_back(settings_.accounts_folder);
     }
     // A link's target is what changes; and the link may be replaced.

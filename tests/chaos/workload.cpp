@@ -172,7 +172,7 @@ std::vector<Job> make_workload(const Workload& workload, Random& random) {
                           "{\"version\": 2, \"agent\": {\"ci_gate\": {\"enabled\": false}}, \"parallel\": "
                           "{\"push_backoff_ms\": [100, 500, 1000]}}\n");
     // Small groups and two gates at a time, so that much goes on in the merge queue whenever something is
-    // killed; on a disk that may be smaller than what shall stay free.
+    // killed; on a disk that may be smaller than what must stay free.
     tests::Project::write(
         workload.project.root() + "/.ralph/supervisor.jsonc",
         "{\"gates\": {\"check\": {\"command\": [\"sh\", \"-c\", \"sleep 0.2; git rev-parse HEAD\"]}}, "

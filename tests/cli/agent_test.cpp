@@ -190,7 +190,7 @@ TEST_CASE("an account that is refused waits for a person, also in a repository t
     Robots robots("refused work");
     robots.add();
     robots.project.start({"run", "--parallel"});
-    REQUIRE(Project::eventually([&] { return robots.said("nothing of it starts"); }));
+    REQUIRE(Project::eventually([&] { return robots.said("no agent of it starts"); }));
     CHECK(Project::eventually([&] {
         const auto record = robots.project.record("RQ-0001");
         return record &&
@@ -205,7 +205,7 @@ TEST_CASE("an account that is refused waits for a person, also in a repository t
     // A start later knows it, too.
     robots.project.crash();
     robots.project.start({"run", "--parallel"});
-    REQUIRE(Project::eventually([&] { return robots.said("nothing of it starts"); }));
+    REQUIRE(Project::eventually([&] { return robots.said("no agent of it starts"); }));
     CHECK(robots.project.ralph({"account", "resume", "robot"}).status == 0);
     CHECK(robots.project.wait() == 0);
     CHECK(robots.calls() == "RQ-0001 refused first\nRQ-0001 work again\n");
@@ -284,7 +284,7 @@ TEST_CASE("silence is told, then ended, then gone on from") {
     robots.add();
     CHECK(robots.project.ralph({"run", "--parallel"}).status == 0);
     CHECK(robots.calls() == "RQ-0001 silent first\nRQ-0001 work again\n");
-    CHECK(robots.log().find(" s, and is ended after 5 s") != std::string::npos);
+    CHECK(robots.log().find(" s; it will be ended after 5 s") != std::string::npos);
     CHECK(robots.records()[0].faults == 1);
 }
 

@@ -33,7 +33,7 @@ TEST_CASE("admission: what is short, and when it is critical") {
     const HostLimits limits{512 * mebibyte, 100 * mebibyte, 40};
     CHECK_FALSE(pressure_of(host(512), limits));
     CHECK(pressure_of(host(511), limits)->reason ==
-          "memory: 511 MiB are available, and 512 MiB shall stay free");
+          "memory: 511 MiB are available, and 512 MiB must stay free");
     CHECK_FALSE(pressure_of(host(256), limits)->is_critical);
     CHECK(pressure_of(host(255), limits)->is_critical);
     CHECK(has(pressure_of(host(9999, 99), limits)->reason, "disk: 99 MiB"));
@@ -51,11 +51,10 @@ TEST_CASE(
     StepDriver driver(careful(1));
     CHECK(driver.queue({"T1"}) == lines({"measure"}));
     CHECK(driver.pass(1'000ms).empty());  // it was asked for
-    CHECK(
-        driver.take(event::HostMeasured{host(100)}) ==
-        lines({"warn: no worker starts until this is over: memory: 100 MiB are available, and 512 MiB shall "
-               "stay free",
-               "wake +5000ms"}));
+    CHECK(driver.take(event::HostMeasured{host(100)}) ==
+          lines({"warn: no worker starts until this is over: memory: 100 MiB are available, and 512 MiB must "
+                 "stay free",
+                 "wake +5000ms"}));
     CHECK(driver.pass(5'000ms) == lines({"measure"}));
     const std::string begun = driver.take(event::HostMeasured{host(600)});
     CHECK(has(begun, "note: what held back workers is over"));
