@@ -141,7 +141,7 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 43> settings{{
+constexpr std::array<Setting, 49> settings{{
     {"worker", "command", true,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
          read_worker_command(section, key, out.worker);
@@ -268,15 +268,39 @@ constexpr std::array<Setting, 43> settings{{
      }},
     {"limits.task", "cost_usd", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_hundredths(section, key, 1, 100'000'000, out.budget.cost_cents);
+         read_hundredths(section, key, 1, 100'000'000, out.budgets.task.cost_cents);
      }},
     {"limits.task", "tokens", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 1'000'000'000'000, out.budget.tokens);
+         read_whole(section, key, 0, 1'000'000'000'000, out.budgets.task.tokens);
      }},
     {"limits.task", "turns", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 1'000'000, out.budget.turns);
+         read_whole(section, key, 0, 1'000'000, out.budgets.task.turns);
+     }},
+    {"limits.run", "cost_usd", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_hundredths(section, key, 1, 100'000'000, out.budgets.run.cost_cents);
+     }},
+    {"limits.run", "tokens", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 1'000'000'000'000, out.budgets.run.tokens);
+     }},
+    {"limits.run", "turns", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 1'000'000, out.budgets.run.turns);
+     }},
+    {"limits.day", "cost_usd", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_hundredths(section, key, 1, 100'000'000, out.budgets.day.cost_cents);
+     }},
+    {"limits.day", "tokens", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 1'000'000'000'000, out.budgets.day.tokens);
+     }},
+    {"limits.day", "turns", false,
+     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+         read_whole(section, key, 0, 1'000'000, out.budgets.day.turns);
      }},
     {"limits.host", "memory", false,
      [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
@@ -335,12 +359,11 @@ void read_root(ObjectReader& root, TrustGate& gate, SupervisorConfig& out) {
     }
     root.read_object("limits", [&gate, &out](ObjectReader& limits) {
         read_section("limits", limits, gate, out);
-        limits.read_object("task", [&gate, &out](ObjectReader& section) {
-            read_section("limits.task", section, gate, out);
-        });
-        limits.read_object("host", [&gate, &out](ObjectReader& section) {
-            read_section("limits.host", section, gate, out);
-        });
+        for (const std::string_view name : {"task", "run", "day", "host"}) {
+            limits.read_object(name, [name, &gate, &out](ObjectReader& section) {
+                read_section(fmt::format("limits.{}", name), section, gate, out);
+            });
+        }
     });
     root.read_object("integration", [&gate, &out](ObjectReader& integration) {
         read_section("integration", integration, gate, out);

@@ -11,6 +11,7 @@
 #include "config/agent_presets.h"
 #include "config/command.h"
 #include "config/layer.h"
+#include "core/agents/spending.h"
 #include "core/base/error.h"
 #include "core/base/time.h"
 
@@ -95,16 +96,6 @@ struct LimitSettings {
     bool operator==(const LimitSettings&) const = default;
 };
 
-// What one task may use before its agent is told to end; 0 means no limit.
-struct BudgetSettings {
-    std::uint32_t cost_cents = 0;  // written as dollars: 2.5
-    std::uint64_t tokens = 0;
-    std::uint32_t turns = 0;
-
-    [[nodiscard]] bool any() const { return cost_cents != 0 || tokens != 0 || turns != 0; }
-    bool operator==(const BudgetSettings&) const = default;
-};
-
 // What must stay free on the host; 0: it is not looked at.
 struct HostSettings {
     std::uint64_t memory = 512ULL << 20U;  // bytes, to 1 PiB
@@ -119,7 +110,7 @@ inline constexpr core::Milliseconds agent_silence = std::chrono::hours{1};
 struct SupervisorConfig {
     WorkerSettings worker;
     AgentPresets agents = built_in_agents();
-    BudgetSettings budget;
+    core::Budgets budgets;
     HostSettings host;
     std::uint32_t max_restarts = 2;  // 0 to 100: how often a step whose outcome was lost is run again
     StepSettings prepare{{}, std::chrono::minutes{30}};

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/agents/preset.h"
 #include "core/base/error.h"
@@ -30,12 +31,19 @@ struct AccountPause {
                                       Verdict verdict, std::string reason,
                                       const std::optional<Instant>& resets_at, Instant now, double jitter);
 
+// The names under which a budget that is spent holds back all agents, as a paused account holds back its own.
+inline constexpr std::string_view budget_of_run = "limits.run";
+inline constexpr std::string_view budget_of_day = "limits.day";
+[[nodiscard]] bool is_budget(std::string_view account);
+
 // Whether the pause still forbids every start. A pause that begins in the future was written under another
 // clock: it counts for nothing, and the next try tells.
 [[nodiscard]] bool holds(const AccountPause& pause, Instant now);
 
 // "until 2026-11-28T14:00:00Z: usage limit reached"
 [[nodiscard]] std::string describe(const AccountPause& pause);
+// What is said when there is no pause of this name any more.
+[[nodiscard]] std::string describe_end(std::string_view account);
 
 [[nodiscard]] std::string account_pause_text(const AccountPause& pause);
 [[nodiscard]] Result<AccountPause> read_account_pause(const JsonDocument& document);

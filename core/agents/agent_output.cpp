@@ -157,16 +157,6 @@ bool begins_with_one(std::string_view line, const std::vector<std::string>& pref
 
 }  // namespace
 
-void Usage::add(const Usage& other) {
-    turns += other.turns;
-    input_tokens += other.input_tokens;
-    output_tokens += other.output_tokens;
-    cached_tokens += other.cached_tokens;
-    if (other.cost_usd) {
-        cost_usd = cost_usd.value_or(0) + *other.cost_usd;
-    }
-}
-
 std::string AgentOutput::take(std::string& buffer, std::string_view bytes, Line line) {
     std::string shown;
     while (!bytes.empty()) {

@@ -9,21 +9,9 @@
 #include <vector>
 
 #include "core/agents/preset.h"
+#include "core/agents/usage.h"
 
 namespace ralph::core {
-
-// What was used, as far as the agent told. Nothing is invented: an agent that tells no cost has none.
-struct Usage {
-    std::uint64_t turns = 0;
-    std::uint64_t input_tokens = 0;  // all that was sent, what came from a cache included
-    std::uint64_t output_tokens = 0;
-    std::uint64_t cached_tokens = 0;
-    std::optional<double> cost_usd;
-
-    void add(const Usage& other);
-    [[nodiscard]] std::uint64_t tokens() const { return input_tokens + output_tokens; }
-    bool operator==(const Usage&) const = default;
-};
 
 struct AgentFacts {
     std::string session;

@@ -30,11 +30,7 @@ std::string agent_record_text(const AgentRecord& record) {
     root["signal"] = record.signal;
     root["ended_by"] = record.ended_by;
     root["resets_at"] = record.resets_at;
-    root["turns"] = record.usage.turns;
-    root["tokens"] = boost::json::object{{"input", record.usage.input_tokens},
-                                         {"output", record.usage.output_tokens},
-                                         {"cached", record.usage.cached_tokens}};
-    root["cost_usd"] = record.usage.cost_usd ? boost::json::value(*record.usage.cost_usd) : nullptr;
+    add_usage(root, record.usage);
     root["faults"] = record.faults;
     root["started_at"] = record.started_at;
     root["ended_at"] = record.ended_at;
@@ -68,19 +64,7 @@ Result<AgentRecord> read_agent_record(const JsonDocument& document) {
     record.exit_status = static_cast<int>(std::min(exit_status, 255U));
     record.signal = static_cast<int>(std::min(signal, 255U));
     reader.read("resets_at", record.resets_at);
-    reader.read("turns", record.usage.turns);
-    reader.read_object("tokens", [&record](ObjectReader& tokens) {
-        tokens.read("input", record.usage.input_tokens);
-        tokens.read("output", record.usage.output_tokens);
-        tokens.read("cached", record.usage.cached_tokens);
-    });
-    if (const boost::json::value* const cost = reader.find("cost_usd"); cost != nullptr && !cost->is_null()) {
-        if (cost->is_number()) {
-            record.usage.cost_usd = cost->to_number<double>();
-        } else {
-            reader.fail("cost_usd", "must be a number");
-        }
-    }
+    read_usage(reader, record.usage);
     reader.read("faults", record.faults);
     reader.read("started_at", record.started_at);
     reader.read("ended_at", record.ended_at);

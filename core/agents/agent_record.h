@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "core/agents/agent_output.h"
 #include "core/agents/preset.h"
+#include "core/agents/usage.h"
 #include "core/base/error.h"
 #include "core/base/jsonc.h"
 

@@ -16,9 +16,12 @@ std::string account_of(const SupervisorSettings& settings, const std::optional<s
 }
 
 bool may_start(const Supervisor& supervisor, const std::string& account, Instant wall) {
-    const auto found = supervisor.accounts.find(account);
-    return found == supervisor.accounts.end() ||
-           (!holds(found->second.pause, wall) && found->second.trying.empty());
+    const auto is_open = [&](std::string_view name) {
+        const auto found = supervisor.accounts.find(name);
+        return found == supervisor.accounts.end() ||
+               (!holds(found->second.pause, wall) && found->second.trying.empty());
+    };
+    return account.empty() || (is_open(account) && is_open(budget_of_run) && is_open(budget_of_day));
 }
 
 bool needs_account(const ActiveTask& task) {

@@ -19,7 +19,7 @@ namespace ralph::core {
                                      const std::optional<std::string>& runner);
 
 // Whether an agent of this account may start: it is not paused, or the pause has ended and no other task
-// tries.
+// tries; and no budget is spent that all agents share.
 [[nodiscard]] bool may_start(const Supervisor& supervisor, const std::string& account, Instant wall);
 
 // Whether an agent of an account works in the task's step.

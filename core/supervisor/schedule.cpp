@@ -363,13 +363,22 @@ void finish(Supervisor& supervisor, int exit_code, std::string reason, std::vect
     actions.emplace_back(action::Finish{exit_code, std::move(reason)});
 }
 
-int drained_exit_code(const Supervisor& supervisor) {
+// There is work left for when an account is not paused any more.
+bool waits_for_account(const Supervisor& supervisor, Instant wall) {
+    if (tasks_of_paused_accounts(supervisor, wall).empty()) {
+        return false;
+    }
+    const Selection selection = choose(supervisor, reused_ids(supervisor), {}, wall);
+    return std::holds_alternative<const Task*>(selection);
+}
+
+int drained_exit_code(const Supervisor& supervisor, Instant wall) {
     if (supervisor.signal != 0) {
         return 128 + supervisor.signal;
     }
     const bool some_wait = supervisor.mode == Mode::draining && !supervisor.active.empty();
     const bool some_not_landed =
-        some_wait ||
+        some_wait || (supervisor.accounts.contains(budget_of_run) && waits_for_account(supervisor, wall)) ||
         supervisor.state.count(Lifecycle::failed) + supervisor.state.count(Lifecycle::blocked_push) > 0;
     return some_not_landed ? exit_some_not_landed : exit_all_landed;
 }
@@ -404,13 +413,16 @@ bool may_select(const Supervisor& supervisor) {
            !supervisor.outage && !any_recovering(supervisor);
 }
 
-// There is work left for when an account is not paused any more.
-bool waits_for_account(const Supervisor& supervisor, Instant wall) {
-    if (tasks_of_paused_accounts(supervisor, wall).empty()) {
-        return false;
+// Nobody waits for a budget that only the next run has again; a service has no next one.
+void drain_for_budget(Supervisor& supervisor, std::vector<Action>& actions) {
+    const auto run = supervisor.accounts.find(budget_of_run);
+    if (run == supervisor.accounts.end() || supervisor.settings.continuous || !supervisor.queue ||
+        supervisor.mode != Mode::running) {
+        return;
     }
-    const Selection selection = choose(supervisor, reused_ids(supervisor), {}, wall);
-    return std::holds_alternative<const Task*>(selection);
+    supervisor.mode = Mode::draining;
+    actions.emplace_back(action::Note{
+        true, "", fmt::format("draining: {}; the next run goes on", describe(run->second.pause))});
 }
 
 void end_when_idle(Supervisor& supervisor, const Selection& selection, Instant wall,
@@ -419,7 +431,7 @@ void end_when_idle(Supervisor& supervisor, const Selection& selection, Instant w
         return;
     }
     if (task_limit_reached(supervisor)) {
-        finish(supervisor, drained_exit_code(supervisor), "the limit of tasks is reached", actions);
+        finish(supervisor, drained_exit_code(supervisor, wall), "the limit of tasks is reached", actions);
         return;
     }
     if (supervisor.settings.continuous || waits_for_account(supervisor, wall) ||
@@ -431,7 +443,7 @@ void end_when_idle(Supervisor& supervisor, const Selection& selection, Instant w
         return;
     }
     const auto* const blocked = std::get_if<Blocked>(&selection);
-    finish(supervisor, drained_exit_code(supervisor),
+    finish(supervisor, drained_exit_code(supervisor, wall),
            blocked != nullptr ? blocked_reason(*blocked) : "the queue is drained", actions);
 }
 
@@ -442,9 +454,13 @@ void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& action
     if (supervisor.finished) {
         return;
     }
+    drain_for_budget(supervisor, actions);
     if (supervisor.mode != Mode::running && idle(supervisor)) {
-        finish(supervisor, drained_exit_code(supervisor),
-               supervisor.mode == Mode::ending ? "ended on request" : "drained on request", actions);
+        finish(supervisor, drained_exit_code(supervisor, moment.wall),
+               supervisor.mode == Mode::ending               ? "ended on request"
+               : supervisor.accounts.contains(budget_of_run) ? "the budget of this run is spent"
+                                                             : "drained on request",
+               actions);
         return;
     }
     if (supervisor.mode != Mode::ending) {

@@ -178,20 +178,22 @@ void Handler::operator()(const event::AccountsRead& event) {
         PausedAccount& account = supervisor_.accounts[pause.account];
         account.pause = pause;
         const auto known = before.find(pause.account);
-        if (known != before.end() && known->second.pause == pause) {
+        if (known != before.end() && (known->second.pause == pause || is_budget(pause.account))) {
             account.trying = known->second.trying;
         } else if (holds(pause, wall_)) {
-            note(true, "", fmt::format("{}; no agent of it starts", describe(pause)));
+            note(true, "",
+                 fmt::format("{}; no agent{} starts", describe(pause),
+                             is_budget(pause.account) ? "" : " of it"));
         }
     }
     for (const auto& [name, account] : before) {
         if (supervisor_.accounts.count(name) == 0) {
             for (ActiveTask& task : supervisor_.active) {
-                if (task.account == name && task.waits_for == WaitsFor::account) {
+                if ((task.account == name || is_budget(name)) && task.waits_for == WaitsFor::account) {
                     task.not_before = std::min(task.not_before, now_);
                 }
             }
-            note(false, "", fmt::format("the account {} is not paused any more", name));
+            note(false, "", describe_end(name));
         }
     }
 }

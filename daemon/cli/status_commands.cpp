@@ -14,6 +14,7 @@
 #include "daemon/store/agent_records.h"
 #include "daemon/store/block_marker.h"
 #include "daemon/store/retry_requests.h"
+#include "daemon/store/spending.h"
 #include "daemon/store/state_store.h"
 #include "daemon/store/supervisor_lock.h"
 
@@ -39,6 +40,15 @@ void gather_agents(const Settings& settings, StatusFacts& facts) {
             return !core::holds(pause, now);  // its time has come: the next task tries
         });
         facts.paused_accounts = std::move(*pauses);
+    }
+    const auto spending = read_spending(settings.paths);
+    const core::Instant now = wall_clock();
+    if (auto spent = budget_pause(settings.supervisor.budgets, spending, now)) {
+        facts.paused_accounts.push_back(std::move(*spent));
+    }
+    if (spending) {
+        facts.used_in_run = spending->in_run;
+        facts.used_today = core::used_on(*spending, core::local_day(now, utc_offset_minutes(now)));
     }
     for (const core::WorkerRecord& record : facts.state->workers) {
         const auto runs = core::is_safe_task_id(record.task_id) ? agent_runs(settings.paths, record.task_id)

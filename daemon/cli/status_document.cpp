@@ -264,7 +264,7 @@ json::array accounts_array(const StatusFacts& facts) {
     return accounts;
 }
 
-void add_usage(json::object& object, const core::Usage& usage) {
+void add_sums(json::object& object, const core::Usage& usage) {
     object["turns"] = usage.turns;
     object["tokens"] = usage.tokens();
     object["cost_usd"] = usage.cost_usd ? json::value(*usage.cost_usd) : json::value(nullptr);
@@ -291,17 +291,18 @@ json::object agents_object(const StatusFacts& facts) {
             task.last.verdict ? json::value(to_string(*task.last.verdict)) : json::value(nullptr);
         object["message"] = task.last.message;
         object["runs"] = task.runs;
-        add_usage(object, task.usage);
+        add_sums(object, task.usage);
         tasks.push_back(std::move(object));
     }
     agents["tasks"] = std::move(tasks);
-    add_usage(agents, whole_usage(facts));
+    add_sums(agents, whole_usage(facts));
+    json::object today;
+    add_sums(today, facts.used_today);
+    agents["today"] = std::move(today);
+    json::object in_run;
+    add_sums(in_run, facts.used_in_run);
+    agents["in_run"] = std::move(in_run);
     return agents;
-}
-
-std::string usage_text(const core::Usage& usage) {
-    return fmt::format("{} turns, {} tokens{}", usage.turns, usage.tokens(),
-                       usage.cost_usd ? fmt::format(", ${:.2f}", *usage.cost_usd) : "");
 }
 
 std::string agents_text(const StatusFacts& facts) {
@@ -320,11 +321,13 @@ std::string agents_text(const StatusFacts& facts) {
         for (const AgentSummary& task : facts.agents) {
             const std::string verdict{task.last.verdict ? to_string(*task.last.verdict) : "at work"};
             text += core::shortened(fmt::format("  {}: {}, {}, {}", task.task_id, task.last.agent, verdict,
-                                                usage_text(task.usage)),
+                                                core::describe(task.usage)),
                                     longest_line) +
                     "\n";
         }
-        text += fmt::format("  in all: {}\n", usage_text(whole_usage(facts)));
+        text +=
+            fmt::format("  in all: {}\n  in this run: {}\n  today: {}\n", core::describe(whole_usage(facts)),
+                        core::describe(facts.used_in_run), core::describe(facts.used_today));
     }
     return text;
 }

@@ -10,6 +10,9 @@ namespace ralph::daemon {
 // What people call the time. It may jump in either direction.
 [[nodiscard]] core::Instant wall_clock();
 
+// How far the host's time of day is ahead of UTC then.
+[[nodiscard]] int utc_offset_minutes(core::Instant now);
+
 // For pauses and durations: begins anywhere, and nobody sets it.
 [[nodiscard]] core::Instant monotonic_clock();
 

@@ -9,12 +9,12 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <ctime>
 #include <utility>
 
 #include "config/agent_choice.h"
 #include "core/agents/prompt.h"
 #include "core/agents/session_plan.h"
+#include "core/agents/spending.h"
 #include "core/agents/verdict.h"
 #include "core/base/check.h"
 #include "daemon/git/plain_git.h"
@@ -28,6 +28,7 @@
 #include "daemon/store/block_marker.h"
 #include "daemon/store/prompt_values.h"
 #include "daemon/store/run_directory.h"
+#include "daemon/store/spending.h"
 
 namespace ralph::daemon {
 namespace {
@@ -53,14 +54,6 @@ std::string new_session() {
                        high & 0xffffU, low >> 48U, low & 0xffffffffffffULL);
 }
 
-// In which agents tell times of day.
-int utc_offset_minutes(core::Instant now) {
-    const std::time_t seconds = std::chrono::system_clock::to_time_t(
-        std::chrono::time_point_cast<std::chrono::system_clock::duration>(now));
-    std::tm local{};
-    return ::localtime_r(&seconds, &local) == nullptr ? 0 : static_cast<int>(local.tm_gmtoff / 60);
-}
-
 // SIGTERM as something to wait for. The shim sends it to the agent, too.
 FileDescriptor stop_signals() {
     sigset_t signals;
@@ -82,12 +75,14 @@ class AgentStep {
           run_(run),
           task_(std::move(task)),
           choice_(std::move(choice)),
+          budgets_(settings_.supervisor.budgets),
           preset_(choice_.preset),
           stop_(stop_signals()),
           prompt_facts_(prompt_facts_of(settings_, context.task_id, context.target_branch)),
           account_(settings_.accounts_folder, preset_.account_name()) {}
 
     Result<Ending> run();
+    void end_counting() const;
     [[nodiscard]] bool was_stopped() const { return stopped_; }
 
   private:
@@ -98,8 +93,12 @@ class AgentStep {
     Result<void> begin_record();
     Result<bool> note_facts(const core::AgentFacts& facts);
     Result<void> end_record(const core::Judgement& judgement);
+    Result<void> count_usage(const AgentRecord& now);
+    [[nodiscard]] std::string run_key() const;
+    [[nodiscard]] std::optional<double> left_usd() const;
     [[nodiscard]] Result<bool> has_ended_well(const std::vector<AgentRun>& earlier) const;
     Result<Ending> block_for_budget();
+    [[nodiscard]] Ending wait_for_budget() const;
     [[nodiscard]] std::optional<bool> has_changed() const;
     [[nodiscard]] bool is_over_budget() const;
     [[nodiscard]] Usage used_for_task() const;
@@ -112,6 +111,7 @@ class AgentStep {
     core::RunName run_;
     core::Task task_;
     config::AgentChoice choice_;
+    const core::Budgets& budgets_;
     const core::AgentPreset& preset_;
     FileDescriptor stop_;
     core::PromptFacts prompt_facts_;
@@ -125,8 +125,9 @@ class AgentStep {
     std::uint32_t attempts_ = 0;  // within this run
     bool began_anew_ = false;
     bool stopped_ = false;
-    bool last_answered_ = false;         // the model, in the last attempt
-    std::uint32_t faults_in_a_row_ = 0;  // passing ones, without an answer in between
+    bool last_answered_ = false;                      // the model, in the last attempt
+    std::optional<core::AccountPause> shared_pause_;  // a budget that all tasks share is spent
+    std::uint32_t faults_in_a_row_ = 0;               // passing ones, without an answer in between
 };
 
 // --- what the agent is told
@@ -171,9 +172,8 @@ std::vector<std::string> AgentStep::command(const std::string& prompt) const {
     config::PlaceholderValues values = placeholders();
     values.prompt = core::limited_text(prompt, longest_prompt);
     values.session = record_.session;
-    if (const auto cents = settings_.supervisor.budget.cost_cents; cents != 0) {
-        values.budget_usd =
-            fmt::format("{:.4f}", std::max(0.01, cents / 100.0 - used_for_task().cost_usd.value_or(0)));
+    if (const auto left = left_usd()) {
+        values.budget_usd = fmt::format("{:.4f}", std::max(0.01, *left));
     }
     return config::expand_groups(plan_.goes_on && !preset_.again.empty() ? preset_.again : preset_.first,
                                  values);
@@ -190,11 +190,43 @@ Usage AgentStep::used_for_task() const {
 }
 
 bool AgentStep::is_over_budget() const {
-    const config::BudgetSettings& budget = settings_.supervisor.budget;
-    const Usage used = used_for_task();
-    return (budget.cost_cents != 0 && used.cost_usd.value_or(0) * 100 >= budget.cost_cents) ||
-           (budget.tokens != 0 && used.tokens() >= budget.tokens) ||
-           (budget.turns != 0 && used.turns >= budget.turns);
+    return budgets_.task.is_spent(used_for_task());
+}
+
+// Of the tightest budget; nothing if there is none.
+std::optional<double> AgentStep::left_usd() const {
+    std::optional<double> left = budgets_.task.left_usd(used_for_task());
+    const auto spending = read_spending(settings_.paths);
+    if (!spending) {
+        return left;  // the step does not begin then if there is a budget that it would have to know
+    }
+    const core::Instant now = wall_clock();
+    const Usage today = core::used_on(*spending, core::local_day(now, utc_offset_minutes(now)));
+    for (const auto& other : {budgets_.run.left_usd(spending->in_run), budgets_.day.left_usd(today)}) {
+        left = other && (!left || *other < *left) ? other : left;
+    }
+    return left;
+}
+
+// First what all tasks share, then the record: a kill in between loses nothing that was used.
+Result<void> AgentStep::count_usage(const AgentRecord& now) {
+    if (now.usage == record_.usage) {
+        return {};
+    }
+    const auto spending = daemon::count_usage(settings_.paths, run_key(), now.usage, wall_clock());
+    shared_pause_ = budget_pause(budgets_, spending, wall_clock());
+    return spending || shared_pause_ ? Result<void>{} : spending.error();
+}
+
+// What is not ended is only remembered for nothing.
+void AgentStep::end_counting() const {
+    if (const auto ended = daemon::end_counting(settings_.paths, run_key()); !ended) {
+        std::printf("ralph: %s\n", ended.error().line().c_str());
+    }
+}
+
+std::string AgentStep::run_key() const {
+    return context_.run_directory.substr(settings_.paths.runs().size() + 1);
 }
 
 Result<void> AgentStep::begin_record() {
@@ -232,13 +264,15 @@ Result<bool> AgentStep::note_facts(const core::AgentFacts& facts) {
     now.usage = before_attempt_;
     now.usage.add(core::used_by_attempt(preset_, facts.usage, of_session_before_));
     if (now != record_) {
+        const auto counted = count_usage(now);
         record_ = now;
         TRY(write_agent_record(context_.run_directory, record_));
+        TRY(counted);
     }
     if (facts.answered) {
         TRY(account_.answered());
     }
-    return is_over_budget();
+    return is_over_budget() || shared_pause_;
 }
 
 Result<void> AgentStep::end_record(const core::Judgement& judgement) {
@@ -359,15 +393,21 @@ std::size_t AgentStep::fruitless_runs() const {
     return static_cast<std::size_t>(other - earlier_.rbegin());
 }
 
+// The task has done nothing wrong: it waits, with its work and its session.
+Ending AgentStep::wait_for_budget() const {
+    Ending ending{static_cast<int>(core::exit_account_paused), {}};
+    ending.outcome.summary = core::describe(*shared_pause_);
+    ending.outcome.paused_account = shared_pause_->account;
+    return ending;
+}
+
 Result<Ending> AgentStep::block_for_budget() {
-    const Usage used = used_for_task();
-    const std::string cost = used.cost_usd ? fmt::format(", {:.2f} dollars", *used.cost_usd) : std::string{};
     core::BlockMarker marker;
     marker.task_id = context_.task_id;
     marker.reason = fmt::format(
-        "the budget of the task is spent: {} turns, {} tokens{}; the work so far is kept: raise "
-        "limits.task in .ralph/supervisor.jsonc, {}",
-        used.turns, used.tokens(), cost, retry_command(context_));
+        "the budget of the task is spent: {}; the work so far is kept: raise limits.task in "
+        ".ralph/supervisor.jsonc, {}",
+        core::describe(used_for_task()), retry_command(context_));
     marker.attempt = context_.attempt;
     marker.max_attempts = context_.attempt;
     marker.generated_at = core::format_rfc3339(wall_clock());
@@ -410,6 +450,10 @@ Result<Ending> AgentStep::run() {
     if (is_over_budget()) {
         return block_for_budget();
     }
+    shared_pause_ = budget_pause(budgets_, read_spending(settings_.paths), wall_clock());
+    if (shared_pause_) {
+        return wait_for_budget();
+    }
     while (true) {
         TRY_ASSIGN(const auto judgement, attempt());
         const std::string said = fmt::format("{}: {}", preset_.name, judgement.message);
@@ -425,7 +469,8 @@ Result<Ending> AgentStep::run() {
             case Verdict::unauthorized:
                 return account_.pause(judgement);
             case Verdict::budget_spent:
-                return block_for_budget();
+                return is_over_budget() || !shared_pause_ ? block_for_budget()
+                                                          : Result<Ending>{wait_for_budget()};
             case Verdict::context_full:
                 if (begin_anew("the session before has filled the model's context",
                                "it filled the model's context.")) {
@@ -478,6 +523,7 @@ Result<Ending> run_agent(const StepContext& context) {
     }
     AgentStep step(context, *run, std::move(task), std::move(*choice));
     auto ending = step.run();
+    step.end_counting();
     if (step.was_stopped()) {
         // As it would have ended without a handler: the shim knows whether it asked for that. If it was
         // somebody else, the run counts as lost and goes on.

@@ -36,6 +36,9 @@ struct Paths {
     // Held by a running integrate step.
     [[nodiscard]] std::string integrate_lock() const { return parallel() + "/integrate.lock"; }
     [[nodiscard]] std::string events() const { return parallel() + "/events.jsonl"; }
+    // What agents have used (daemon/store/spending.h), and what is held while that is changed.
+    [[nodiscard]] std::string spending() const { return parallel() + "/spending.json"; }
+    [[nodiscard]] std::string spending_lock() const { return parallel() + "/spending.lock"; }
     [[nodiscard]] std::string retry_requests() const { return parallel() + "/retry-requests"; }
     // Since when what is kept of one kind has seemed to be kept for long enough.
     [[nodiscard]] std::string expired(std::string_view kind) const {

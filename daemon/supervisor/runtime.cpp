@@ -16,6 +16,7 @@
 #include "daemon/store/expiry_notes.h"
 #include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
+#include "daemon/store/spending.h"
 #include "daemon/store/state_store.h"
 
 namespace ralph::daemon {
@@ -236,7 +237,7 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
         if (given_up_ && runs_.empty()) {
             end_service_when_idle();
         }
-        if (!outcome.paused_account.empty()) {
+        if (run.step == core::StepKind::work || run.step == core::StepKind::remediate) {
             look_at_accounts();
         }
         post(core::event::RunEnded{task_id, run.number, std::move(end), std::move(marker),
@@ -491,7 +492,8 @@ void Runtime::perform(const core::action::Finish& action) {
     const bool ends_session = supervisor_.state.active_count() == 0;
     loop_.post_to_helper([this, ends_session] {
         for (const auto& removed : {remove_file(settings_.paths.stop_file()),
-                                    ends_session ? lock_.end_session() : Result<void>{}}) {
+                                    ends_session ? lock_.end_session() : Result<void>{},
+                                    end_run(settings_.paths)}) {
             if (!removed) {
                 spdlog::warn("{}", removed.error().line());
             }

@@ -8,10 +8,12 @@
 #include <cstring>
 #include <utility>
 
+#include "daemon/os/clock.h"
 #include "daemon/store/accounts.h"
 #include "daemon/store/queue_files.h"
 #include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
+#include "daemon/store/spending.h"
 #include "daemon/supervisor/runtime.h"
 
 namespace ralph::daemon {
@@ -167,6 +169,10 @@ void Runtime::look_at_accounts() {
         return;
     }
     accounts_unreadable_ = false;
+    if (auto budget =
+            budget_pause(settings_.supervisor.budgets, read_spending(settings_.paths), wall_clock())) {
+        pauses->push_back(std::move(*budget));
+    }
     post(core::event::AccountsRead{std::move(*pauses)});
 }
 
@@ -211,6 +217,7 @@ void Runtime::reload() {
     core::SupervisorSettings limits = take_settings_(settings_);
     limits.workspace_root = settings_.workspace_root;
     post(core::event::SettingsChanged{std::move(limits)});
+    look_at_accounts();
 }
 
 }  // namespace ralph::daemon

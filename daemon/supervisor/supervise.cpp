@@ -7,6 +7,7 @@
 #include "core/queue/task.h"
 #include "daemon/os/clock.h"
 #include "daemon/store/queue_lock.h"
+#include "daemon/store/spending.h"
 #include "daemon/store/supervisor_lock.h"
 #include "daemon/supervisor/recovery.h"
 #include "daemon/supervisor/reporter.h"
@@ -57,6 +58,9 @@ Result<int> supervise(Supervision supervision) {
     }
     // A request made before the start is lost, as with the Rust tools.
     TRY(remove_file(paths.stop_file()));
+    if (auto counts = begin_counting(paths, lock.session_started_at()); !counts) {
+        spdlog::warn("{}", counts.error().line());
+    }
     TRY_ASSIGN(auto recovered, recover_state(supervision.settings, lock, supervision.branch, now));
     for (const std::string& warning : recovered.warnings) {
         spdlog::warn("{}", core::printable(warning));

@@ -1,5 +1,5 @@
-// Agents as workers, with a stand-in that does what a list says: its sessions, its limits, its faults, its
-// budget. What the real programs do is seen by tests/agents/run_agents.py.
+// Agents as workers, with a stand-in that does what a list says: its sessions, its limits, its faults.
+// What the real programs do is seen by tests/agents/run_agents.py.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -12,126 +12,13 @@
 #include "core/base/jsonc.h"
 #include "daemon/store/agent_records.h"
 #include "tests/support/project.h"
+#include "tests/support/robots.h"
 
 using ralph::core::Lifecycle;
 using ralph::core::Verdict;
 using ralph::tests::Project;
+using ralph::tests::Robots;
 namespace fs = std::filesystem;
-
-namespace {
-
-// One behaviour per call, in the order of the list; the last one for all later calls.
-constexpr const char* robot = R"sh(#!/bin/sh
-mode=$1 session=$2 prompt=$3
-say() { printf '{"type": "say", "turn": "%s", "text": "%s", "in": 100, "cost": 0.5}\n' "$1" "$2"; }
-end() { printf '{"type": "end", "result": "%s", "bad": %s}\n' "$1" "$2"; }
-until mkdir "$ROBOT/taking" 2>/dev/null; do sleep 0.01; done
-behaviour=$(head -n 1 "$ROBOT/list")
-[ "$(wc -l < "$ROBOT/list")" -gt 1 ] && sed -i 1d "$ROBOT/list"
-rmdir "$ROBOT/taking"
-echo "$RALPH_TASK_ID $behaviour $mode $session" >> "$ROBOT/calls"
-printf '%s\n' "$prompt" > "$ROBOT/prompt-$RALPH_TASK_ID-$(wc -l < "$ROBOT/calls")"
-printf '{"type": "start", "id": "%s"}\n' "$session"
-case $behaviour in
-work) say 1 "I work."; echo "$RALPH_TASK_ID" > "$RALPH_TASK_ID.txt"; end Done. false ;;
-begin) say 1 "I begin."; echo begun > begun.txt; end overloaded true; exit 1 ;;
-nothing) say 1 "I look."; end "There is nothing." false ;;
-limit) end "limit reached, try again in 2s" true; exit 1 ;;
-refused) end "401 refused" true; exit 1 ;;
-overloaded) end overloaded true; exit 1 ;;
-full) end "context window" true; exit 1 ;;
-lost) end "session not found" true; exit 1 ;;
-wrong) end "I cannot do it" true; exit 1 ;;
-silent) say 1 "I think."; sleep 300 ;;
-endless) i=0; while :; do i=$((i + 1)); say $i turn; sleep 0.05; done ;;
-die) say 1 "I die."; kill -9 $$ ;;
-wait) say 1 "I wait."; echo $$ > "$ROBOT/pid"; while ! [ -e "$ROBOT/go" ]; do sleep 0.02; done
-      echo "$RALPH_TASK_ID" > "$RALPH_TASK_ID.txt"; end Done. false ;;
-denied) printf '{"type": "end", "result": "Done.", "denied": ["Bash"]}\n' ;;
-own) echo secret > own.cache; echo x > work.txt; end Done. false ;;
-esac
-)sh";
-
-constexpr const char* preset = R"({
-  "sessions": "chosen", "output": "events", "exclude": ["*.cache"],
-  "first": ["@robot", "first", "{session}", "{prompt}", ["--model", "{model}"]],
-  "again": ["@robot", "again", "{session}", "{prompt}"],
-  "events": [
-    {"when": {"/type": "start"}, "session": "/id"},
-    {"when": {"/type": "say"}, "say": "/text", "turn": "/turn", "answers": true, "adds": true, "input_tokens": "/in",
-     "cost_usd": "/cost"},
-    {"when": {"/type": "end"}, "ends": true, "message": "/result", "denied": "/denied/*"},
-    {"when": {"/type": "end", "/bad": true}, "fails": true}],
-  "verdicts": [{"verdict": "limited", "texts": ["limit"]}, {"verdict": "unauthorized", "texts": ["401"]},
-               {"verdict": "context_full", "texts": ["context window"]},
-               {"verdict": "session_lost", "texts": ["session not found"]},
-               {"verdict": "passing", "texts": ["overloaded"]}]
-})";
-
-class Robots {
-  public:
-    explicit Robots(const std::string& behaviours, const std::string& worker = "",
-                    const std::string& rest = "") {
-        const std::string folder = project.outside("robot");
-        fs::create_directories(folder);
-        Project::write(folder + "/robot", robot);
-        fs::permissions(folder + "/robot", fs::perms::owner_all);
-        behave(behaviours);
-        std::string text = preset;
-        for (std::size_t at = text.find("@robot"); at != std::string::npos; at = text.find("@robot")) {
-            text.replace(at, 6, folder + "/robot");
-        }
-        Project::write(
-            project.root() + "/.ralph/supervisor.jsonc",
-            fmt::format(R"({{"worker": {{"agent": "robot", "env": {{"ROBOT": "{}"}}{}}},
-                                       "agents": {{"robot": {}}}{}}})",
-                        folder, worker.empty() ? "" : ", " + worker, text, rest.empty() ? "" : ", " + rest));
-    }
-
-    void behave(const std::string& behaviours) const {
-        std::istringstream words(behaviours);
-        std::string list;
-        for (std::string word; words >> word;) {
-            list += word + "\n";
-        }
-        Project::write(project.outside("robot/list"), list);
-    }
-    void add(const std::string& title = "A task") const {
-        CHECK(project.ralph({"task", "add", title}).status == 0);
-        project.commit_and_push();
-    }
-    // "TASK BEHAVIOUR MODE", one a line.
-    [[nodiscard]] std::string calls() const {
-        std::istringstream lines(Project::read(project.outside("robot/calls")));
-        std::string text;
-        for (std::string line; std::getline(lines, line);) {
-            text += line.substr(0, line.rfind(' ')) + "\n";
-        }
-        return text;
-    }
-    [[nodiscard]] std::vector<ralph::core::AgentRecord> records(const std::string& task = "RQ-0001") const {
-        std::vector<ralph::core::AgentRecord> records;
-        const auto runs = ralph::daemon::agent_runs(project.paths(), task);
-        REQUIRE(runs.has_value());
-        for (const auto& run : *runs) {
-            records.push_back(run.record);
-        }
-        return records;
-    }
-    [[nodiscard]] std::string prompt(int call, const std::string& task = "RQ-0001") const {
-        return Project::read(project.outside(fmt::format("robot/prompt-{}-{}", task, call)));
-    }
-    [[nodiscard]] std::string log(const std::string& task = "RQ-0001") const {
-        return Project::read(project.paths().log(task));
-    }
-    [[nodiscard]] bool said(const std::string& words) const {
-        return project.log().find(words) != std::string::npos;
-    }
-
-    Project project;
-};
-
-}  // namespace
 
 TEST_CASE("an agent works, lands, and says what it used") {
     Robots robots("work");
@@ -286,22 +173,6 @@ TEST_CASE("silence is told, then ended, then gone on from") {
     CHECK(robots.calls() == "RQ-0001 silent first\nRQ-0001 work again\n");
     CHECK(robots.log().find(" s; it will be ended after 5 s") != std::string::npos);
     CHECK(robots.records()[0].faults == 1);
-}
-
-TEST_CASE(
-    "a budget ends the agent, blocks the task and says what it cost, and a retry does not spend it again") {
-    Robots robots("endless", "", R"("limits": {"task": {"turns": 5}})");
-    robots.add();
-    CHECK(robots.project.ralph({"run", "--parallel"}).status == 3);
-    const auto record = robots.project.record("RQ-0001");
-    CHECK(record->lifecycle == Lifecycle::blocked_push);
-    CHECK(record->last_error->find("the budget of the task is spent: ") == 0);
-    const auto used = robots.records()[0].usage.turns;
-    CHECK(used >= 5);
-    CHECK(used <= 7);  // what it wrote before it was gone
-    CHECK(robots.project.ralph({"run", "parallel", "retry", "--task", "RQ-0001"}).status == 0);
-    CHECK(robots.project.ralph({"run", "--parallel"}).status == 3);
-    CHECK(robots.calls() == "RQ-0001 endless first\n");
 }
 
 TEST_CASE("a killed supervisor, shim or step costs an agent no session") {

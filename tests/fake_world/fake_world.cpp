@@ -122,6 +122,10 @@ core::Instant monotonic_clock() {
     return core::Instant{core::Milliseconds{fake::world().now_ms}};
 }
 
+int utc_offset_minutes(core::Instant) {
+    return 0;
+}
+
 core::Instant wall_clock() {
     return fake::world().wall_clock();
 }

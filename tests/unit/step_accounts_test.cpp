@@ -282,3 +282,74 @@ TEST_CASE("accounts: an agent that was stopped with the supervisor goes on in it
     history.runner = "";
     CHECK(next.recovered("T1", history).find("start T1 3-work attempt=2") != std::string::npos);
 }
+
+TEST_CASE(
+    "accounts: a budget of the day that is spent holds back every agent until the day ends, and no command") {
+    StepDriver driver(agents(3));
+    AccountPause day;
+    day.account = budget_of_day;
+    day.until = step_start + 60'000ms;
+    auto snapshot = std::make_shared<QueueSnapshot>();
+    for (const char* id : {"T1", "T2", "T3"}) {
+        snapshot->queue.tasks.emplace_back();
+        snapshot->queue.tasks.back().id = id;
+    }
+    snapshot->queue.tasks[1].agent = boost::json::value{{"runner", "other"}};
+    snapshot->queue.tasks[2].custom_fields.emplace_back("run", "true");
+    CHECK(driver.take(event::AccountsRead{{day}}).find("no agent starts") != std::string::npos);
+    const std::string said = driver.take(event::QueueLoaded{snapshot, false});
+    CHECK(said.find("announce T1") == std::string::npos);
+    CHECK(said.find("announce T2") == std::string::npos);
+    CHECK(said.find("announce T3") != std::string::npos);
+    RunHistory of_command;
+    driver.recovered("T3", of_command);
+    driver.started("T3", 1);
+    // It is told once, whatever its numbers are meanwhile.
+    day.reason = "more";
+    CHECK(driver.take(event::AccountsRead{{day}}).find("no agent starts") == std::string::npos);
+    CHECK(driver.pass(59'000ms).find("announce") == std::string::npos);
+    const std::string due = driver.pass(1'000ms);
+    CHECK(due.find("announce T1") != std::string::npos);
+    CHECK(due.find("announce T2") != std::string::npos);
+}
+
+TEST_CASE("accounts: who is ended by the day's budget waits, and goes on when there is more") {
+    StepDriver driver(agents(1));
+    driver.queue({"T1"});
+    to_work(driver, "T1");
+    AccountPause day;
+    day.account = budget_of_day;
+    day.until = step_start + std::chrono::hours{10};
+    driver.take(event::AccountsRead{{day}});
+    Outcome spent;
+    spent.summary = "the budget of the day is spent";
+    spent.paused_account = budget_of_day;
+    CHECK(driver.ended("T1", 2, exited(72), {}, spent).find("start") == std::string::npos);
+    CHECK(driver.error("T1") == "waits: the budget of the day is spent");
+    CHECK(driver.pass(std::chrono::hours{5}).find("start") == std::string::npos);
+    // Somebody has raised it.
+    CHECK(driver.take(event::AccountsRead{}).find("start T1 3-work attempt=1") != std::string::npos);
+}
+
+TEST_CASE("accounts: a run whose budget is spent drains, and a service waits for somebody") {
+    AccountPause run;
+    run.account = budget_of_run;
+    run.needs_person = true;
+    run.reason = "9 turns";
+    StepDriver driver(agents(1));
+    driver.queue({"T1", "T2"});
+    to_work(driver, "T1");
+    CHECK(driver.take(event::AccountsRead{{run}}).find("limits.run") != std::string::npos);
+    CHECK(driver.supervisor.mode == Mode::draining);
+    Outcome spent;
+    spent.paused_account = budget_of_run;
+    CHECK(driver.ended("T1", 2, exited(72), {}, spent).find("finish 3") != std::string::npos);
+
+    SupervisorSettings continuous = agents(1);
+    continuous.continuous = true;
+    StepDriver service(continuous);
+    service.take(event::AccountsRead{{run}});
+    CHECK(service.queue({"T1"}).find("announce") == std::string::npos);
+    CHECK(service.supervisor.mode == Mode::running);
+    CHECK(service.take(event::AccountsRead{}).find("announce T1") != std::string::npos);
+}
