@@ -172,7 +172,8 @@ Result<void> claim_workspace_root(const Settings& settings) {
     const std::string file = root + "/" + root_file;
     const std::string ours = common_git_folder(settings.paths.root);
     TRY(make_directories(root));
-    const std::string beginning = fmt::format("{}.{}", file, own_pid());
+    // Of this repository alone, whose lock is held: what a kill leaves is taken by the next start.
+    const std::string beginning = fmt::format("{}.{:016x}", file, std::hash<std::string>{}(ours));
     constexpr int tries = 3;
     for (int i = 0; i < tries; ++i) {
         TRY_ASSIGN(auto text, read_file(file, longest_owner));
@@ -181,6 +182,7 @@ Result<void> claim_workspace_root(const Settings& settings) {
             return {};
         }
         if (!theirs.empty() && path_exists(theirs)) {
+            static_cast<void>(remove_file(beginning));
             return of_other_repository(root, theirs, ours);
         }
         if (text) {  // its repository is gone, or it was never written to its end

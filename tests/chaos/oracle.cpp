@@ -149,8 +149,8 @@ void check_files(const tests::Project& project, Findings& found) {
         for (const auto& entry : fs::recursive_directory_iterator(project.root() + place)) {
             const std::string name = entry.path().filename().string();
             const std::string path = entry.path().string();
-            const bool for_good =
-                name == "supervisor.lock" || name == "repository.lock" || name == "integrate.lock";
+            const bool for_good = name == "supervisor.lock" || name == "repository.lock" ||
+                                  name == "integrate.lock" || name == "spending.lock";
             if (for_good) {
                 if (!is_free(path)) {
                     found.push_back(path + " is still held");

@@ -70,8 +70,8 @@ std::vector<std::string> partial_files(const Project& project) {
             const bool temporary = name.ends_with(".new") || name.ends_with(".lock") ||
                                    name == "exit.json.reserved" ||
                                    entry.path().string().ends_with("/.ralph/lock");
-            const bool ours_for_good =
-                name == "supervisor.lock" || name == "repository.lock" || name == "integrate.lock";
+            const bool ours_for_good = name == "supervisor.lock" || name == "repository.lock" ||
+                                       name == "integrate.lock" || name == "spending.lock";
             if (temporary && !ours_for_good) {
                 found.push_back(entry.path().string());
             }

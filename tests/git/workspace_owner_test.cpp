@@ -1,11 +1,15 @@
 // A workspace belongs to one repository and to one task.
 #include <doctest/doctest.h>
 #include <stdlib.h>  // setenv
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "core/base/time.h"
 #include "core/queue/queue_edit.h"
@@ -20,6 +24,7 @@
 #include "daemon/workspace/neighbours.h"
 #include "daemon/workspace/workspace_owner.h"
 #include "tests/support/git_fixture.h"
+#include "tests/support/refused_calls.h"
 #include "tests/support/text.h"
 
 using namespace ralph;
@@ -234,4 +239,28 @@ TEST_CASE("a linked working tree is the same repository: no second supervisor") 
         CHECK(contains(second.error().message, fixture.root() + "/.git"));
     }
     CHECK(daemon::SupervisorLock::acquire(tree, now).has_value());
+}
+
+TEST_CASE("what a kill leaves of a claim to a workspace root is taken by the next start") {
+    const GitFixture fixture;
+    const auto settings = fixture.context().settings;
+    const auto names = [&] {
+        std::vector<std::string> found;
+        for (const auto& entry : fs::directory_iterator(settings.workspace_root)) {
+            if (const std::string name = entry.path().filename().string(); name.front() == '.') {
+                found.push_back(name);
+            }
+        }
+        return found;
+    };
+    // As if it had been killed before its file got its name.
+    CHECK(ralph::tests::status_in_child([&] {
+              ralph::tests::refuse_call(SYS_renameat2, EIO);
+              ralph::tests::refuse_call(SYS_unlink, EIO);
+              return daemon::claim_workspace_root(settings).has_value() ? 1 : 0;
+          }) == 0);
+    REQUIRE(names().size() == 1);
+    CHECK(names().front() != ".ralph-repository");
+    CHECK(daemon::claim_workspace_root(settings).has_value());
+    CHECK(names() == std::vector<std::string>{".ralph-repository"});
 }
