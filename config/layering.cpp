@@ -288,4 +288,25 @@ std::string lower_case(std::string_view text) {
     return out;
 }
 
+void read_word(ObjectReader& section, std::string_view key, std::string& out) {
+    if (!is_set(section, key)) {
+        return;
+    }
+    section.read(key, out);
+    if (const auto found = core::first_steering(out)) {
+        section.fail(key, fmt::format("must not contain the character {}", *found));
+    } else if (!out.empty() && out.front() == '-') {
+        section.fail(key, "must not begin with a dash");
+    }
+}
+
+void read_either(ObjectReader& section, std::string_view key, const char* no, const char* yes, bool& out) {
+    if (is_set(section, key)) {
+        std::string word;
+        section.read(key, word);
+        check_choice(section, key, word, {no, yes});
+        out = word == yes;
+    }
+}
+
 }  // namespace ralph::config

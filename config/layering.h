@@ -72,6 +72,11 @@ void read_duration(core::ObjectReader& reader, std::string_view key, core::Milli
 // Text such as "512MiB", in bytes; "0" is 0, which may lie outside of the bounds.
 void read_size(core::ObjectReader& reader, std::string_view key, std::uint64_t low, std::uint64_t high,
                std::uint64_t& out);
+// What becomes an argument of an agent, and must be no option of it.
+void read_word(core::ObjectReader& section, std::string_view key, std::string& out);
+// One of two words; the second one is true.
+void read_either(core::ObjectReader& section, std::string_view key, const char* no, const char* yes,
+                 bool& out);
 // A number such as 1.5, as 150; 0 may lie outside of the bounds, which are in hundredths, too.
 void read_hundredths(core::ObjectReader& reader, std::string_view key, std::uint32_t low, std::uint32_t high,
                      std::uint32_t& out);

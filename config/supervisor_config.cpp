@@ -70,16 +70,6 @@ void read_gates(ObjectReader& root, std::string_view key, std::vector<NamedGateS
     }
 }
 
-// One of two words; the second one is true.
-void read_either(ObjectReader& section, std::string_view key, const char* no, const char* yes, bool& out) {
-    if (is_set(section, key)) {
-        std::string word;
-        section.read(key, word);
-        check_choice(section, key, word, {no, yes});
-        out = word == yes;
-    }
-}
-
 // A worker is a command or an agent: whichever the nearest layer names.
 void read_worker_agent(ObjectReader& worker, std::string_view key, WorkerSettings& out) {
     if (!is_set(worker, key)) {
@@ -107,19 +97,6 @@ void read_worker_command(ObjectReader& worker, std::string_view key, WorkerSetti
     }
 }
 
-// What becomes an argument of an agent, and must be no option of it.
-void read_word(ObjectReader& section, std::string_view key, std::string& out) {
-    if (!is_set(section, key)) {
-        return;
-    }
-    section.read(key, out);
-    if (const auto found = core::first_steering(out)) {
-        section.fail(key, fmt::format("must not contain the character {}", *found));
-    } else if (!out.empty() && out.front() == '-') {
-        section.fail(key, "must not begin with a dash");
-    }
-}
-
 void read_silence(ObjectReader& section, std::string_view key, std::optional<Milliseconds>& out) {
     if (!is_set(section, key)) {
         return;
@@ -141,204 +118,210 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 49> settings{{
-    {"worker", "command", true,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_worker_command(section, key, out.worker);
-     }},
-    {"worker", "agent", true,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_worker_agent(section, key, out.worker);
-     }},
-    {"worker", "model", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_word(section, key, out.worker.model);
-     }},
-    {"worker", "effort", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_word(section, key, out.worker.effort);
-     }},
-    {"worker", "prompt_file", true,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_word(section, key, out.worker.prompt_file);
-     }},
-    {"worker", "silence", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_silence(section, key, out.worker.silence);
-     }},
-    {"", "agents", true,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_agents(section, key, out.agents);
-     }},
-    {"worker", "env", true,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_environment(section, key, out.worker.env);
-     }},
-    {"worker", "timeout", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_worker_timeout(section, key, out.worker.timeout);
-     }},
-    {"worker", "kill_grace", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_duration(section, key, Milliseconds{0}, hours{1}, out.worker.kill_grace);
-     }},
-    {"worker", "log_limit_mib", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 1, 102'400, out.worker.log_limit_mib);
-     }},
-    {"worker", "no_change", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_either(section, key, "blocked", "complete", out.worker.no_change_completes);
-     }},
-    {"worker", "may_push", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         section.read(key, out.worker.may_push);
-     }},
-    {"", "max_restarts", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 100, out.max_restarts);
-     }},
-    {"prepare", "command", true,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_command(section, key, out.prepare.command);
-     }},
-    {"prepare", "timeout", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_duration(section, key, shortest, longest_step, out.prepare.timeout);
-     }},
-    {"integrate", "command", true,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_command(section, key, out.integrate.command);
-     }},
-    {"integrate", "timeout", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_duration(section, key, shortest, longest_step, out.integrate.timeout);
-     }},
-    {"gate", "timeout", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_duration(section, key, shortest, longest_step, out.gate.timeout);
-     }},
-    {"gate", "retries", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 10, out.gate.retries);
-     }},
-    {"", "gates", true,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_gates(section, key, out.gates);
-     }},
-    {"integration.batch", "max", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 1, 256, out.batch.max);
-     }},
-    {"integration.batch", "min", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 256, out.batch.min);
-     }},
-    {"integration.batch", "wait", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_duration(section, key, Milliseconds{0}, hours{1}, out.batch.wait);
-     }},
-    {"integration", "parallel_gates", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 1, 16, out.partitions.parallel_gates);
-     }},
-    {"integration", "lanes", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_either(section, key, "one", "scope", out.partitions.by_scope);
-     }},
-    {"integration", "barrier_paths", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_patterns(section, key, out.partitions.barrier_paths);
-     }},
-    {"integration", "undo", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_either(section, key, "refuse", "allow", out.partitions.may_undo);
-     }},
-    {"integration.remediate", "max", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 10, out.remediate.max);
-     }},
-    {"integration.remediate", "command", true,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_command(section, key, out.remediate.command);
-     }},
-    {"integration.remediate", "silence", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_duration(section, key, std::chrono::seconds{1}, longest_step, out.remediate.silence);
-     }},
-    {"limits.task", "cost_usd", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_hundredths(section, key, 1, 100'000'000, out.budgets.task.cost_cents);
-     }},
-    {"limits.task", "tokens", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 1'000'000'000'000, out.budgets.task.tokens);
-     }},
-    {"limits.task", "turns", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 1'000'000, out.budgets.task.turns);
-     }},
-    {"limits.run", "cost_usd", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_hundredths(section, key, 1, 100'000'000, out.budgets.run.cost_cents);
-     }},
-    {"limits.run", "tokens", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 1'000'000'000'000, out.budgets.run.tokens);
-     }},
-    {"limits.run", "turns", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 1'000'000, out.budgets.run.turns);
-     }},
-    {"limits.day", "cost_usd", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_hundredths(section, key, 1, 100'000'000, out.budgets.day.cost_cents);
-     }},
-    {"limits.day", "tokens", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 1'000'000'000'000, out.budgets.day.tokens);
-     }},
-    {"limits.day", "turns", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 1'000'000, out.budgets.day.turns);
-     }},
-    {"limits.host", "memory", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.host.memory);
-     }},
-    {"limits.host", "disk", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.host.disk);
-     }},
-    {"limits.host", "stall_percent", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 100, out.host.stall_percent);
-     }},
-    {"limits", "memory", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.limits.memory);
-     }},
-    {"limits", "cpu", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_hundredths(section, key, 1, 1'000'000, out.limits.cpu_percent);
-     }},
-    {"limits", "tasks", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 4'194'304, out.limits.tasks);
-     }},
-    {"limits", "io_weight", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_whole(section, key, 0, 10'000, out.limits.io_weight);
-     }},
-    {"", "kept_work_retention", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_duration(section, key, std::chrono::seconds{1}, 3650 * day, out.kept_work_retention);
-     }},
-    {"", "stop_timeout", false,
-     [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-         read_duration(section, key, std::chrono::milliseconds{0}, longest_step, out.stop_timeout);
-     }},
-}};
+constexpr std::array<Setting, 50>
+    settings{
+        {
+            {"worker", "command", true,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_worker_command(section, key, out.worker);
+             }},
+            {"worker", "agent", true,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_worker_agent(section, key, out.worker);
+             }},
+            {"worker", "model", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_word(section, key, out.worker.model);
+             }},
+            {"worker", "effort", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_word(section, key, out.worker.effort);
+             }},
+            {"worker", "prompt_file", true,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_word(section, key, out.worker.prompt_file);
+             }},
+            {"worker", "phases", true,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_phases(section, key, out.worker.phases);
+             }},
+            {"worker", "silence", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_silence(section, key, out.worker.silence);
+             }},
+            {"", "agents", true,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_agents(section, key, out.agents);
+             }},
+            {"worker", "env", true,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_environment(section, key, out.worker.env);
+             }},
+            {"worker", "timeout", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_worker_timeout(section, key, out.worker.timeout);
+             }},
+            {"worker", "kill_grace", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_duration(section, key, Milliseconds{0}, hours{1}, out.worker.kill_grace);
+             }},
+            {"worker", "log_limit_mib", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 1, 102'400, out.worker.log_limit_mib);
+             }},
+            {"worker", "no_change", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_either(section, key, "blocked", "complete", out.worker.no_change_completes);
+             }},
+            {"worker", "may_push", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 section.read(key, out.worker.may_push);
+             }},
+            {"", "max_restarts", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 100, out.max_restarts);
+             }},
+            {"prepare", "command", true,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_command(section, key, out.prepare.command);
+             }},
+            {"prepare", "timeout", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_duration(section, key, shortest, longest_step, out.prepare.timeout);
+             }},
+            {"integrate", "command", true,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_command(section, key, out.integrate.command);
+             }},
+            {"integrate", "timeout", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_duration(section, key, shortest, longest_step, out.integrate.timeout);
+             }},
+            {"gate", "timeout", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_duration(section, key, shortest, longest_step, out.gate.timeout);
+             }},
+            {"gate", "retries", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 10, out.gate.retries);
+             }},
+            {"", "gates", true,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_gates(section, key, out.gates);
+             }},
+            {"integration.batch", "max", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 1, 256, out.batch.max);
+             }},
+            {"integration.batch", "min", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 256, out.batch.min);
+             }},
+            {"integration.batch", "wait", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_duration(section, key, Milliseconds{0}, hours{1}, out.batch.wait);
+             }},
+            {"integration", "parallel_gates", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 1, 16, out.partitions.parallel_gates);
+             }},
+            {"integration", "lanes", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_either(section, key, "one", "scope", out.partitions.by_scope);
+             }},
+            {"integration", "barrier_paths", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_patterns(section, key, out.partitions.barrier_paths);
+             }},
+            {"integration", "undo", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_either(section, key, "refuse", "allow", out.partitions.may_undo);
+             }},
+            {"integration.remediate", "max", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 10, out.remediate.max);
+             }},
+            {"integration.remediate", "command", true,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_command(section, key, out.remediate.command);
+             }},
+            {"integration.remediate", "silence", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_duration(section, key, std::chrono::seconds{1}, longest_step, out.remediate.silence);
+             }},
+            {"limits.task", "cost_usd", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_hundredths(section, key, 1, 100'000'000, out.budgets.task.cost_cents);
+             }},
+            {"limits.task", "tokens", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 1'000'000'000'000, out.budgets.task.tokens);
+             }},
+            {"limits.task", "turns", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 1'000'000, out.budgets.task.turns);
+             }},
+            {"limits.run", "cost_usd", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_hundredths(section, key, 1, 100'000'000, out.budgets.run.cost_cents);
+             }},
+            {"limits.run", "tokens", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 1'000'000'000'000, out.budgets.run.tokens);
+             }},
+            {"limits.run", "turns", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 1'000'000, out.budgets.run.turns);
+             }},
+            {"limits.day", "cost_usd", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_hundredths(section, key, 1, 100'000'000, out.budgets.day.cost_cents);
+             }},
+            {"limits.day", "tokens", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 1'000'000'000'000, out.budgets.day.tokens);
+             }},
+            {"limits.day", "turns", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 1'000'000, out.budgets.day.turns);
+             }},
+            {"limits.host", "memory", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.host.memory);
+             }},
+            {"limits.host", "disk", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.host.disk);
+             }},
+            {"limits.host", "stall_percent", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 100, out.host.stall_percent);
+             }},
+            {"limits", "memory", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.limits.memory);
+             }},
+            {"limits", "cpu", false,
+             [](ObjectReader& section, std::string_view key,
+                SupervisorConfig&
+                    out) { read_hundredths(section, key, 1, 1'000'000, out.limits.cpu_percent); }},
+            {"limits", "tasks", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 4'194'304, out.limits.tasks);
+             }},
+            {"limits", "io_weight", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_whole(section, key, 0, 10'000, out.limits.io_weight);
+             }},
+            {"", "kept_work_retention", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_duration(section, key, std::chrono::seconds{1}, 3650 * day, out.kept_work_retention);
+             }},
+            {"", "stop_timeout", false,
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_duration(section, key, std::chrono::milliseconds{0}, longest_step, out.stop_timeout);
+             }},
+        }};
 
 void read_section(std::string_view name, ObjectReader& section, TrustGate& gate, SupervisorConfig& out) {
     for (const Setting& setting : settings) {
@@ -375,6 +358,21 @@ void read_root(ObjectReader& root, TrustGate& gate, SupervisorConfig& out) {
     });
 }
 
+std::optional<core::JsonFault> unknown_agent(const SupervisorConfig& config) {
+    const auto fault = [&](const std::string& path, const std::string& agent) {
+        return agent.empty() || config.agents.count(agent) != 0
+                   ? std::nullopt
+                   : std::optional(core::JsonFault{
+                         path, fmt::format("is \"{}\", which is none of {}; describe it in `agents`",
+                                           core::printable(agent), names_of(config.agents))});
+    };
+    auto found = fault("worker.agent", config.worker.agent);
+    for (std::size_t i = 0; i < config.worker.phases.size() && !found; ++i) {
+        found = fault(fmt::format("worker.phases[{}].agent", i), config.worker.phases[i].agent);
+    }
+    return found;
+}
+
 }  // namespace
 
 core::Result<SupervisorConfig> load_supervisor_config(const std::optional<Layer>& global,
@@ -391,11 +389,8 @@ core::Result<SupervisorConfig> load_supervisor_config(const std::optional<Layer>
             return std::move(*error);
         }
     }
-    if (!config.worker.agent.empty() && config.agents.count(config.worker.agent) == 0) {
-        return error_in(
-            *layers,
-            {"worker.agent", fmt::format("is \"{}\", which is none of {}; describe it in `agents`",
-                                         core::printable(config.worker.agent), names_of(config.agents))});
+    if (auto unknown = unknown_agent(config)) {
+        return error_in(*layers, *unknown);
     }
     return config;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "config/agent_phases.h"
 #include "config/agent_presets.h"
 #include "config/command.h"
 #include "config/layer.h"
@@ -28,7 +29,8 @@ struct WorkerSettings {
     std::string agent = {};            // the name of one of `agents`; empty means that `command` works
     std::string model = {};            // of the agent; empty means the agent's own choice
     std::string effort = {};           // the same
-    std::string prompt_file = {};      // relative to the root; empty means the built-in prompt
+    std::vector<PhaseSettings> phases = {};  // of an agent's work; empty: it is one
+    std::string prompt_file = {};            // relative to the root; empty means the built-in prompt
     // How long it may write nothing, 0 to 7 d; nothing ("auto") means agent_silence for an agent that tells
     // what it does, and no limit for others.
     std::optional<core::Milliseconds> silence = {};

@@ -11,42 +11,13 @@ namespace {
 
 constexpr std::uint32_t format_version = 1;
 
-}  // namespace
-
-std::string agent_record_text(const AgentRecord& record) {
-    boost::json::object root;
-    root["version"] = format_version;
-    root["agent"] = record.agent;
-    root["account"] = record.account;
-    root["program_version"] = record.program_version;
-    root["model"] = record.model;
-    root["effort"] = record.effort;
-    root["session"] = record.session;
-    root["resumed"] = record.resumed;
-    root["session_note"] = record.session_note;
-    root["verdict"] = record.verdict ? boost::json::value(to_string(*record.verdict)) : nullptr;
-    root["message"] = record.message;
-    root["exit_status"] = record.exit_status;
-    root["signal"] = record.signal;
-    root["ended_by"] = record.ended_by;
-    root["resets_at"] = record.resets_at;
-    add_usage(root, record.usage);
-    root["faults"] = record.faults;
-    root["started_at"] = record.started_at;
-    root["ended_at"] = record.ended_at;
-    return canonical_json(root);
-}
-
-Result<AgentRecord> read_agent_record(const JsonDocument& document) {
-    std::optional<JsonFault> fault;
-    AgentRecord record;
-    ObjectReader reader(document.root(), "", fault);
-    reader.require_version(format_version);
+void read_members(ObjectReader& reader, AgentRecord& record) {
     reader.require("agent", record.agent);
     reader.read("account", record.account);
     reader.read("program_version", record.program_version);
     reader.read("model", record.model);
     reader.read("effort", record.effort);
+    reader.read("phase", record.phase);
     reader.read("session", record.session);
     reader.read("resumed", record.resumed);
     reader.read("session_note", record.session_note);
@@ -68,11 +39,64 @@ Result<AgentRecord> read_agent_record(const JsonDocument& document) {
     reader.read("faults", record.faults);
     reader.read("started_at", record.started_at);
     reader.read("ended_at", record.ended_at);
+    record.message = printable(record.message);
+    record.session_note = printable(record.session_note);
+}
+
+boost::json::object object_of(const AgentRecord& record) {
+    boost::json::object root;
+    root["agent"] = record.agent;
+    root["account"] = record.account;
+    root["program_version"] = record.program_version;
+    root["model"] = record.model;
+    root["effort"] = record.effort;
+    root["phase"] = record.phase;
+    root["session"] = record.session;
+    root["resumed"] = record.resumed;
+    root["session_note"] = record.session_note;
+    root["verdict"] = record.verdict ? boost::json::value(to_string(*record.verdict)) : nullptr;
+    root["message"] = record.message;
+    root["exit_status"] = record.exit_status;
+    root["signal"] = record.signal;
+    root["ended_by"] = record.ended_by;
+    root["resets_at"] = record.resets_at;
+    add_usage(root, record.usage);
+    root["faults"] = record.faults;
+    root["started_at"] = record.started_at;
+    root["ended_at"] = record.ended_at;
+    return root;
+}
+
+}  // namespace
+
+std::string agent_record_text(const AgentRecord& record) {
+    boost::json::object root;
+    root["version"] = format_version;
+    for (auto& [key, value] : object_of(record)) {
+        root[key] = std::move(value);
+    }
+    boost::json::array finished;
+    for (const AgentRecord& phase : record.finished) {
+        finished.push_back(object_of(phase));
+    }
+    root["finished"] = std::move(finished);
+    return canonical_json(root);
+}
+
+Result<AgentRecord> read_agent_record(const JsonDocument& document) {
+    std::optional<JsonFault> fault;
+    AgentRecord record;
+    ObjectReader reader(document.root(), "", fault);
+    reader.require_version(format_version);
+    read_members(reader, record);
+    reader.read_objects("finished", [&record](ObjectReader& phase) {
+        AgentRecord finished;
+        read_members(phase, finished);
+        record.finished.push_back(std::move(finished));
+    });
     if (fault) {
         return document.error_at(fault->path, fault->message);
     }
-    record.message = printable(record.message);
-    record.session_note = printable(record.session_note);
     return record;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/agents/preset.h"
 #include "core/agents/usage.h"
@@ -19,6 +20,7 @@ struct AgentRecord {
     std::string program_version;  // as the agent tells it
     std::string model;
     std::string effort;
+    std::string phase = {};               // of the work; empty: all of it
     std::string session;                  // the newest of the run; empty: not known, or none
     bool resumed = false;                 // the run went on with a session of before
     std::string session_note = {};        // why it did not, or began another one
@@ -33,6 +35,7 @@ struct AgentRecord {
     std::uint32_t faults = 0;  // passing ones that the run went on from
     std::string started_at;
     std::string ended_at = {};
+    std::vector<AgentRecord> finished = {};  // the phases that this run has come through before
 
     bool operator==(const AgentRecord&) const = default;
 };

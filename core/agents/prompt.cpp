@@ -75,12 +75,52 @@ std::string work_prompt(const Task& task, const PromptFacts& facts) {
     return limited(text, longest_body) + rules(facts);
 }
 
-std::string go_on_prompt(const Task& task, const PromptFacts& facts, std::string_view why) {
+std::string phase_words(std::string_view name, const PhaseFacts& facts) {
+    std::string text;
+    if (name == "plan") {
+        text = fmt::format(
+            "\nThis is the planning phase. Do not change the project yet. Read what you need, then write a "
+            "plan to "
+            "{}: what is to be changed and where, how it is tested, what may go wrong. It is followed in the "
+            "next "
+            "phase, perhaps by somebody who has only the plan. End when it is written.\n",
+            facts.plan_file);
+    } else if (name == "implement") {
+        text = facts.has_plan
+                   ? fmt::format("\nThe plan is in {}. Read it, then do the task.\n", facts.plan_file)
+                   : "\nDo the task now.\n";
+    } else if (name == "review") {
+        text = fmt::format(
+            "\nThe task has been worked on in the current folder; this is the review. Look at all that has "
+            "changed "
+            "(`git status`, `git log`, `git diff`) as a reviewer who did not write it: does it do what the "
+            "task says, "
+            "all of it, and nothing else? Is it tested? Does it pass the gate? Fix what is wrong, and say "
+            "what you "
+            "fixed.{}\n",
+            facts.has_plan ? fmt::format(" The plan is in {}.", facts.plan_file) : std::string{});
+    }
+    if (!text.empty() && !facts.before_said.empty()) {
+        text += fmt::format("\nThe last words of the phase before ({}):\n{}\n", facts.before,
+                            limited(facts.before_said, longest_item));
+    }
+    return text;
+}
+
+std::string next_phase_prompt(const Task& task, const PromptFacts& facts, std::string_view words) {
     return fmt::format(
-        "Go on with task {} ({}). You were interrupted: {}\nWhat you did is in the current folder; look at "
+        "Go on with task {} ({}), in its next phase. The rules are as before; the task's file is {}\n{}",
+        trimmed(task.id), limited(trimmed(task.title), longest_item), facts.task_file, words);
+}
+
+std::string go_on_prompt(const Task& task, const PromptFacts& facts, std::string_view why,
+                         std::string_view phase) {
+    return fmt::format(
+        "Go on with task {} ({}){}. You were interrupted: {}\nWhat you did is in the current folder; look at "
         "`git status` and `git log` before you go on. The rules are as before; the task's file is {}\n",
-        trimmed(task.id), limited(trimmed(task.title), longest_item), limited(why, longest_item),
-        facts.task_file);
+        trimmed(task.id), limited(trimmed(task.title), longest_item),
+        phase.empty() ? std::string{} : fmt::format(", in the phase \"{}\"", phase),
+        limited(why, longest_item), facts.task_file);
 }
 
 std::string take_over_prompt(const Task& task, const PromptFacts& facts, std::string_view why) {

@@ -22,8 +22,24 @@ struct PromptFacts {
 // The whole task: what, plan, evidence, scope, rules, the gate.
 [[nodiscard]] std::string work_prompt(const Task& task, const PromptFacts& facts);
 
-// To go on with the conversation. `why` is what interrupted it.
-[[nodiscard]] std::string go_on_prompt(const Task& task, const PromptFacts& facts, std::string_view why);
+// Where the phases of a task stand.
+struct PhaseFacts {
+    std::string plan_file;  // absolute path of the plan, or of where it shall be
+    bool has_plan = false;
+    std::string before = {};       // the phase that ended before this one, if its conversation is another
+    std::string before_said = {};  // and its last words
+};
+
+// What is to be done in "plan", "implement" or "review"; empty for any other name.
+[[nodiscard]] std::string phase_words(std::string_view name, const PhaseFacts& facts);
+
+// For a phase that begins in the conversation of the phase before.
+[[nodiscard]] std::string next_phase_prompt(const Task& task, const PromptFacts& facts,
+                                            std::string_view words);
+
+// To go on with the conversation. `why` is what interrupted it, `phase` the name of the phase that goes on.
+[[nodiscard]] std::string go_on_prompt(const Task& task, const PromptFacts& facts, std::string_view why,
+                                       std::string_view phase = {});
 
 // For a new conversation about work that was begun: the whole task, and what is there.
 [[nodiscard]] std::string take_over_prompt(const Task& task, const PromptFacts& facts, std::string_view why);

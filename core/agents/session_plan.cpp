@@ -40,13 +40,18 @@ std::uint64_t difference(std::uint64_t told, std::uint64_t before) {
 
 }  // namespace
 
-SessionPlan plan_session(const AgentPreset& preset, const std::vector<AgentRecord>& earlier) {
+SessionPlan plan_session(const AgentPreset& preset, const std::vector<AgentRecord>& earlier,
+                         std::string_view phase, bool keeps_session) {
     SessionPlan plan;
     if (earlier.empty()) {
         return plan;
     }
     const AgentRecord& last = earlier.back();
-    plan.is_begun = true;
+    plan.is_begun = last.phase == phase;
+    if (!plan.is_begun && !keeps_session) {
+        plan.note = "the phase begins a conversation of its own";
+        return plan;
+    }
     plan.why = interruption(last);
     const bool is_own = last.agent == preset.name;
     switch (preset.sessions) {
@@ -71,6 +76,17 @@ SessionPlan plan_session(const AgentPreset& preset, const std::vector<AgentRecor
                            : "the session of before is " + last.agent + "'s";
     }
     return plan;
+}
+
+std::size_t next_phase(const std::vector<std::string>& phases, const std::vector<AgentRecord>& earlier) {
+    if (earlier.empty()) {
+        return 0;
+    }
+    const auto last = std::find(phases.begin(), phases.end(), earlier.back().phase);
+    if (last == phases.end()) {
+        return 0;
+    }
+    return static_cast<std::size_t>(last - phases.begin()) + (earlier.back().verdict == Verdict::ok ? 1 : 0);
 }
 
 Usage used_by_attempt(const AgentPreset& preset, const Usage& told, const Usage& before) {

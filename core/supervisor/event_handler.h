@@ -62,7 +62,7 @@ class Handler {
     [[nodiscard]] bool waits(ActiveTask& task, const ExitRecord& record, const Outcome& outcome,
                              bool resumed);
     void wait_for_host(ActiveTask& task, const std::string& why, bool resumed);
-    void wait_for_account(ActiveTask& task, const std::string& why);
+    void wait_for_account(ActiveTask& task, const std::string& account, const std::string& why);
     void end_try(const ActiveTask& task);
     void wait_for_workspace(ActiveTask& task, const std::string& why);
     void note_waiting(const ActiveTask& task, const std::string& why);

@@ -31,7 +31,7 @@ bool Handler::waits(ActiveTask& task, const ExitRecord& record, const Outcome& o
     standing.account_paused = !outcome.paused_account.empty();
     const bool is_decided = record.stopped || classify(step, record, standing) != TaskEvent::step_waits;
     if (!is_decided && record.exited_with(exit_account_paused)) {
-        wait_for_account(task, why);
+        wait_for_account(task, outcome.paused_account, why);
         return true;
     }
     if (!is_decided && record.exited_with(exit_unavailable)) {
@@ -159,7 +159,10 @@ void Handler::wait_for_workspace(ActiveTask& task, const std::string& why) {
 
 // This counts as no attempt: the task keeps its workspace and its session. When it may start again is decided
 // by the account's file, which was written before the run ended.
-void Handler::wait_for_account(ActiveTask& task, const std::string& why) {
+void Handler::wait_for_account(ActiveTask& task, const std::string& account, const std::string& why) {
+    if (!is_budget(account)) {
+        task.account = account;  // another phase may have another agent than the first
+    }
     if (task.run.step == StepKind::work) {
         note_waiting(task, why);
     }

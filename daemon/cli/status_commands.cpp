@@ -1,6 +1,7 @@
 // run parallel status, run parallel retry.
 #include <fmt/format.h>
 
+#include <set>
 #include <vector>
 
 #include "core/base/canonical_json.h"
@@ -59,10 +60,12 @@ void gather_agents(const Settings& settings, StatusFacts& facts) {
         AgentSummary summary;
         summary.task_id = record.task_id;
         summary.last = runs->back().record;
-        summary.runs = static_cast<std::uint32_t>(runs->size());
+        std::set<std::uint32_t> numbers;
         for (const AgentRun& run : *runs) {
+            numbers.insert(run.number);
             summary.usage.add(run.record.usage);
         }
+        summary.runs = static_cast<std::uint32_t>(numbers.size());
         facts.agents.push_back(std::move(summary));
     }
 }

@@ -286,6 +286,7 @@ json::object agents_object(const StatusFacts& facts) {
         object["task_id"] = task.task_id;
         object["agent"] = task.last.agent;
         object["model"] = task.last.model;
+        object["phase"] = task.last.phase;
         object["session"] = task.last.session;
         object["verdict"] =
             task.last.verdict ? json::value(to_string(*task.last.verdict)) : json::value(nullptr);
@@ -320,8 +321,9 @@ std::string agents_text(const StatusFacts& facts) {
         text += "\nAgents:\n";
         for (const AgentSummary& task : facts.agents) {
             const std::string verdict{task.last.verdict ? to_string(*task.last.verdict) : "at work"};
-            text += core::shortened(fmt::format("  {}: {}, {}, {}", task.task_id, task.last.agent, verdict,
-                                                core::describe(task.usage)),
+            text += core::shortened(fmt::format("  {}: {}{}{}, {}, {}", task.task_id, task.last.agent,
+                                                task.last.phase.empty() ? "" : ", phase ", task.last.phase,
+                                                verdict, core::describe(task.usage)),
                                     longest_line) +
                     "\n";
         }

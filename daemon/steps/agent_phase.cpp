@@ -1,4 +1,4 @@
-#include "daemon/steps/agent.h"
+#include "daemon/steps/agent_phase.h"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -66,99 +66,77 @@ FileDescriptor stop_signals() {
     return descriptor;
 }
 
-class AgentStep {
-  public:
-    AgentStep(const StepContext& context, const core::RunName& run, core::Task task,
-              config::AgentChoice choice)
-        : context_(context),
-          settings_(context.settings),
-          run_(run),
-          task_(std::move(task)),
-          choice_(std::move(choice)),
-          budgets_(settings_.supervisor.budgets),
-          preset_(choice_.preset),
-          stop_(stop_signals()),
-          prompt_facts_(prompt_facts_of(settings_, context.task_id, context.target_branch)),
-          account_(settings_.accounts_folder, preset_.account_name()) {}
+}  // namespace
 
-    Result<Ending> run();
-    void end_counting() const;
-    [[nodiscard]] bool was_stopped() const { return stopped_; }
-
-  private:
-    Result<std::string> prompt() const;
-    [[nodiscard]] std::vector<std::string> command(const std::string& prompt) const;
-    [[nodiscard]] config::PlaceholderValues placeholders() const;
-    Result<core::Judgement> attempt();
-    Result<void> begin_record();
-    Result<bool> note_facts(const core::AgentFacts& facts);
-    Result<void> end_record(const core::Judgement& judgement);
-    Result<void> count_usage(const AgentRecord& now);
-    [[nodiscard]] std::string run_key() const;
-    [[nodiscard]] std::optional<double> left_usd() const;
-    [[nodiscard]] Result<bool> has_ended_well(const std::vector<AgentRun>& earlier) const;
-    Result<Ending> block_for_budget();
-    [[nodiscard]] Ending wait_for_budget() const;
-    [[nodiscard]] std::optional<bool> has_changed() const;
-    [[nodiscard]] bool is_over_budget() const;
-    [[nodiscard]] Usage used_for_task() const;
-    [[nodiscard]] bool begin_anew(std::string note, std::string why);
-    [[nodiscard]] bool pause_after_fault();
-    [[nodiscard]] std::size_t fruitless_runs() const;
-
-    const StepContext& context_;
-    const Settings& settings_;
-    core::RunName run_;
-    core::Task task_;
-    config::AgentChoice choice_;
-    const core::Budgets& budgets_;
-    const core::AgentPreset& preset_;
-    FileDescriptor stop_;
-    core::PromptFacts prompt_facts_;
-    AccountGate account_;
-
-    core::SessionPlan plan_;
-    std::vector<AgentRecord> earlier_;  // of the task's other runs
-    AgentRecord record_;
-    Usage before_attempt_;        // used by this run
-    Usage of_session_before_;     // what was counted for the session before the attempt
-    std::uint32_t attempts_ = 0;  // within this run
-    bool began_anew_ = false;
-    bool stopped_ = false;
-    bool last_answered_ = false;                      // the model, in the last attempt
-    std::optional<core::AccountPause> shared_pause_;  // a budget that all tasks share is spent
-    std::uint32_t faults_in_a_row_ = 0;               // passing ones, without an answer in between
-};
+AgentPhase::AgentPhase(Run& run, const config::AgentChoice& choice)
+    : run_(run),
+      context_(run.context),
+      settings_(run.context.settings),
+      task_(run.task),
+      choice_(choice),
+      preset_(choice.preset),
+      budgets_(settings_.supervisor.budgets),
+      stop_(stop_signals()),
+      prompt_facts_(prompt_facts_of(settings_, context_.task_id, context_.target_branch)),
+      account_(settings_.accounts_folder, preset_.account_name()),
+      earlier_(run.earlier) {
+    earlier_.insert(earlier_.end(), run.finished.begin(), run.finished.end());
+    record_.phase = choice.phase;
+    record_.finished = run.finished;
+}
 
 // --- what the agent is told
 
-Result<std::string> AgentStep::prompt() const {
-    if (run_.step == core::StepKind::remediate) {
+std::string AgentPhase::built_in_prompt() const {
+    const std::string words = core::phase_words(choice_.phase, phase_facts());
+    if (plan_.goes_on) {
+        return core::next_phase_prompt(task_, prompt_facts_, words);
+    }
+    return (plan_.is_begun ? core::take_over_prompt(task_, prompt_facts_, plan_.why)
+                           : core::work_prompt(task_, prompt_facts_)) +
+           words;
+}
+
+Result<std::string> AgentPhase::prompt() const {
+    if (run_.name.step == core::StepKind::remediate) {
         return core::remediation_prompt(task_, prompt_facts_, our_variable("RALPH_REASON"),
                                         our_variable("RALPH_HANDOFF"), plan_.goes_on);
     }
-    if (plan_.goes_on) {
-        return core::go_on_prompt(task_, prompt_facts_, plan_.why);
+    if (plan_.goes_on && plan_.is_begun) {
+        return core::go_on_prompt(task_, prompt_facts_, plan_.why, choice_.phase);
     }
-    const std::string& file = settings_.supervisor.worker.prompt_file;
-    if (!file.empty()) {
-        const std::string path = file.front() == '/' ? file : settings_.paths.root + "/" + file;
-        TRY_ASSIGN(auto text, read_file(path, longest_prompt));
-        if (!text) {
-            return Error{fmt::format("{}: there is no such file", path), "fix worker.prompt_file"};
-        }
-        config::PlaceholderValues values = placeholders();
-        values.prompt = core::work_prompt(task_, prompt_facts_);
-        auto expanded = config::expand_text(*text, values);
-        return expanded ? std::move(expanded)
-                        : Result<std::string>{Error{fmt::format("{} {}", path, expanded.error().message),
-                                                    expanded.error().remedy}};
+    const std::string& file = choice_.prompt_file;
+    if (file.empty()) {
+        return built_in_prompt();
     }
-    return plan_.is_begun ? core::take_over_prompt(task_, prompt_facts_, plan_.why)
-                          : core::work_prompt(task_, prompt_facts_);
+    const std::string path = file.front() == '/' ? file : settings_.paths.root + "/" + file;
+    TRY_ASSIGN(auto text, read_file(path, longest_prompt));
+    if (!text) {
+        return Error{fmt::format("{}: there is no such file", path),
+                     choice_.phase.empty() ? "fix worker.prompt_file" : "fix prompt_file of the phase"};
+    }
+    config::PlaceholderValues values = placeholders();
+    values.prompt = built_in_prompt();
+    auto expanded = config::expand_text(*text, values);
+    return expanded ? std::move(expanded)
+                    : Result<std::string>{Error{fmt::format("{} {}", path, expanded.error().message),
+                                                expanded.error().remedy}};
 }
 
-config::PlaceholderValues AgentStep::placeholders() const {
+core::PhaseFacts AgentPhase::phase_facts() const {
+    core::PhaseFacts facts;
+    facts.plan_file = plan_path(context_.workspace, context_.task_id);
+    facts.has_plan = path_exists(facts.plan_file);
+    const core::AgentRecord* const before = earlier_.empty() ? nullptr : &earlier_.back();
+    if (before != nullptr && !plan_.goes_on && before->phase != choice_.phase &&
+        before->verdict == Verdict::ok) {
+        facts.before = before->phase;
+        facts.before_said = before->message;
+    }
+    return facts;
+}
+
+config::PlaceholderValues AgentPhase::placeholders() const {
     config::PlaceholderValues values = placeholders_of(
         settings_, task_, context_.task_id, context_.target_branch, std::to_string(context_.attempt));
     values.handoff = our_variable("RALPH_HANDOFF");
@@ -168,7 +146,7 @@ config::PlaceholderValues AgentStep::placeholders() const {
     return values;
 }
 
-std::vector<std::string> AgentStep::command(const std::string& prompt) const {
+std::vector<std::string> AgentPhase::command(const std::string& prompt) const {
     config::PlaceholderValues values = placeholders();
     values.prompt = core::limited_text(prompt, longest_prompt);
     values.session = record_.session;
@@ -181,7 +159,7 @@ std::vector<std::string> AgentStep::command(const std::string& prompt) const {
 
 // --- what is known of the run, on disk
 
-Usage AgentStep::used_for_task() const {
+Usage AgentPhase::used_for_task() const {
     Usage used = record_.usage;
     for (const AgentRecord& record : earlier_) {
         used.add(record.usage);
@@ -189,12 +167,12 @@ Usage AgentStep::used_for_task() const {
     return used;
 }
 
-bool AgentStep::is_over_budget() const {
+bool AgentPhase::is_over_budget() const {
     return budgets_.task.is_spent(used_for_task());
 }
 
 // Of the tightest budget; nothing if there is none.
-std::optional<double> AgentStep::left_usd() const {
+std::optional<double> AgentPhase::left_usd() const {
     std::optional<double> left = budgets_.task.left_usd(used_for_task());
     const auto spending = read_spending(settings_.paths);
     if (!spending) {
@@ -209,27 +187,28 @@ std::optional<double> AgentStep::left_usd() const {
 }
 
 // First what all tasks share, then the record: a kill in between loses nothing that was used.
-Result<void> AgentStep::count_usage(const AgentRecord& now) {
+Result<void> AgentPhase::count_usage(const AgentRecord& now) {
     if (now.usage == record_.usage) {
         return {};
     }
-    const auto spending = daemon::count_usage(settings_.paths, run_key(), now.usage, wall_clock());
+    const auto spending = daemon::count_usage(settings_.paths, spending_key(), now.usage, wall_clock());
     shared_pause_ = budget_pause(budgets_, spending, wall_clock());
     return spending || shared_pause_ ? Result<void>{} : spending.error();
 }
 
 // What is not ended is only remembered for nothing.
-void AgentStep::end_counting() const {
-    if (const auto ended = daemon::end_counting(settings_.paths, run_key()); !ended) {
+void AgentPhase::end_counting() const {
+    if (const auto ended = daemon::end_counting(settings_.paths, spending_key()); !ended) {
         std::printf("ralph: %s\n", ended.error().line().c_str());
     }
 }
 
-std::string AgentStep::run_key() const {
-    return context_.run_directory.substr(settings_.paths.runs().size() + 1);
+std::string AgentPhase::spending_key() const {
+    return fmt::format("{}{}{}", context_.run_directory.substr(settings_.paths.runs().size() + 1),
+                       choice_.phase.empty() ? "" : "#", choice_.phase);
 }
 
-Result<void> AgentStep::begin_record() {
+Result<void> AgentPhase::begin_record() {
     record_.agent = preset_.name;
     record_.account = preset_.account_name();
     record_.model = choice_.model;
@@ -256,7 +235,7 @@ Result<void> AgentStep::begin_record() {
 }
 
 // Durable when the session is known, and with each turn: what comes after a kill begins there.
-Result<bool> AgentStep::note_facts(const core::AgentFacts& facts) {
+Result<bool> AgentPhase::note_facts(const core::AgentFacts& facts) {
     AgentRecord now = record_;
     now.session = facts.session.empty() ? record_.session : facts.session;
     now.model = facts.model.empty() ? record_.model : facts.model;
@@ -275,7 +254,7 @@ Result<bool> AgentStep::note_facts(const core::AgentFacts& facts) {
     return is_over_budget() || shared_pause_;
 }
 
-Result<void> AgentStep::end_record(const core::Judgement& judgement) {
+Result<void> AgentPhase::end_record(const core::Judgement& judgement) {
     record_.verdict = judgement.verdict;
     record_.message = judgement.message;
     record_.resets_at = judgement.resets_at ? core::format_rfc3339(*judgement.resets_at) : std::string{};
@@ -284,7 +263,7 @@ Result<void> AgentStep::end_record(const core::Judgement& judgement) {
 }
 
 // Nothing if that cannot be found out: what lands is decided later anyway.
-std::optional<bool> AgentStep::has_changed() const {
+std::optional<bool> AgentPhase::has_changed() const {
     const auto workspace = open_plain(settings_, context_.workspace);
     const auto base = newest_preparation(settings_.paths, context_.task_id);
     if (!workspace || !base || base->base_sha.empty()) {
@@ -300,20 +279,20 @@ std::optional<bool> AgentStep::has_changed() const {
 
 // --- the run
 
-Result<core::Judgement> AgentStep::attempt() {
+Result<core::Judgement> AgentPhase::attempt() {
     TRY(begin_record());
     TRY_ASSIGN(const auto text, prompt());
     const auto& worker = settings_.supervisor.worker;
     AgentProgram program{preset_, command(text)};
     program.input = preset_.prompt_on_input ? text : std::string{};
     program.directory = context_.workspace;
-    program.raw_file = fmt::format("{}/agent-{}.out", context_.run_directory, ++attempts_);
+    program.raw_file = fmt::format("{}/agent-{}.out", context_.run_directory, ++run_.starts);
     program.raw_limit_bytes = static_cast<long long>(worker.log_limit_mib) << 20U;
     const bool tells = preset_.output == core::AgentPreset::Output::events;
-    program.silence = run_.step == core::StepKind::remediate ? settings_.supervisor.remediate.silence
-                      : worker.silence                       ? worker.silence
-                      : tells                                ? std::optional(config::agent_silence)
-                                                             : std::nullopt;
+    program.silence = run_.name.step == core::StepKind::remediate ? settings_.supervisor.remediate.silence
+                      : worker.silence                            ? worker.silence
+                      : tells                                     ? std::optional(config::agent_silence)
+                                                                  : std::nullopt;
     if (program.silence && program.silence->count() == 0) {
         program.silence.reset();
     }
@@ -326,9 +305,11 @@ Result<core::Judgement> AgentStep::attempt() {
         }
         return over && *over;
     };
-    std::printf("ralph: %s %s%s\n", preset_.name.c_str(),
+    const std::string phase =
+        choice_.phase.empty() ? std::string{} : fmt::format(", phase {}", choice_.phase);
+    std::printf("ralph: %s %s%s%s\n", preset_.name.c_str(),
                 record_.resumed ? "goes on with its session " : "begins",
-                record_.resumed ? record_.session.c_str() : "");
+                record_.resumed ? record_.session.c_str() : "", phase.c_str());
     static_cast<void>(std::fflush(stdout));
     TRY_ASSIGN(auto ended, run_agent_program(program));
     last_answered_ = ended.facts.answered;
@@ -352,7 +333,7 @@ Result<core::Judgement> AgentStep::attempt() {
 }
 
 // Once in a run: a session that is full again, or cannot be found again, is a failure.
-bool AgentStep::begin_anew(std::string note, std::string why) {
+bool AgentPhase::begin_anew(std::string note, std::string why) {
     if (std::exchange(began_anew_, true)) {
         return false;
     }
@@ -364,7 +345,7 @@ bool AgentStep::begin_anew(std::string note, std::string why) {
 }
 
 // False: there were enough of them, or the step was told to end meanwhile.
-bool AgentStep::pause_after_fault() {
+bool AgentPhase::pause_after_fault() {
     faults_in_a_row_ = last_answered_ ? 0 : faults_in_a_row_;
     if (faults_in_a_row_ == most_faults || record_.faults == most_faults_of_run) {
         return false;
@@ -385,7 +366,7 @@ bool AgentStep::pause_after_fault() {
 }
 
 // Runs of the task that ended without an answer of the model, the last ones.
-std::size_t AgentStep::fruitless_runs() const {
+std::size_t AgentPhase::fruitless_runs() const {
     const auto other = std::find_if(earlier_.rbegin(), earlier_.rend(), [](const AgentRecord& record) {
         return record.verdict != Verdict::passing &&
                (record.verdict != Verdict::limited || record.ended_by != "silence");
@@ -394,14 +375,14 @@ std::size_t AgentStep::fruitless_runs() const {
 }
 
 // The task has done nothing wrong: it waits, with its work and its session.
-Ending AgentStep::wait_for_budget() const {
+Ending AgentPhase::wait_for_budget() const {
     Ending ending{static_cast<int>(core::exit_account_paused), {}};
     ending.outcome.summary = core::describe(*shared_pause_);
     ending.outcome.paused_account = shared_pause_->account;
     return ending;
 }
 
-Result<Ending> AgentStep::block_for_budget() {
+Result<Ending> AgentPhase::block_for_budget() {
     core::BlockMarker marker;
     marker.task_id = context_.task_id;
     marker.reason = fmt::format(
@@ -415,37 +396,12 @@ Result<Ending> AgentStep::block_for_budget() {
     return Ending{1, {marker.reason, {}, {}, {}}};
 }
 
-// The run before this one said that it was done, and was killed before its exit status was recorded.
-Result<bool> AgentStep::has_ended_well(const std::vector<AgentRun>& earlier) const {
-    if (earlier.empty() || earlier.back().step != run_.step || earlier.back().record.verdict != Verdict::ok) {
-        return false;
-    }
-    const AgentRun& last = earlier.back();
-    const core::Run run{last.step, last.number, 1};
-    TRY_ASSIGN(const auto view, view_run(settings_.paths.run(context_.task_id, run), run));
-    return !view.exit || (view.exit->kind == core::ExitRecord::Kind::signalled && !view.exit->stopped &&
-                          !view.exit->timed_out);
-}
-
-Result<Ending> AgentStep::run() {
+Result<Ending> AgentPhase::work() {
     TRY_ASSIGN(auto waits, account_.enter());
     if (waits) {
         return std::move(*waits);
     }
-    TRY_ASSIGN(auto runs, agent_runs(settings_.paths, context_.task_id));
-    std::erase_if(runs, [this](const AgentRun& run) { return run.number == run_.number; });
-    for (const AgentRun& run : runs) {
-        earlier_.push_back(run.record);
-    }
-    TRY_ASSIGN(const auto ended_well, has_ended_well(runs));
-    if (ended_well) {
-        record_ = earlier_.back();
-        record_.usage = {};  // it is counted there
-        TRY(write_agent_record(context_.run_directory, record_));
-        std::printf("ralph: the agent had ended well, and only that was not recorded\n");
-        return Ending{0, {}};
-    }
-    plan_ = core::plan_session(preset_, earlier_);
+    plan_ = core::plan_session(preset_, earlier_, choice_.phase, choice_.keeps_session);
     record_.started_at = core::format_rfc3339(wall_clock());
     if (is_over_budget()) {
         return block_for_budget();
@@ -454,9 +410,17 @@ Result<Ending> AgentStep::run() {
     if (shared_pause_) {
         return wait_for_budget();
     }
+    auto ending = attempts();
+    end_counting();
+    return ending;
+}
+
+Result<Ending> AgentPhase::attempts() {
     while (true) {
         TRY_ASSIGN(const auto judgement, attempt());
-        const std::string said = fmt::format("{}: {}", preset_.name, judgement.message);
+        const std::string said =
+            fmt::format("{}{}{}: {}", preset_.name, choice_.phase.empty() ? "" : ", phase ", choice_.phase,
+                        judgement.message);
         switch (judgement.verdict) {
             case Verdict::ok:
                 return Ending{0, {}};
@@ -505,42 +469,6 @@ Result<Ending> AgentStep::run() {
         }
         return Ending{1, {fmt::format("{} ({})", said, core::to_string(judgement.verdict)), {}, {}, {}}};
     }
-}
-
-Result<Ending> run_agent(const StepContext& context) {
-    const std::size_t slash = context.run_directory.rfind('/');
-    const auto run = core::parse_run_directory_name(
-        std::string_view(context.run_directory).substr(slash == std::string::npos ? 0 : slash + 1));
-    if (!run) {
-        return Error{fmt::format("{} is no run directory", context.run_directory),
-                     "steps are started by the supervisor, not by hand"};
-    }
-    TRY_ASSIGN(auto task, read_kept_task(context.settings.paths, context.task_id));
-    TRY_ASSIGN(auto choice, config::choose_agent(context.settings.supervisor, task,
-                                                 run->step == core::StepKind::remediate));
-    if (!choice) {
-        return Error{fmt::format("no agent is set for {}", context.task_id), "see worker.agent"};
-    }
-    AgentStep step(context, *run, std::move(task), std::move(*choice));
-    auto ending = step.run();
-    step.end_counting();
-    if (step.was_stopped()) {
-        // As it would have ended without a handler: the shim knows whether it asked for that. If it was
-        // somebody else, the run counts as lost and goes on.
-        static_cast<void>(std::signal(SIGTERM, SIG_DFL));
-        static_cast<void>(::raise(SIGTERM));
-        sigset_t none;
-        ::sigemptyset(&none);
-        static_cast<void>(::sigprocmask(SIG_SETMASK, &none, nullptr));
-    }
-    return ending;
-}
-
-}  // namespace
-
-int run_agent_step(const StepContext& context) {
-    auto ending = run_agent(context);
-    return finish_step(context, ending ? *ending : Ending{1, {ending.error().line(), {}, {}, {}}});
 }
 
 }  // namespace ralph::daemon

@@ -41,10 +41,13 @@ Result<std::vector<AgentRun>> agent_runs(const Paths& paths, const std::string& 
         }
         TRY_ASSIGN(auto record, read_agent_record(paths.runs_of(task_id) + "/" + name));
         if (record) {
+            for (core::AgentRecord& phase : std::exchange(record->finished, {})) {
+                runs.push_back({run->number, run->step, std::move(phase)});
+            }
             runs.push_back({run->number, run->step, std::move(*record)});
         }
     }
-    std::sort(runs.begin(), runs.end(),
+    std::stable_sort(runs.begin(), runs.end(),
               [](const AgentRun& left, const AgentRun& right) { return left.number < right.number; });
     return runs;
 }

@@ -70,6 +70,10 @@ struct Paths {
 [[nodiscard]] inline std::string block_marker_path(std::string_view workspace) {
     return std::string(workspace) + "/.ralph/cache/parallel/blocked_push.json";
 }
+// Where a planning phase leaves its plan, as with the Rust tools.
+[[nodiscard]] inline std::string plan_path(std::string_view workspace, std::string_view task_id) {
+    return std::string(workspace) + "/.ralph/cache/plans/" + std::string(task_id) + ".md";
+}
 [[nodiscard]] inline std::string followups_path(std::string_view workspace, std::string_view task_id) {
     return std::string(workspace) + "/.ralph/cache/followups/" + std::string(task_id) + ".json";
 }

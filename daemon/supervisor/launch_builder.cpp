@@ -57,16 +57,16 @@ struct StepCommand {
 };
 
 // The agent that works in the step, under a step of our own; nothing: a command works, or another step runs.
-Result<std::optional<config::AgentChoice>> agent_of(const Settings& settings, const core::Task& task,
-                                                    core::StepKind step) {
+Result<std::vector<config::AgentChoice>> agents_of(const Settings& settings, const core::Task& task,
+                                                   core::StepKind step) {
     const auto& supervisor = settings.supervisor;
     const bool remediates = step == core::StepKind::remediate;
     const bool may = step == core::StepKind::work
                          ? worker_refusal(settings, task).empty()
                          : remediates && supervisor.remediate.command.empty() &&
                                (settings.trusted || !supervisor.worker.agent.empty());
-    return may ? config::choose_agent(supervisor, task, remediates)
-               : Result<std::optional<config::AgentChoice>>{std::nullopt};
+    return may ? config::choose_agents(supervisor, task, remediates)
+               : Result<std::vector<config::AgentChoice>>{std::vector<config::AgentChoice>{}};
 }
 
 // The worker's command, unless there is one for this. Only silence ends it. Without any, which can only be
@@ -147,17 +147,17 @@ std::string worker_refusal(const Settings& settings, const core::Task& task) {
                                       "not trusted; run `ralph init --trust` if you trust its commands",
                                       core::trimmed(task.id));
     }
-    const auto choice = config::choose_agent(settings.supervisor, task);
-    if (!choice) {
-        return choice.error().line();
+    const auto agents = config::choose_agents(settings.supervisor, task);
+    if (!agents) {
+        return agents.error().line();
     }
-    if (*choice) {
+    if (!agents->empty()) {
         return settings.trusted || !settings.supervisor.worker.agent.empty()
                    ? ""
                    : fmt::format(
                          "{} asks for the agent {}, and this repository is not trusted; run `ralph init "
                          "--trust` if you trust its tasks, or set worker.agent",
-                         core::trimmed(task.id), (*choice)->preset.name);
+                         core::trimmed(task.id), agents->front().preset.name);
     }
     if (settings.supervisor.worker.command.empty()) {
         return fmt::format(
@@ -182,7 +182,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     values.reason = start.reason;
     const bool remediates = start.run.step == core::StepKind::remediate;
     const bool works = remediates || start.run.step == core::StepKind::work;
-    TRY_ASSIGN(const auto agent, agent_of(settings, task ? *task : core::Task{}, start.run.step));
+    TRY_ASSIGN(const auto agents, agents_of(settings, task ? *task : core::Task{}, start.run.step));
     if (remediates) {
         TRY_ASSIGN(values.handoff, newest_handoff(workspace, start.task_id));
     }
@@ -193,7 +193,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
                             : core::work_prompt(*task, facts);
     }
     StepCommand command = step_command(settings, executables, task ? *task : core::Task{}, start.run.step,
-                                       values, agent.has_value());
+                                       values, !agents.empty());
 
     Launch launch;
     launch.spec.run_id = fmt::format("{:016x}{:016x}", random_number(), random_number());
@@ -213,13 +213,13 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
         environment["RALPH_HANDOFF"] = values.handoff;
         environment["RALPH_REASON"] = core::shortened(start.reason, longest_reason);
     }
-    if (!agent) {  // that step looks at what its agent writes
+    if (agents.empty()) {  // that step looks at what its agent writes
         launch.silence = remediates ? settings.supervisor.remediate.silence
                          : works    ? settings.supervisor.worker.silence.value_or(core::Milliseconds{0})
                                     : core::Milliseconds{0};
     }
-    if (agent) {
-        environment.insert(agent->preset.env.begin(), agent->preset.env.end());  // where they are not set
+    for (const config::AgentChoice& agent : agents) {
+        environment.insert(agent.preset.env.begin(), agent.preset.env.end());  // where they are not set
     }
     environment["PWD"] = command.directory;
     environment["RALPH_TASK_ID"] = start.task_id;
@@ -249,10 +249,10 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     launch.spec.working_directory = std::move(command.directory);
     launch.spec.created_at = core::format_rfc3339(now);
     launch.spec.batch = start.batch;
-    if (agent) {
-        launch.spec.agent = agent->preset.name;
+    if (!agents.empty()) {
+        launch.spec.agent = agents.front().preset.name;
     }
-    if (!works || agent) {
+    if (!works || !agents.empty()) {
         launch.spec.settings = snapshot_of(settings);
     }
     launch.timeout = command.timeout * static_cast<int>(1 + start.batch.size());

@@ -72,13 +72,21 @@ class Seeder {
     }
 
   private:
-    // Patterns of what the task's agent makes for itself, which is no work; none if a command works.
+    // Patterns of what the task's agents make for themselves, which is no work; none if a command works.
     [[nodiscard]] std::vector<std::string> files_of_agent() const {
         const auto task =
             task_id_.empty() ? Result<core::Task>{Error{}} : read_kept_task(settings_.paths, task_id_);
-        const auto choice = task ? config::choose_agent(settings_.supervisor, *task)
-                                 : Result<std::optional<config::AgentChoice>>{task.error()};
-        return choice && *choice ? (*choice)->preset.exclude : std::vector<std::string>{};
+        const auto choices = task ? config::choose_agents(settings_.supervisor, *task)
+                                  : Result<std::vector<config::AgentChoice>>{task.error()};
+        std::vector<std::string> patterns;
+        for (const config::AgentChoice& choice : choices ? *choices : std::vector<config::AgentChoice>{}) {
+            for (const std::string& pattern : choice.preset.exclude) {
+                if (std::find(patterns.begin(), patterns.end(), pattern) == patterns.end()) {
+                    patterns.push_back(pattern);
+                }
+            }
+        }
+        return patterns;
     }
 
     [[nodiscard]] std::string source(const std::string& path) const {

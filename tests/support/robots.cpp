@@ -41,6 +41,8 @@ die) say 1 "I die."; kill -9 $$ ;;
 wait) say 1 "I wait."; echo $$ > "$ROBOT/pid"; while ! [ -e "$ROBOT/go" ]; do sleep 0.02; done
       echo "$RALPH_TASK_ID" > "$RALPH_TASK_ID.txt"; end Done. false ;;
 denied) printf '{"type": "end", "result": "Done.", "denied": ["Bash"]}\n' ;;
+plan) say 1 "I plan."; mkdir -p .ralph/cache/plans; echo do > ".ralph/cache/plans/$RALPH_TASK_ID.md"; end Planned. false ;;
+review) say 1 "I look."; end Good. false ;;
 own) echo secret > own.cache; echo x > work.txt; end Done. false ;;
 esac
 )sh";

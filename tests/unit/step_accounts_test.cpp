@@ -353,3 +353,17 @@ TEST_CASE("accounts: a run whose budget is spent drains, and a service waits for
     CHECK(service.supervisor.mode == Mode::running);
     CHECK(service.take(event::AccountsRead{}).find("announce T1") != std::string::npos);
 }
+
+TEST_CASE("accounts: a phase whose agent has another account waits for that one") {
+    StepDriver driver(agents(1));
+    driver.queue({"T1"});
+    to_work(driver, "T1");
+    AccountPause other = pause(0ms, 60'000ms);
+    other.account = "other";
+    driver.take(event::AccountsRead{{other}});
+    Outcome waits = paused();
+    waits.paused_account = "other";
+    CHECK(driver.ended("T1", 2, exited(72), {}, waits).find("start") == std::string::npos);
+    CHECK(driver.pass(59'000ms).find("start") == std::string::npos);
+    CHECK(driver.pass(1'000ms).find("start T1 3-work attempt=1") != std::string::npos);
+}
