@@ -103,8 +103,9 @@ void check_agent_version(Diagnosis& diagnosis, const core::AgentPreset& preset) 
                    fmt::format("install {} {} or newer", preset.name, preset.tested_version), "", nullptr});
 }
 
-void check_agent(Diagnosis& diagnosis, const Settings& settings) {
-    const std::string& name = settings.supervisor.worker.agent;
+// `setting` names it.
+void check_agent(Diagnosis& diagnosis, const Settings& settings, const std::string& name,
+                 const std::string& setting) {
     const auto found = settings.supervisor.agents.find(name);
     if (found == settings.supervisor.agents.end()) {
         return;  // none
@@ -112,7 +113,7 @@ void check_agent(Diagnosis& diagnosis, const Settings& settings) {
     const core::AgentPreset& preset = found->second;
     const std::string own = settings.paths.supervisor_config();
     if (!is_program(preset.program(), diagnosis.paths.root)) {
-        check_program(diagnosis, {preset.program()}, "worker.agent", own,
+        check_program(diagnosis, {preset.program()}, setting, own,
                       "Every task without a command of its own fails.");
         return;
     }
@@ -134,6 +135,18 @@ void check_agent(Diagnosis& diagnosis, const Settings& settings) {
                          "be its sandbox",
                          preset.root_variable),
              "", nullptr});
+    }
+}
+
+// Each once, though several phases may have it.
+void check_agents(Diagnosis& diagnosis, const Settings& settings) {
+    const auto& worker = settings.supervisor.worker;
+    std::map<std::string, std::string> wanted{{worker.agent, "worker.agent"}};
+    for (std::size_t i = 0; i < worker.phases.size(); ++i) {
+        wanted.emplace(worker.phases[i].agent, fmt::format("worker.phases[{}].agent", i));
+    }
+    for (const auto& [name, setting] : wanted) {
+        check_agent(diagnosis, settings, name, setting);
     }
 }
 
@@ -186,7 +199,7 @@ void check_settings(Diagnosis& diagnosis) {
     const std::string own = used.paths.supervisor_config();
     check_program(diagnosis, used.supervisor.worker.command, "worker.command", own,
                   "Every task without a command of its own fails.");
-    check_agent(diagnosis, used);
+    check_agents(diagnosis, used);
     check_program(diagnosis, used.supervisor.prepare.command, "prepare.command", own, "Every task fails.");
     check_program(diagnosis, used.supervisor.integrate.command, "integrate.command", own, "Nothing lands.");
     if (used.project.ci_gate.enabled) {

@@ -289,6 +289,12 @@ TEST_CASE("doctor: settings, queue, repository and programs") {
             project.paths().supervisor_config(),
             R"({"worker": {"agent": "claude", "env": {"ANTHROPIC_API_KEY": "k", "IS_SANDBOX": "1"}}})");
         CHECK(kinds(project).empty());
+        // That of a phase, too, and each once.
+        Project::write(project.paths().supervisor_config(),
+                       R"({"worker": {"agent": "claude", "env": {"ANTHROPIC_API_KEY": "k", "IS_SANDBOX": "1"},
+                                      "phases": [{"name": "plan", "agent": "gemini"}, {"name": "implement"},
+                                                 {"name": "review", "agent": "gemini"}]}})");
+        CHECK(kinds(project) == "program_missing!");
     }
     SUBCASE("a setting that nothing uses") {
         Project::write(project.paths().config(), R"({"agent": {"ci_gate": {"enabled": false},
