@@ -1,6 +1,9 @@
 // What happens to workers while their supervisor is dead, frozen, starting or replaced.
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <filesystem>
 
@@ -236,4 +239,48 @@ TEST_CASE("a line without end: the log keeps its limit, the shim its size, and t
     if (!sanitized) {
         CHECK(std::stol(peak.substr(6)) < 16 * 1024);
     }
+}
+
+// A power failure took the record, and the run directory of its discard step is behind: its shim is gone, and
+// what it had started lives.
+TEST_CASE("what is left of a discard step is ended before its run is forgotten") {
+    Project project;
+    const core::Run discard{core::StepKind::discard, 4, 1};
+    const std::string directory = project.paths().run("RQ-0001", discard);
+    core::RunSpec spec;
+    spec.task_id = "RQ-0001";
+    spec.run = discard;
+    spec.run_id = "0123456789abcdef0123456789abcdef";
+    spec.command = {"ralph", "step", "discard"};
+    fs::create_directories(directory);
+    const std::string mark = "RALPH_RUN_ID=" + spec.run_id;
+    const pid_t left = ::fork();
+    REQUIRE(left >= 0);
+    if (left == 0) {
+        ::execle("/bin/sleep", "sleep", "1000", nullptr,
+                 std::array{mark.c_str(), static_cast<const char*>(nullptr)}.data());
+        ::_exit(127);
+    }
+    REQUIRE(Project::eventually([&] {
+        return Project::read("/proc/" + std::to_string(left) + "/environ").find(mark) != std::string::npos;
+    }));
+    const auto record = [](pid_t pid, std::uint64_t ticks) {
+        return "{\"version\": 1, \"pid\": " + std::to_string(pid) +
+               ", \"start_ticks\": " + std::to_string(ticks) + ", \"boot_id\": \"" + boot_id() + "\"}";
+    };
+    Project::write(directory + "/spec.json", core::run_spec_text(spec));
+    Project::write(directory + "/lock", "");
+    Project::write(directory + "/shim.json", record(left, 1));  // another process that had the number before
+    Project::write(directory + "/worker.json", record(left, start_ticks(left).value()));
+
+    CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
+    int status = 0;
+    const bool is_gone = ::waitpid(left, &status, WNOHANG) == left;
+    if (!is_gone) {
+        ::kill(left, SIGKILL);
+        ::waitpid(left, nullptr, 0);
+    }
+    CHECK(is_gone);
+    CHECK(WIFSIGNALED(status));
+    CHECK_FALSE(fs::exists(directory));
 }
