@@ -20,6 +20,8 @@ void read_members(ObjectReader& reader, AgentRecord& record) {
     reader.read("phase", record.phase);
     reader.read("session", record.session);
     reader.read("resumed", record.resumed);
+    record.answered = true;  // the first records did not say
+    reader.read("answered", record.answered);
     reader.read("session_note", record.session_note);
     std::optional<std::string> verdict;
     reader.read("verdict", verdict);
@@ -53,6 +55,7 @@ boost::json::object object_of(const AgentRecord& record) {
     root["phase"] = record.phase;
     root["session"] = record.session;
     root["resumed"] = record.resumed;
+    root["answered"] = record.answered;
     root["session_note"] = record.session_note;
     root["verdict"] = record.verdict ? boost::json::value(to_string(*record.verdict)) : nullptr;
     root["message"] = record.message;

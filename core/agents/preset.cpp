@@ -33,6 +33,11 @@ static_assert(is_sound(), "each verdict has its name");
 
 }  // namespace
 
+bool AgentPreset::tells_answers() const {
+    return output == Output::text ||
+           std::any_of(events.begin(), events.end(), [](const EventRule& rule) { return rule.answers; });
+}
+
 std::string_view to_string(Verdict verdict) {
     return verdicts.at(static_cast<std::size_t>(verdict)).second;
 }

@@ -108,6 +108,8 @@ struct AgentPreset {
     std::string root_variable;  // as root it works only with this one set; empty: however
 
     [[nodiscard]] const std::string& account_name() const { return account.empty() ? name : account; }
+    // Whether anything that it writes tells that the model has answered.
+    [[nodiscard]] bool tells_answers() const;
     [[nodiscard]] const std::string& program() const { return first.front().front(); }
 
     bool operator==(const AgentPreset&) const = default;

@@ -16,6 +16,8 @@ using std::chrono::minutes;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
+// A time of day that is past by less is no time of tomorrow: the limit ends now, or its clock is another one.
+constexpr minutes just_over{30};
 constexpr nanoseconds farthest = days{31};
 
 bool is_digit(char c) {
@@ -120,7 +122,8 @@ std::optional<nanoseconds> duration_at(Words words) {
     return std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(sum));
 }
 
-// "1:44 pm", "3pm", "15:00": since midnight.
+// "1:44 pm", "3pm", "15:00": since midnight. Minutes are told without their seconds, so that the moment is
+// the end of that minute.
 std::optional<minutes> time_of_day_at(Words words) {
     words.skip_blanks();
     const auto hour = words.whole(2);
@@ -144,7 +147,7 @@ std::optional<minutes> time_of_day_at(Words words) {
         return std::nullopt;
     }
     const int of_day = afternoon || morning ? *hour % 12 + (afternoon ? 12 : 0) : *hour;
-    return hours{of_day} + minutes{minute};
+    return hours{of_day} + minutes{minute + (has_minutes ? 1 : 0)};
 }
 
 // "nov 30th, 2026 " before a time of day, if it is there.
@@ -203,7 +206,7 @@ std::optional<Instant> moment_at(Words words, Instant now, int utc_offset_minute
     const Instant local = now + (is_utc ? nanoseconds{0} : offset);
     const auto day = date ? std::chrono::sys_days{*date} : std::chrono::floor<days>(local);
     Instant moment = Instant{day} + *of_day;
-    if (!date && moment <= local) {
+    if (!date && local - moment >= just_over) {
         moment += days{1};
     }
     return moment - (local - now);

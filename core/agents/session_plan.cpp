@@ -59,11 +59,11 @@ SessionPlan plan_session(const AgentPreset& preset, const std::vector<AgentRecor
             plan.note = preset.name + " cannot continue a conversation";
             return plan;
         case AgentPreset::Sessions::newest:
-            plan.goes_on = is_own;
+            plan.goes_on = is_own && last.answered;
             break;
         case AgentPreset::Sessions::chosen:
         case AgentPreset::Sessions::told:
-            plan.session = is_own ? last.session : std::string{};
+            plan.session = is_own && last.answered ? last.session : std::string{};
             plan.goes_on = !plan.session.empty();
             break;
     }

@@ -24,6 +24,16 @@ bool may_start(const Supervisor& supervisor, const std::string& account, Instant
     return account.empty() || (is_open(account) && is_open(budget_of_run) && is_open(budget_of_day));
 }
 
+void learn_account(const Supervisor& supervisor, ActiveTask& task) {
+    const Task* const known = !task.runner && task.account.empty() && supervisor.queue
+                                  ? supervisor.queue->queue.find(task.task_id)
+                                  : nullptr;
+    if (known != nullptr) {
+        task.runner = runner_of(*known);
+        task.account = account_of(supervisor.settings, task.runner);
+    }
+}
+
 bool needs_account(const ActiveTask& task) {
     return !task.account.empty() && (task.run.step == StepKind::work || task.run.step == StepKind::remediate);
 }

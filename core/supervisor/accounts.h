@@ -22,6 +22,9 @@ namespace ralph::core {
 // tries; and no budget is spent that all agents share.
 [[nodiscard]] bool may_start(const Supervisor& supervisor, const std::string& account, Instant wall);
 
+// The account of a task whose text was not kept when it was recovered, as far as the queue tells.
+void learn_account(const Supervisor& supervisor, ActiveTask& task);
+
 // Whether an agent of an account works in the task's step.
 [[nodiscard]] bool needs_account(const ActiveTask& task);
 

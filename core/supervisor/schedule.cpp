@@ -61,6 +61,7 @@ std::optional<std::uint32_t> free_slot(const Supervisor& supervisor) {
 void start(ActiveTask& task, std::vector<Action>& actions) {
     task.phase = Phase::starting;
     task.put_back = false;
+    task.may_have_been_told = false;
     ++task.run.number;
     const bool integrates = task.run.step == StepKind::integrate;
     task.leads_batch = false;
@@ -185,6 +186,9 @@ void start_slots(Supervisor& supervisor, Moment moment, std::vector<Action>& act
     const std::uint32_t workers = supervisor.settings.workers;
     auto busy = std::count_if(supervisor.active.begin(), supervisor.active.end(), uses_slot);
     for (ActiveTask& task : supervisor.active) {
+        if (!supervisor.accounts.empty()) {
+            learn_account(supervisor, task);
+        }
         const bool held_back = supervisor.outage && needs_host(task);
         if (integrates(task) || held_back || !is_due(task, now) ||
             held_by_account(supervisor, task, moment.wall) || busy >= workers) {

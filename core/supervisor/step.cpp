@@ -181,7 +181,7 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         return;
     }
     task->waits_for = WaitsFor::turn;
-    if ((resumed || supervisor_.resumes || task->put_back) &&
+    if ((resumed || supervisor_.resumes || task->put_back || task->may_have_been_told) &&
         classify(task->run.step, record, {}) == TaskEvent::interrupted) {
         end_stopped(*task);
         return;
@@ -305,6 +305,7 @@ void Handler::end_discard(Tasks::iterator task, const RunEnd& end, const Outcome
 
 void Handler::ask_to_end(ActiveTask& task) {
     if (task.phase == Phase::running) {
+        task.may_have_been_told = false;
         actions_.emplace_back(action::EndRun{task.task_id, task.run});
     }
 }

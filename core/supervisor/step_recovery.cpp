@@ -112,6 +112,7 @@ void Handler::adopt(ActiveTask& task, const RunHistory& history) {
             break;
     }
     task.phase = Phase::running;
+    task.may_have_been_told = true;
     note_try(supervisor_, task);
     actions_.emplace_back(action::AdoptRun{task.task_id, history.newest->run});
     note(false, task.task_id, fmt::format("{} goes on under its shim", to_string(task.run.step)));

@@ -21,10 +21,14 @@ Ending AccountGate::waits(std::string why) const {
 core::Result<std::optional<Ending>> AccountGate::enter() {
     TRY_ASSIGN(tried_, read_pause(folder_, account_));
     if (!tried_) {
+        try_lock_.reset();
         return std::optional<Ending>{};
     }
     if (core::holds(*tried_, wall_clock())) {
         return std::optional(waits(core::describe(*tried_)));
+    }
+    if (try_lock_) {
+        return std::optional<Ending>{};
     }
     // Where no lock can be made, trying is all that is left.
     auto lock = claim_try(folder_, account_);

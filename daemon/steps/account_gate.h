@@ -19,7 +19,8 @@ class AccountGate {
         : folder_(std::move(folder)), account_(std::move(account)) {}
 
     // How the step ends if the account is paused, or if its time has come and another one tries; nothing: it
-    // may work, and if it is the one that tries, nobody else does until it is answered or gone.
+    // may work, and if it is the one that tries, nobody else does until it is answered or gone. To be asked
+    // before each start of the agent.
     [[nodiscard]] core::Result<std::optional<Ending>> enter();
 
     // The model has answered, so that the account works.

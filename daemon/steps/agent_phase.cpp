@@ -217,6 +217,7 @@ Result<void> AgentPhase::begin_record() {
     record_.message.clear();
     record_.session = plan_.session;
     record_.resumed = plan_.goes_on;
+    record_.answered = plan_.goes_on || !preset_.tells_answers();
     record_.session_note = plan_.note;
     if (!plan_.goes_on && preset_.sessions == core::AgentPreset::Sessions::chosen) {
         record_.session = new_session();
@@ -240,6 +241,7 @@ Result<bool> AgentPhase::note_facts(const core::AgentFacts& facts) {
     now.session = facts.session.empty() ? record_.session : facts.session;
     now.model = facts.model.empty() ? record_.model : facts.model;
     now.program_version = facts.version.empty() ? record_.program_version : facts.version;
+    now.answered = record_.answered || facts.answered;
     now.usage = before_attempt_;
     now.usage.add(core::used_by_attempt(preset_, facts.usage, of_session_before_));
     if (now != record_) {
@@ -332,9 +334,9 @@ Result<core::Judgement> AgentPhase::attempt() {
     return judgement;
 }
 
-// Once in a run: a session that is full again, or cannot be found again, is a failure.
-bool AgentPhase::begin_anew(std::string note, std::string why) {
-    if (std::exchange(began_anew_, true)) {
+// Once each in a run: a session that is full again, or cannot be found again, is a failure.
+bool AgentPhase::begin_anew(Verdict after, std::string note, std::string why) {
+    if (!began_anew_after_.insert(after).second) {
         return false;
     }
     plan_ = {};
@@ -357,10 +359,10 @@ bool AgentPhase::pause_after_fault() {
         stopped_ = true;
         return false;
     }
-    plan_.goes_on = preset_.sessions != core::AgentPreset::Sessions::none &&
+    plan_.goes_on = record_.answered && preset_.sessions != core::AgentPreset::Sessions::none &&
                     (!record_.session.empty() || preset_.sessions == core::AgentPreset::Sessions::newest);
-    plan_.session = record_.session;
-    plan_.is_begun = true;
+    plan_.session = plan_.goes_on ? record_.session : std::string{};
+    plan_.is_begun = plan_.is_begun || record_.answered;
     plan_.why = "the model could not be reached.";
     return true;
 }
@@ -397,10 +399,6 @@ Result<Ending> AgentPhase::block_for_budget() {
 }
 
 Result<Ending> AgentPhase::work() {
-    TRY_ASSIGN(auto waits, account_.enter());
-    if (waits) {
-        return std::move(*waits);
-    }
     plan_ = core::plan_session(preset_, earlier_, choice_.phase, choice_.keeps_session);
     record_.started_at = core::format_rfc3339(wall_clock());
     if (is_over_budget()) {
@@ -417,6 +415,10 @@ Result<Ending> AgentPhase::work() {
 
 Result<Ending> AgentPhase::attempts() {
     while (true) {
+        TRY_ASSIGN(auto waits, account_.enter());
+        if (waits) {
+            return std::move(*waits);
+        }
         TRY_ASSIGN(const auto judgement, attempt());
         const std::string said =
             fmt::format("{}{}{}: {}", preset_.name, choice_.phase.empty() ? "" : ", phase ", choice_.phase,
@@ -436,14 +438,15 @@ Result<Ending> AgentPhase::attempts() {
                 return is_over_budget() || !shared_pause_ ? block_for_budget()
                                                           : Result<Ending>{wait_for_budget()};
             case Verdict::context_full:
-                if (begin_anew("the session before has filled the model's context",
+                if (begin_anew(judgement.verdict, "the session before has filled the model's context",
                                "it filled the model's context.")) {
                     continue;
                 }
                 break;
             case Verdict::session_lost:
                 if (plan_.goes_on &&
-                    begin_anew("the session of before is not there any more: " + judgement.message,
+                    begin_anew(judgement.verdict,
+                               "the session of before is not there any more: " + judgement.message,
                                "its conversation is lost.")) {
                     continue;
                 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,7 @@ class AgentPhase {
     [[nodiscard]] std::optional<bool> has_changed() const;
     [[nodiscard]] bool is_over_budget() const;
     [[nodiscard]] core::Usage used_for_task() const;
-    [[nodiscard]] bool begin_anew(std::string note, std::string why);
+    [[nodiscard]] bool begin_anew(core::Verdict after, std::string note, std::string why);
     [[nodiscard]] bool pause_after_fault();
     [[nodiscard]] std::size_t fruitless_runs() const;
 
@@ -80,7 +81,7 @@ class AgentPhase {
     core::AgentRecord record_;
     core::Usage before_attempt_;     // used by this phase
     core::Usage of_session_before_;  // what was counted for the session before the attempt
-    bool began_anew_ = false;
+    std::set<core::Verdict> began_anew_after_;
     bool stopped_ = false;
     bool last_answered_ = false;                      // the model, in the last attempt
     std::optional<core::AccountPause> shared_pause_;  // a budget that all tasks share is spent

@@ -73,6 +73,29 @@ TEST_CASE("a limit pauses the account: nobody starts, nothing counts, and the se
     CHECK(robots.project.ralph({"account", "list"}).output == "no account is paused\n");
 }
 
+TEST_CASE("the first answer after a limit lets the others go, not the end of the work") {
+    Robots robots("limit wait work");
+    robots.add("one");
+    robots.add("two");
+    robots.project.start({"run", "--parallel", "2"});
+    REQUIRE(Project::eventually([&] { return !Project::read(robots.project.outside("robot/pid")).empty(); }));
+    CHECK(Project::eventually([&] { return robots.said("the account robot is not paused any more"); }));
+    Project::write(robots.project.outside("robot/go"), "");
+    CHECK(robots.project.wait() == 0);
+}
+
+TEST_CASE("no agent is started while its account is paused, not even within a run") {
+    // The second one finds the pause that the first one's end has made in between.
+    Robots robots("pausing work");
+    robots.add();
+    CHECK(robots.project.ralph({"run", "--parallel", "2"}).status == 0);
+    CHECK(robots.calls() == "RQ-0001 pausing first\nRQ-0001 work again\n");
+    const auto records = robots.records();
+    REQUIRE(records.size() == 2);  // the run ended, to wait without a slot
+    CHECK(records[0].verdict == Verdict::passing);
+    CHECK(robots.log().find("work run 3 attempt 1") != std::string::npos);
+}
+
 TEST_CASE("an account that is refused waits for a person, also in a repository that comes to it later") {
     Robots robots("refused work");
     robots.add();
@@ -95,7 +118,7 @@ TEST_CASE("an account that is refused waits for a person, also in a repository t
     REQUIRE(Project::eventually([&] { return robots.said("no agent of it starts"); }));
     CHECK(robots.project.ralph({"account", "resume", "robot"}).status == 0);
     CHECK(robots.project.wait() == 0);
-    CHECK(robots.calls() == "RQ-0001 refused first\nRQ-0001 work again\n");
+    CHECK(robots.calls() == "RQ-0001 refused first\nRQ-0001 work first\n");  // nothing was answered
 }
 
 TEST_CASE("passing faults resume the session, at most three times") {
@@ -179,8 +202,8 @@ TEST_CASE("a killed supervisor, shim or step costs an agent no session") {
     Robots robots("wait work");
     robots.add();
     robots.project.start({"run", "--parallel"});
-    const std::string pid_file = robots.project.outside("robot/pid");
-    REQUIRE(Project::eventually([&] { return !Project::read(pid_file).empty(); }));
+    REQUIRE(
+        Project::eventually([&] { return !robots.records().empty() && robots.records().back().answered; }));
     const auto document = [&](const char* name) {
         const std::string path = robots.project.paths().runs_of("RQ-0001") + "/2-work/" + name;
         const auto read = ralph::core::JsonDocument::parse(Project::read(path), path);
@@ -219,7 +242,7 @@ TEST_CASE("a signal of somebody else between two attempts of an agent is no fail
     const auto step = ralph::core::JsonDocument::parse(Project::read(worker), worker);
     ::kill(static_cast<pid_t>(step->root().at("pid").as_int64()), SIGTERM);
     CHECK(robots.project.wait() == 0);
-    CHECK(robots.calls() == "RQ-0001 overloaded first\nRQ-0001 work again\n");
+    CHECK(robots.calls() == "RQ-0001 overloaded first\nRQ-0001 work first\n");
     CHECK(robots.records().size() == 2);
 }
 
@@ -367,12 +390,15 @@ TEST_CASE("a command gets the same words as an agent") {
 TEST_CASE("an account is one, whatever home the worker has") {
     Robots robots("limit work");
     std::string settings = Project::read(robots.project.paths().supervisor_config());
-    settings.replace(settings.find("\"ROBOT\""), 7, "\"HOME\": \"/nonexistent\", \"ROBOT\"");
+    settings.replace(settings.find("\"ROBOT\""), 7,
+                     "\"HOME\": \"" + robots.project.outside("another-home") + "\", \"ROBOT\"");
     Project::write(robots.project.paths().supervisor_config(), settings);
     robots.add();
-    CHECK(robots.project.ralph({"run", "--parallel"}).succeeded());
+    const auto ended = robots.project.ralph({"run", "--parallel"});
+    CHECK(ended.succeeded());
     CHECK(robots.calls() == "RQ-0001 limit first\nRQ-0001 work again\n");
     // Told, known to the supervisor, and waited for: no run in between.
+    CHECK(ended.errors.find("no agent of it starts") != std::string::npos);
     CHECK(robots.log().find("work run 3 attempt 1") != std::string::npos);
     CHECK(robots.log().find("work run 4") == std::string::npos);
 }

@@ -44,17 +44,17 @@ std::string ledger(const Project& project, const std::string& id, const std::str
     return "echo " + what + " >> '" + project.outside("ledger-" + id) + "'; ";
 }
 
-// The third task begins before the first one lands, however often its beginning is killed: so it conflicts.
+// The third task begins before the first one lands, and ends after that, however often either is killed: so
+// it conflicts.
 void fill(const Project& project) {
     project.add("lands", "until [ -s '" + project.outside("ledger-RQ-0003") + "' ]; do sleep 0.05; done; " +
                              ledger(project, "RQ-0001", "begin") + "echo blue > README; " +
                              ledger(project, "RQ-0001", "end"));
     project.add("fails", ledger(project, "RQ-0002", "begin") + ledger(project, "RQ-0002", "end") + "exit 7");
-    project.add("conflicts",
-                ledger(project, "RQ-0003", "begin") +
-                    "echo green > README; until git ls-remote -q origin main | grep -qv $RALPH_BASE_SHA; do "
-                    "sleep 0.05; done; " +
-                    ledger(project, "RQ-0003", "end"));
+    project.add("conflicts", ledger(project, "RQ-0003", "begin") +
+                                 "echo green > README; until git --git-dir='" + project.remote() +
+                                 "' show main:README | grep -q blue; do sleep 0.05; done; " +
+                                 ledger(project, "RQ-0003", "end"));
     // Ends together with the first, so that one batch lands both.
     project.add("lands too", "until [ -s '" + project.outside("ledger-RQ-0003") +
                                  "' ]; do sleep 0.05; done; " + ledger(project, "RQ-0004", "begin") +

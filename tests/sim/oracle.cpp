@@ -268,6 +268,7 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
         return;
     }
     demand(last->status == FakeRun::Status::exited, task.id, "failed while its run is alive");
+    demand(!ended_by_us(*last), task.id, "failed since it was put back");
     demand(!last->exited_with(0) || last->exit.timed_out || ended_by_us(*last), task.id,
            "failed although the last run succeeded");
     demand(last->run.step != StepKind::integrate ||

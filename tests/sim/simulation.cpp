@@ -36,7 +36,8 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
       service_random_(~seed),
       keep_trace_(keep_trace),
       oracle_(model_),
-      shims_(world_, model_, random_, seed) {
+      shims_(world_, model_, random_, seed),
+      host_(world_, seed) {
     is_service_ = service_random_.chance(30);
     limits_.stop_timeout = core::Milliseconds{service_random_.below(3) * 20'000LL};
     limits_.workers = 1 + random_.below(4);
@@ -118,6 +119,7 @@ void Simulation::settle_down() {
     read_only_until_ms_ = 0;
     shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5, shims_.hazards.fixable};
     shims_.account.settle_down();
+    host_.settle_down();
     shims_.landing_hazards = LandingHazards{0, 0, 0, 0, 0, 0, 0, 0};
     shims_.target.is_red = false;
     limits_.continuous = false;
@@ -226,6 +228,9 @@ void Simulation::turn() {
         return;
     }
     fake::LoopState& loop = *world_.loop;
+    if (!is_quiet_) {
+        host_.turn();
+    }
     if (!is_quiet_ && faults_left_ > 0 && random_.chance(3)) {
         --faults_left_;
         inject_fault();

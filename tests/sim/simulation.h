@@ -14,6 +14,7 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/random.h"
 #include "tests/sim/shims.h"
+#include "tests/sim/simulated_host.h"
 
 namespace ralph::sim {
 
@@ -85,6 +86,7 @@ class Simulation {
     Model model_;
     Oracle oracle_;
     Shims shims_;
+    SimulatedHost host_;
     core::SupervisorSettings limits_;
     daemon::Settings settings_;
     Circumstances circumstances_;

@@ -14,6 +14,10 @@ void Simulation::use_agents(std::uint64_t seed) {
     limits_.agent = SimulatedAccount::name;
     limits_.accounts.emplace(limits_.agent, SimulatedAccount::name);
     shims_.account.use(settings_.accounts_folder, 5 + dice.below(40));
+    if (dice.chance(50)) {
+        limits_.host.memory = SimulatedHost::must_stay_free << 20U;
+        host_.use();
+    }
 }
 
 void Simulation::make_world() {

@@ -29,12 +29,15 @@ case $behaviour in
 work) say 1 "I work."; echo "$RALPH_TASK_ID" > "$RALPH_TASK_ID.txt"; end Done. false ;;
 begin) say 1 "I begin."; echo begun > begun.txt; end overloaded true; exit 1 ;;
 nothing) say 1 "I look."; end "There is nothing." false ;;
-limit) end "limit reached, try again in 2s" true; exit 1 ;;
+limit) say 1 "I begin."; end "limit reached, try again in 2s" true; exit 1 ;;
 refused) end "401 refused" true; exit 1 ;;
 overloaded) end overloaded true; exit 1 ;;
 full) end "context window" true; exit 1 ;;
+pausing) say 1 "I begin."; mkdir -p "$RALPH_ACCOUNTS"; now=$(date -u +%FT%TZ); until=$(date -u -d "+4 seconds" +%FT%TZ)
+  printf '{"version": 1, "account": "robot", "reason": "limit", "since": "%s", "until": "%s"}' "$now" "$until" > "$RALPH_ACCOUNTS/robot.json.made"
+  mv "$RALPH_ACCOUNTS/robot.json.made" "$RALPH_ACCOUNTS/robot.json"; end overloaded true; exit 1 ;;
 lost) end "session not found" true; exit 1 ;;
-wrong) end "I cannot do it" true; exit 1 ;;
+wrong) say 1 "I try."; end "I cannot do it" true; exit 1 ;;
 silent) say 1 "I think."; sleep 300 ;;
 endless) i=0; while :; do i=$((i + 1)); say $i turn; sleep 0.05; done ;;
 die) say 1 "I die."; kill -9 $$ ;;

@@ -56,6 +56,7 @@ AgentRecord record_of(const std::string& phase, const std::string& agent, const 
     record.agent = agent;
     record.session = session;
     record.verdict = verdict;
+    record.answered = true;
     return record;
 }
 

@@ -37,6 +37,7 @@ AgentRecord record_of(std::string agent, std::string session, std::optional<Verd
     record.session = std::move(session);
     record.verdict = verdict;
     record.message = "words";
+    record.answered = true;
     return record;
 }
 
@@ -44,12 +45,15 @@ AgentRecord record_of(std::string agent, std::string session, std::optional<Verd
 
 TEST_CASE("agent: when a limit ends, as agents tell it") {
     const std::vector<std::pair<std::string, std::string>> told{
-        {"or try again at 1:44 PM.", "2026-11-28T13:44:00Z"},
-        {"try again at 11:59 AM", "2026-11-29T11:59:00Z"},
+        {"or try again at 1:44 PM.", "2026-11-28T13:45:00Z"},  // in that minute, and then it is over
+        {"try again at 12:00 PM", "2026-11-28T12:01:00Z"},
+        {"try again at 11:59 AM", ""},  // just past: no day is waited for that
+        {"try again at 11:31 AM", ""},
+        {"try again at 11:29 AM", "2026-11-29T11:30:00Z"},
         {"Your limit resets 3pm (UTC)", "2026-11-28T15:00:00Z"},
         {"limit reached, resets at 12am", "2026-11-29T00:00:00Z"},
-        {"resets at 15:30", "2026-11-28T15:30:00Z"},
-        {"try again at Nov 30th, 2026 1:44 PM", "2026-11-30T13:44:00Z"},
+        {"resets at 15:30", "2026-11-28T15:31:00Z"},
+        {"try again at Nov 30th, 2026 1:44 PM", "2026-11-30T13:45:00Z"},
         {"try again at Jan 2nd at 9:00 am", ""},  // more than 31 days ahead
         {"Please try again in 1.5s.", "2026-11-28T12:00:01.5Z"},
         {"try again in 2 hours 5 minutes", "2026-11-28T14:05:00Z"},
@@ -73,9 +77,26 @@ TEST_CASE("agent: when a limit ends, as agents tell it") {
               (when.empty() ? "" : format_rfc3339(at(when.c_str()))));
     }
     // A time of day is local.
-    CHECK(reset_time("try again at 1:44 PM", noon, 60).value() == at("2026-11-28T12:44:00Z"));
-    CHECK(reset_time("try again at 12:30 PM", noon, 60).value() == at("2026-11-29T11:30:00Z"));
+    CHECK(reset_time("try again at 1:44 PM", noon, 60).value() == at("2026-11-28T12:45:00Z"));
+    CHECK(reset_time("try again at 12:20 PM", noon, 60).value() == at("2026-11-29T11:21:00Z"));
     CHECK(reset_time("resets 1pm (UTC)", noon, 60).value() == at("2026-11-28T13:00:00Z"));
+}
+
+TEST_CASE("agent: a session that its model never answered in is not gone on with") {
+    using Sessions = AgentPreset::Sessions;
+    for (const auto sessions : {Sessions::chosen, Sessions::told, Sessions::newest}) {
+        AgentRecord record = record_of("robot", "one", Verdict::passing);
+        CHECK(plan_session(preset_with(sessions), {record}).goes_on);
+        record.answered = false;
+        const SessionPlan plan = plan_session(preset_with(sessions), {record});
+        CHECK_FALSE(plan.goes_on);
+        CHECK(plan.session.empty());
+    }
+    // The first records did not say it.
+    const auto old = read_agent_record(
+        JsonDocument::parse(R"({"version": 1, "agent": "robot", "session": "one"})", "agent.json").value());
+    REQUIRE(old.has_value());
+    CHECK(old->answered);
 }
 
 TEST_CASE("agent: an account is paused until the time that was told, else for longer and longer") {

@@ -381,3 +381,21 @@ TEST_CASE("step recovery: the workspace of a completed task") {
     CHECK(lost.take(event::WorkspaceLeft{"T1", history({StepKind::discard, 4, 2}, 0, gone)}) ==
           lines({"start T1 5-discard attempt=2"}));
 }
+
+TEST_CASE(
+    "step recovery: a worker that an earlier supervisor told to end runs again, and one that this one told "
+    "does not") {
+    const auto adopted = [] {
+        StepDriver driver(StepDriver::defaults(), {record("T1", Lifecycle::running)});
+        driver.recovered("T1", history({StepKind::work, 2, 1}, 0, std::nullopt));
+        driver.queue({"T1"});
+        return driver;
+    };
+    StepDriver other = adopted();
+    CHECK(other.ended("T1", 2, stopped()).find("start T1 3-prepare") != std::string::npos);
+    CHECK(other.lifecycle("T1") == "running");
+    StepDriver own = adopted();
+    own.take(event::StopRequested{0, false});
+    own.ended("T1", 2, stopped());
+    CHECK(own.lifecycle("T1") == "failed");
+}
