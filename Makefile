@@ -7,6 +7,7 @@
 #   make test       all tests, once as built and once with the sanitizers
 #   make test-long  the same tests over longer ranges
 #   make test-agents  the real agents (npm and PyPI, below build/) against a model server on loopback
+#   make night      60 tasks for three of them, with limits, kills, power cuts and little memory (NIGHT="--seed 2")
 #   make fuzz       libFuzzer on everything that reads files, FUZZ_SECONDS (30) for each target
 #   make mutants    take lines out of the product, one by one, and see which test goes red for each
 #   make lint       clang 14, clang-tidy, clang-format
@@ -21,7 +22,7 @@ FUZZ_SECONDS ?= 30
 CTEST := ctest --output-on-failure --parallel 4 --no-tests=error
 # Every page that the sanitizer keeps freed memory in is copied by each fork of a test.
 SMALL_QUARANTINE := ASAN_OPTIONS=quarantine_size_mb=4:thread_local_quarantine_size_kb=64
-.PHONY: build everything demo test test-long test-agents fuzz mutants lint install deb format clean dependencies asan release
+.PHONY: build everything demo test test-long test-agents night fuzz mutants lint install deb format clean dependencies asan release
 
 build:
 	@tools/install-dependencies build
@@ -59,6 +60,10 @@ test-long: everything asan
 test-agents: build
 	@tests/agents/run_agents.py --install
 	@tests/agents/run_agents.py
+
+night: build
+	@tests/agents/run_agents.py --install
+	@tests/agents/run_agents.py --night $(NIGHT)
 
 fuzz: dependencies
 	@tools/build fuzz

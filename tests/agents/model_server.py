@@ -7,20 +7,25 @@ streaming. What it answers is chosen by the texts of the user:
     scenario=NAME                one of SCENARIOS: shell commands that are asked for one by one, then a closing text
     fault=NAME[xCOUNT][@RESULTS] one of FAULTS: the first COUNT answers, or all; only from so many tool results on
 
-It keeps no conversation. How far one is is counted from the tool results in the request, so that an agent that
-resumes its session goes on, and one that begins anew is asked for everything again.
+It keeps no conversation. How far one is is read from the tool results in the request: every command says at its end
+which step it was. So an agent that resumes its session goes on, one whose command was broken off is asked for it
+again, and one that begins anew is asked for everything again.
 
-    model_server.py --log FILE [--port N] [--key KEY] [--seconds N] [--usage-seconds N]
+    model_server.py --log FILE [--port N] [--key KEY] [--seconds N] [--usage-seconds N] [--think SECONDS]
 
-prints its address when it listens. The log has one JSON object per request. A limit that was told to an account
-(its key) holds: a request that comes before its time is marked "early" in the log.
+prints its address when it listens. The log has one JSON object per request, written when it has been answered
+("answered": completely) or has met its fault. A limit that was told to an account (a protocol and a key) holds: a
+request that comes before its time is marked "early" in the log; "until" is the time that an answer has told.
 
     POST /control {"fault": "usage", "seconds": 5}    that fault for everybody ("none": no fault at all), until it is ""
+    POST /control {"protocol": "Gemini"}              that fault only for whoever speaks this; "": for everybody
 """
 import argparse
 import hashlib
 import json
+import math
 import re
+import socket
 import sys
 import threading
 import time
@@ -29,10 +34,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WORK = 'echo "work of ${RALPH_TASK_ID:-nobody}" >> "work-${RALPH_TASK_ID:-nobody}.txt"'
 COMMIT = 'git add -A && git commit -q -m "Work of ${RALPH_TASK_ID:-nobody}"'
+STEPS = 38  # of a project, which is as long as what agents are really given
+STEP = 'sleep 0.2; echo "step {number}" >> "steps-${{RALPH_TASK_ID:-nobody}}.txt"; seq -s " " {number}100 {number}400'
+LIMIT = "This request would exceed your account's rate limit. Please try again later."
+QUOTA = "You exceeded your current quota, please check your plan and billing details."
+CHOICE = json.dumps({"complexity_reasoning": "simple", "complexity_score": 1, "reasoning": "simple",
+                     "model_choice": "flash"})
 SCENARIOS = {
     "edit": [WORK],
     "commit": [WORK, COMMIT],
     "long": [WORK] + [f"sleep 0.3; echo step {i} >> steps.txt" for i in range(6)] + [COMMIT],
+    "project": [WORK] + [STEP.format(number=i) for i in range(STEPS)] + [COMMIT],
     "nothing": [],
     "conflict": ['echo "line of ${RALPH_TASK_ID:-nobody}" > shared.txt', COMMIT],
     "endless": None,  # asks for one command after another, for as long as it is let
@@ -94,16 +106,15 @@ class Anthropic:
                 ("message_stop", {"type": "message_stop"})]
 
     @staticmethod
-    def error(fault, seconds):
+    def error(fault, seconds, ends):
         kind, text = {
-            "429": ("rate_limit_error", "This request would exceed your account's rate limit. Please try again later."),
-            "usage": ("rate_limit_error", "This request would exceed your account's rate limit. Please try again later."),
+            "429": ("rate_limit_error", LIMIT), "usage": ("rate_limit_error", LIMIT),
             "500": ("api_error", "Internal server error"), "overloaded": ("overloaded_error", "Overloaded"),
             "401": ("authentication_error", "invalid x-api-key"),
             "context": ("invalid_request_error", "prompt is too long: 213000 tokens > 200000 maximum")}[fault]
         headers = {} if fault != "usage" else {
             "anthropic-ratelimit-unified-status": "rejected",
-            "anthropic-ratelimit-unified-reset": str(int(time.time() + seconds)),
+            "anthropic-ratelimit-unified-reset": str(int(ends)),
             "anthropic-ratelimit-unified-representative-claim": "five_hour",
             "anthropic-ratelimit-unified-overage-status": "rejected"}
         return {"type": "error", "error": {"type": kind, "message": text}, "request_id": "req_1"}, headers
@@ -141,7 +152,8 @@ class Responses:
             return whole
         begun = dict(whole, status="in_progress", output=[], usage=None)
         events = [("response.created", {"type": "response.created", "response": begun}),
-                  ("response.output_item.added", {"type": "response.output_item.added", "output_index": 0, "item": item})]
+                  ("response.output_item.added", {"type": "response.output_item.added", "output_index": 0,
+                                                  "item": item})]
         if tool is None:
             events.append(("response.output_text.delta", {
                 "type": "response.output_text.delta", "item_id": item["id"], "output_index": 0, "content_index": 0,
@@ -151,12 +163,12 @@ class Responses:
             ("response.completed", {"type": "response.completed", "response": whole})]
 
     @staticmethod
-    def error(fault, seconds):
+    def error(fault, seconds, ends):
         if fault == "usage":
             return {"error": {"type": "usage_limit_reached", "message": "The usage limit has been reached",
-                              "plan_type": "plus", "resets_at": int(time.time() + seconds),
+                              "plan_type": "plus", "resets_at": int(ends),
                               "resets_in_seconds": seconds}}, {}
-        return Chat.error(fault, seconds)
+        return Chat.error(fault, seconds, ends)
 
     status = {"429": 429, "usage": 429, "500": 500, "overloaded": 503, "401": 401, "context": 400}
 
@@ -190,12 +202,11 @@ class Chat:
                 (None, dict(chunk, choices=[], usage=usage)), (None, "[DONE]")]
 
     @staticmethod
-    def error(fault, seconds):
+    def error(fault, seconds, ends):
         text, kind, code = {
             "429": (f"Rate limit reached for the model on tokens per min. Please try again in {seconds}s.", "tokens",
                     "rate_limit_exceeded"),
-            "usage": ("You exceeded your current quota, please check your plan and billing details.",
-                      "insufficient_quota", "insufficient_quota"),
+            "usage": (QUOTA, "insufficient_quota", "insufficient_quota"),
             "500": ("The server had an error while processing your request.", "server_error", None),
             "overloaded": ("The engine is currently overloaded, please try again later", "server_error", "overloaded"),
             "401": ("Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
@@ -230,11 +241,10 @@ class Gemini:
         return [(None, whole)] if stream else whole
 
     @staticmethod
-    def error(fault, seconds):
+    def error(fault, seconds, ends):
         code = Gemini.status[fault]
         state, text = {
-            "429": ("RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details."),
-            "usage": ("RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details."),
+            "429": ("RESOURCE_EXHAUSTED", QUOTA), "usage": ("RESOURCE_EXHAUSTED", QUOTA),
             "500": ("INTERNAL", "An internal error has occurred."),
             "overloaded": ("UNAVAILABLE", "The model is overloaded."),
             "401": ("INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
@@ -266,20 +276,20 @@ class Model:
         self.lock = threading.Lock()
         self.counts = {}        # answers that were faults, by conversation and fault
         self.not_before = {}    # by account
-        self.control = {"fault": "", "seconds": 5}
+        self.control = {"fault": "", "seconds": 5, "protocol": ""}
 
     def log(self, entry):
         with self.lock, open(self.options.log, "a", encoding="utf-8") as out:
             out.write(json.dumps(entry) + "\n")
 
-    def choose_fault(self, conversation, turns, results):
+    def choose_fault(self, protocol, conversation, turns, results):
         with self.lock:
-            if self.control["fault"]:
+            if self.control["fault"] and self.control["protocol"] in ("", protocol.__name__):
                 none = self.control["fault"] == "none"
                 return "" if none else self.control["fault"], self.control["seconds"]
             for role, text in reversed(turns):
-                found = re.findall(r"fault=([a-z0-9]+?)(?:x(\d+))?(?:@(\d+))?(?![a-z0-9])", text) if role == "user" else []
-                if not found:
+                found = re.findall(r"fault=([a-z0-9]+?)(?:x(\d+))?(?:@(\d+))?(?![a-z0-9])", text)
+                if role != "user" or not found:
                     continue
                 name, most, after = found[-1]
                 if name not in FAULTS or results < int(after or 0):
@@ -289,14 +299,17 @@ class Model:
                 return ("", 0) if most and count > int(most) else (name, seconds)
         return "", 0
 
-    def note_request(self, key):
-        """Whether it comes before the time that was told to this account."""
+    def is_early(self, account, now):
+        """Whether a request comes before the time that was told to this account."""
         with self.lock:
-            return time.time() < self.not_before.get(key, 0)
+            return now < self.not_before.get(account, 0)
 
-    def note_limit(self, key, seconds):
+    def note_limit(self, account, fault, seconds):
+        """When the limit ends that is told to the account now; what agents take whole seconds for is one."""
+        ends = math.floor(time.time()) + seconds
         with self.lock:
-            self.not_before[key] = time.time() + seconds
+            self.not_before[account] = ends
+        return ends
 
 
 def tool_call(tools, command):
@@ -305,6 +318,19 @@ def tool_call(tools, command):
                  "shell": {"command": ["bash", "-c", command]},
                  "run_shell_command": {"command": command, "description": "work", "is_background": False}}
     return name, arguments.get(name, {"command": command, "description": "work"})
+
+
+def next_step(turns, steps):
+    """The first command whose end is not seen among the results; one that was asked for three times is given up."""
+    step, tries = 0, 0
+    for role, text in turns:
+        if role != "result":
+            continue
+        done = [int(number) for number in re.findall(r"done=(\d+)", text)]
+        tries += 1
+        if done or tries == 3:
+            step, tries = max([step, *(number + 1 for number in done)] if done else [step + 1]), 0
+    return step if steps is None else min(step, steps)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -329,8 +355,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
-        for name, data in events[:max(1, len(events) // 2)] if cut else events:
-            self.wfile.write(sse(name, data))
+        parts = [sse(name, data) for name, data in events]
+        if cut:  # the only one in its middle
+            parts = parts[:len(parts) // 2] or [parts[0][:len(parts[0]) // 2]]
+        for part in parts:
+            self.wfile.write(part)
             self.wfile.flush()
         self.close_connection = True
 
@@ -368,44 +397,75 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(404, {"error": {"message": "nothing is here"}})
         return self.converse(protocol, body, len(raw) // 4)
 
+    def account(self):
+        """Whose limits a request counts for."""
+        key = (self.headers.get("x-api-key") or self.headers.get("x-goog-api-key") or
+               (self.headers.get("Authorization") or "").replace("Bearer ", ""))
+        return protocol_of(self.path).__name__, key
+
     def converse(self, protocol, body, tokens):
+        now = time.time()
         turns, tools = protocol.read(body)
         users = [i for i, turn in enumerate(turns) if turn[0] == "user"]
         chosen = [(i, found[-1]) for i in users if (found := re.findall(r"scenario=([a-z]+)", turns[i][1]))]
-        where, scenario = chosen[-1] if chosen else (-1, "")
-        results = sum(1 for turn in turns[where + 1:] if turn[0] == "result")
+        where, scenario = (chosen[0][0], chosen[-1][1]) if chosen else (-1, "")
+        commands = SCENARIOS.get(scenario, [])
+        step = next_step(turns[where + 1:], None if commands is None else len(commands))
         first = turns[where][1] if chosen else ""
         # A task stays the same one in a new conversation about it.
         task = re.search(r"[Tt]ask ([A-Z]+-[0-9]+)", first)
         conversation = task[1] if task else hashlib.sha256(first.encode()).hexdigest()[:12]
-        key = (self.headers.get("x-api-key") or self.headers.get("x-goog-api-key") or
-               (self.headers.get("Authorization") or "").replace("Bearer ", ""))
-        stream = bool(body.get("stream")) or "streamGenerate" in self.path
-        fault, seconds = self.model.choose_fault(conversation, turns, results)
-        if key != self.model.options.key:
+        account = self.account()
+        fault, seconds = self.model.choose_fault(protocol, conversation, turns, step)
+        if account[1] != self.model.options.key:
             fault = "401"
-        self.model.log({"time": round(time.time(), 3), "protocol": protocol.__name__, "model": body.get("model"),
-                        "scenario": scenario, "conversation": conversation, "users": len(users), "results": results,
-                        "fault": fault, "tokens": tokens, "early": self.model.note_request(key),
-                        "last": turns[-1][1][-200:] if turns else ""})
+        entry = {"time": round(now, 3), "protocol": protocol.__name__, "model": body.get("model"),
+                 "scenario": scenario, "conversation": conversation, "users": len(users), "results": step,
+                 "fault": fault, "tokens": tokens, "early": self.model.is_early(account, now),
+                 "start": self.headers.get("x-agent-start") or "", "tools": len(tools), "answered": False,
+                 "last": turns[-1][1][-200:] if turns else ""}
+        stream = bool(body.get("stream")) or "streamGenerate" in self.path
         if fault:
-            return self.fail(protocol, fault, seconds, stream, key, body)
-        self.speak(protocol, body, stream, scenario, results, tools, tokens, conversation)
+            return self.fail(protocol, fault, seconds, stream, account, body, entry)
+        time.sleep(self.model.options.think)
+        try:
+            if not self.is_left():
+                self.speak(protocol, body, stream, scenario, step, tools, tokens, conversation)
+                entry["answered"] = True
+        except ConnectionError:
+            self.close_connection = True
+        self.model.log(entry)
 
-    def speak(self, protocol, body, stream, scenario, results, tools, tokens, conversation="", cut=False):
+    def is_left(self):
+        """Whether the client is gone that asked."""
+        try:
+            left = self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            left = True
+        self.close_connection = left
+        return left
+
+    def speak(self, protocol, body, stream, scenario, step, tools, tokens, conversation="", cut=False):
         commands = SCENARIOS.get(scenario, [])
         text, name, arguments = CLOSING, None, None
         if not tools:  # a title, a summary, a choice of a model, or an agent that edits by what is said
-            text = ('{"complexity_reasoning": "simple", "complexity_score": 1, "reasoning": "simple", "model_choice": "flash"}' if protocol is Gemini else
-                    f"Done.\n\nwork-by-text-{conversation}.txt\n```\nwork\n```\n" if scenario in ("edit", "commit") else "A title")
-        elif commands is None or results < len(commands):
-            command = f"echo step {results} >> endless.txt; sleep 0.2" if commands is None else commands[results]
-            name, arguments = tool_call(tools, command)
+            by_text = f"Done.\n\nwork-by-text-{conversation}.txt\n```\nwork\n```\n"
+            text = CHOICE if protocol is Gemini else by_text if scenario in ("edit", "commit") else "A title"
+        elif commands is None or step < len(commands):
+            command = f"echo step {step} >> endless.txt; sleep 0.2" if commands is None else commands[step]
+            name, arguments = tool_call(tools, f'{command}; echo "done"={step}')
             text = None if name else "There is no shell among the tools."
         answer = protocol.answer(body, stream, text, name, arguments, tokens)
         return self.stream(answer, cut) if stream else self.reply(200, answer)
 
-    def fail(self, protocol, fault, seconds, stream, key, body):
+    def fail(self, protocol, fault, seconds, stream, account, body, entry):
+        """Answers with a fault. It is logged before it is told, so that nobody acts on what is not logged yet."""
+        ends = 0
+        if fault in ("429", "usage"):
+            ends = entry["until"] = self.model.note_limit(account, fault, seconds)
+        self.model.log(entry)
         if fault == "hang":
             time.sleep(3600)
         elif fault == "drop" or (fault == "cut" and not stream):
@@ -423,10 +483,10 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "nonsense":
             self.reply(502, b"<html><body>502 Bad Gateway</body></html>")
         else:
-            value, headers = protocol.error(fault, seconds)
+            left = max(1, math.ceil(ends - time.time()))
+            value, headers = protocol.error(fault, left, ends)
             if fault in ("429", "usage"):
-                headers = dict(headers, **{"retry-after": str(seconds)})
-                self.model.note_limit(key, seconds)
+                headers = dict(headers, **{"retry-after": str(left)})
             self.reply(protocol.status[fault], value, headers)
 
 
@@ -437,6 +497,7 @@ def main():
     parser.add_argument("--key", default="good-key", help="the one that is accepted")
     parser.add_argument("--seconds", type=int, default=2, help="how long a short limit (429) lasts")
     parser.add_argument("--usage-seconds", type=int, default=3600, help="how long a limit of usage lasts")
+    parser.add_argument("--think", type=float, default=0, help="seconds before it answers")
     Handler.model = Model(parser.parse_args())
     ThreadingHTTPServer.daemon_threads = True
     ThreadingHTTPServer.request_queue_size = 128
