@@ -248,7 +248,9 @@ Result<bool> AgentPhase::note_facts(const core::AgentFacts& facts) {
         const auto counted = count_usage(now);
         record_ = now;
         TRY(write_agent_record(context_.run_directory, record_));
-        TRY(counted);
+        if (!counted) {
+            return counted.error();
+        }
     }
     if (facts.answered) {
         TRY(account_.answered());
