@@ -111,7 +111,9 @@ Result<std::string> find_repository(const std::string& start) {
                 return folder.string();
             }
         }
-        if (fs::exists(folder / ".git", problem)) {
+        // As with git, an empty folder of that name is none: sandboxes of agents leave such in places for
+        // all.
+        if (fs::exists(folder / ".git", problem) && !fs::is_empty(folder / ".git", problem)) {
             return folder.string();
         }
         if (folder == folder.root_path()) {

@@ -305,9 +305,15 @@ TEST_CASE("doctor: settings, queue, repository and programs") {
         CHECK(contains(end.errors, "agent.webhook is enabled in config.jsonc, and nothing uses it"));
     }
     SUBCASE("no repository at all") {
-        const auto end = project.ralph({"doctor", "--repo", project.folder().path()});
-        CHECK(end.status == 1);
-        CHECK(contains(end.errors, "git init"));
+        for (const bool has_empty_folder : {false, true}) {
+            CAPTURE(has_empty_folder);
+            if (has_empty_folder) {
+                fs::create_directory(project.folder().path() + "/.git");
+            }
+            const auto end = project.ralph({"doctor", "--repo", project.folder().path()});
+            CHECK(end.status == 1);
+            CHECK(contains(end.errors, "git init"));
+        }
     }
 }
 
