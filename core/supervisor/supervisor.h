@@ -115,7 +115,7 @@ struct ActiveTask {
     bool put_back = false;                        // it was told to end for want of memory
     // It was adopted, and the supervisor of before may have told it to end: nobody knows what for any more.
     bool may_have_been_told = false;
-    std::optional<std::string> runner = {};       // as of RunHistory
+    std::optional<std::string> runner = {};  // as of RunHistory
     std::string account = {};  // that the agent works for; empty: a command works, or it is not known yet
 };
 

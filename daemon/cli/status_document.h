@@ -39,7 +39,7 @@ struct StatusFacts {
     std::optional<core::HostPressure> pressure;    // that holds back workers
     std::vector<core::AccountPause> paused_accounts;
     std::vector<AgentSummary> agents;  // of the tasks that an agent has worked on
-    core::Usage used_in_run;           // by all of them, since the run of ralph began that goes on or was last
+    core::Usage used_in_run;  // by all of them, since the run of ralph began that goes on or was last
     core::Usage used_today;
 };
 

@@ -48,7 +48,7 @@ Result<std::vector<AgentRun>> agent_runs(const Paths& paths, const std::string& 
         }
     }
     std::stable_sort(runs.begin(), runs.end(),
-              [](const AgentRun& left, const AgentRun& right) { return left.number < right.number; });
+                     [](const AgentRun& left, const AgentRun& right) { return left.number < right.number; });
     return runs;
 }
 

@@ -21,7 +21,8 @@ struct AgentRun {
                                               const core::AgentRecord& record);
 [[nodiscard]] Result<std::optional<core::AgentRecord>> read_agent_record(const std::string& run_directory);
 
-// By number, and each phase of a run by itself. A record that cannot be understood is passed over: it was written by another version.
+// By number, and each phase of a run by itself. A record that cannot be understood is passed over: it was
+// written by another version.
 [[nodiscard]] Result<std::vector<AgentRun>> agent_runs(const Paths& paths, const std::string& task_id);
 
 }  // namespace ralph::daemon

@@ -491,9 +491,9 @@ void Runtime::perform(const core::action::Finish& action) {
                  supervisor_.state.count(core::Lifecycle::failed), supervisor_.state.blocked_count());
     const bool ends_session = supervisor_.state.active_count() == 0;
     loop_.post_to_helper([this, ends_session] {
-        for (const auto& removed : {remove_file(settings_.paths.stop_file()),
-                                    ends_session ? lock_.end_session() : Result<void>{},
-                                    end_run(settings_.paths)}) {
+        for (const auto& removed :
+             {remove_file(settings_.paths.stop_file()), ends_session ? lock_.end_session() : Result<void>{},
+              end_run(settings_.paths)}) {
             if (!removed) {
                 spdlog::warn("{}", removed.error().line());
             }

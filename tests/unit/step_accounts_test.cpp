@@ -368,7 +368,8 @@ TEST_CASE("accounts: a phase whose agent has another account waits for that one"
     CHECK(driver.pass(1'000ms).find("start T1 3-work attempt=1") != std::string::npos);
 }
 
-TEST_CASE("accounts: a task that was recovered before its text was kept has the account that the queue tells") {
+TEST_CASE(
+    "accounts: a task that was recovered before its text was kept has the account that the queue tells") {
     StepDriver driver(agents(1), {record("T1", Lifecycle::running)});
     driver.queue({"T1"});
     driver.recovered("T1", RunHistory{});  // nothing of it is on disk
