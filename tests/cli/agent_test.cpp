@@ -74,9 +74,8 @@ TEST_CASE("a limit pauses the account: nobody starts, nothing counts, and the se
 }
 
 TEST_CASE("the first answer after a limit lets the others go, not the end of the work") {
-    Robots robots("limit wait work");
-    robots.add("one");
-    robots.add("two");
+    Robots robots("limit wait");
+    robots.add();
     robots.project.start({"run", "--parallel", "2"});
     REQUIRE(Project::eventually([&] { return !Project::read(robots.project.outside("robot/pid")).empty(); }));
     CHECK(Project::eventually([&] { return robots.said("the account robot is not paused any more"); }));
