@@ -14,7 +14,7 @@ void Simulation::use_agents(std::uint64_t seed) {
     limits_.agent = SimulatedAccount::name;
     limits_.accounts.emplace(limits_.agent, SimulatedAccount::name);
     shims_.account.use(settings_.accounts_folder, 5 + dice.below(40));
-    if (dice.chance(50)) {
+    if (dice.chance(70)) {
         limits_.host.memory = SimulatedHost::must_stay_free << 20U;
         host_.use();
     }
