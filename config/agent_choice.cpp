@@ -3,29 +3,33 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/error.h"
 
 namespace ralph::config {
 namespace {
 
-// What somebody asks for; empty: nothing.
+// What somebody asks for; empty: nothing. A model and an effort belong to an agent and say nothing about
+// another.
 struct Wish {
     std::string agent;
     std::string model;
     std::string effort;
-    // Whose model that is, if no agent is asked for; empty: that of the next wish that asks for one.
-    std::string agent_of_model = {};
+    std::string owner;  // the agent whose model and effort these are; empty: whichever is chosen
 };
+
+Wish wish_of(std::string agent, std::string model, std::string effort, const std::string& usual_agent) {
+    std::string owner = agent.empty() ? usual_agent : agent;
+    return {std::move(agent), std::move(model), std::move(effort), std::move(owner)};
+}
 
 // Wishes of a task, the most important one first.
 core::Result<AgentChoice> choose(const SupervisorConfig& settings, const core::Task& task,
                                  const std::vector<Wish>& wishes) {
-    const auto agent_of = [](auto from, auto end) {
-        const auto found = std::find_if(from, end, [](const Wish& wish) { return !wish.agent.empty(); });
-        return found == end ? std::string{} : found->agent;
-    };
-    const std::string name = agent_of(wishes.begin(), wishes.end());
+    const auto asks =
+        std::find_if(wishes.begin(), wishes.end(), [](const Wish& wish) { return !wish.agent.empty(); });
+    const std::string name = asks == wishes.end() ? std::string{} : asks->agent;
     const auto found = settings.agents.find(name);
     if (found == settings.agents.end()) {
         return core::Error{
@@ -35,12 +39,10 @@ core::Result<AgentChoice> choose(const SupervisorConfig& settings, const core::T
     }
     AgentChoice choice;
     choice.preset = found->second;
-    for (auto wish = wishes.begin(); wish != wishes.end(); ++wish) {
-        // A model belongs to an agent: that of one says nothing about another.
-        const bool is_named = wish->agent.empty() && !wish->agent_of_model.empty();
-        if ((is_named ? wish->agent_of_model : agent_of(wish, wishes.end())) == name) {
-            choice.model = choice.model.empty() ? wish->model : choice.model;
-            choice.effort = choice.effort.empty() && wish->effort != "default" ? wish->effort : choice.effort;
+    for (const Wish& wish : wishes) {
+        if (wish.owner.empty() || wish.owner == name) {
+            choice.model = choice.model.empty() ? wish.model : choice.model;
+            choice.effort = choice.effort.empty() && wish.effort != "default" ? wish.effort : choice.effort;
         }
     }
     if (choice.model.substr(0, 1) == "-") {
@@ -64,7 +66,7 @@ Wish override_of(const core::Task& task, std::size_t number) {
     const boost::json::value* const one =
         phases == nullptr ? nullptr : phases->if_contains(fmt::format("phase{}", number));
     const boost::json::object* const phase = one == nullptr ? nullptr : one->if_object();
-    return {text_of(phase, "runner"), text_of(phase, "model"), text_of(phase, "reasoning_effort")};
+    return wish_of(text_of(phase, "runner"), text_of(phase, "model"), text_of(phase, "reasoning_effort"), "");
 }
 
 // The task's `phases`; nothing if it does not say.
@@ -104,19 +106,18 @@ core::Result<std::vector<AgentChoice>> choose_agents(const SupervisorConfig& set
         return choices;
     }
     const WorkerSettings& worker = settings.worker;
-    const Wish of_worker{worker.agent, worker.model, worker.effort};
-    const Wish of_task{tasks_choose_agent(settings) ? task.agent_text("runner") : std::string{},
-                       task.agent_text("model"), task.agent_text("model_effort"), worker.agent};
+    const Wish of_worker = wish_of(worker.agent, worker.model, worker.effort, worker.agent);
+    const Wish of_task = wish_of(tasks_choose_agent(settings) ? task.agent_text("runner") : std::string{},
+                                 task.agent_text("model"), task.agent_text("model_effort"), worker.agent);
     if (of_task.agent.empty() && of_worker.agent.empty()) {
         return choices;
     }
     const auto phases = remediates ? std::vector<PhaseSettings>{} : phases_of(settings, task);
     for (std::size_t i = 0; i < phases.size(); ++i) {
         const PhaseSettings& phase = phases[i];
-        TRY_ASSIGN(
-            auto choice,
-            choose(settings, task,
-                   {override_of(task, i + 1), of_task, {phase.agent, phase.model, phase.effort}, of_worker}));
+        const Wish of_phase = wish_of(phase.agent, phase.model, phase.effort, worker.agent);
+        TRY_ASSIGN(auto choice,
+                   choose(settings, task, {override_of(task, i + 1), of_task, of_phase, of_worker}));
         choice.phase = phase.name;
         choice.prompt_file = phase.prompt_file;
         choice.keeps_session = phase.keeps_session;

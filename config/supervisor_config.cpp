@@ -110,6 +110,21 @@ void read_silence(ObjectReader& section, std::string_view key, std::optional<Mil
     out = silence;
 }
 
+template <core::Budget core::Budgets::*budget>
+void read_cost(ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+    read_hundredths(section, key, 1, 100'000'000, (out.budgets.*budget).cost_cents);
+}
+
+template <core::Budget core::Budgets::*budget>
+void read_tokens(ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+    read_whole(section, key, 0, 1'000'000'000'000, (out.budgets.*budget).tokens);
+}
+
+template <core::Budget core::Budgets::*budget>
+void read_turns(ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+    read_whole(section, key, 0, 1'000'000, (out.budgets.*budget).turns);
+}
+
 struct Setting {
     std::string_view section;  // empty for the top level
     std::string_view key;
@@ -249,42 +264,15 @@ constexpr std::array<Setting, 50>
              [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
                  read_duration(section, key, std::chrono::seconds{1}, longest_step, out.remediate.silence);
              }},
-            {"limits.task", "cost_usd", false,
-             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-                 read_hundredths(section, key, 1, 100'000'000, out.budgets.task.cost_cents);
-             }},
-            {"limits.task", "tokens", false,
-             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-                 read_whole(section, key, 0, 1'000'000'000'000, out.budgets.task.tokens);
-             }},
-            {"limits.task", "turns", false,
-             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-                 read_whole(section, key, 0, 1'000'000, out.budgets.task.turns);
-             }},
-            {"limits.run", "cost_usd", false,
-             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-                 read_hundredths(section, key, 1, 100'000'000, out.budgets.run.cost_cents);
-             }},
-            {"limits.run", "tokens", false,
-             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-                 read_whole(section, key, 0, 1'000'000'000'000, out.budgets.run.tokens);
-             }},
-            {"limits.run", "turns", false,
-             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-                 read_whole(section, key, 0, 1'000'000, out.budgets.run.turns);
-             }},
-            {"limits.day", "cost_usd", false,
-             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-                 read_hundredths(section, key, 1, 100'000'000, out.budgets.day.cost_cents);
-             }},
-            {"limits.day", "tokens", false,
-             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-                 read_whole(section, key, 0, 1'000'000'000'000, out.budgets.day.tokens);
-             }},
-            {"limits.day", "turns", false,
-             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
-                 read_whole(section, key, 0, 1'000'000, out.budgets.day.turns);
-             }},
+            {"limits.task", "cost_usd", false, read_cost<&core::Budgets::task>},
+            {"limits.task", "tokens", false, read_tokens<&core::Budgets::task>},
+            {"limits.task", "turns", false, read_turns<&core::Budgets::task>},
+            {"limits.run", "cost_usd", false, read_cost<&core::Budgets::run>},
+            {"limits.run", "tokens", false, read_tokens<&core::Budgets::run>},
+            {"limits.run", "turns", false, read_turns<&core::Budgets::run>},
+            {"limits.day", "cost_usd", false, read_cost<&core::Budgets::day>},
+            {"limits.day", "tokens", false, read_tokens<&core::Budgets::day>},
+            {"limits.day", "turns", false, read_turns<&core::Budgets::day>},
             {"limits.host", "memory", false,
              [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
                  read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.host.memory);
@@ -302,9 +290,9 @@ constexpr std::array<Setting, 50>
                  read_size(section, key, 1ULL << 20U, 1ULL << 50U, out.limits.memory);
              }},
             {"limits", "cpu", false,
-             [](ObjectReader& section, std::string_view key,
-                SupervisorConfig&
-                    out) { read_hundredths(section, key, 1, 1'000'000, out.limits.cpu_percent); }},
+             [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
+                 read_hundredths(section, key, 1, 1'000'000, out.limits.cpu_percent);
+             }},
             {"limits", "tasks", false,
              [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
                  read_whole(section, key, 0, 4'194'304, out.limits.tasks);

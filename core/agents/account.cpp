@@ -58,19 +58,14 @@ bool is_budget(std::string_view account) {
 }
 
 std::string describe(const AccountPause& pause) {
-    const std::string until =
-        format_rfc3339(std::chrono::floor<std::chrono::seconds>(pause.until)).substr(0, 19) + "Z";
-    if (pause.account == budget_of_run) {
-        return fmt::format("the budget of this run ({}) is spent: {}", pause.account, pause.reason);
-    }
-    if (pause.account == budget_of_day) {
-        return fmt::format("the budget of the day ({}) is spent until {}: {}", pause.account, until,
-                           pause.reason);
+    if (is_budget(pause.account)) {
+        return pause.reason;
     }
     if (pause.needs_person) {
         return fmt::format("the account {} is refused: {}", pause.account, pause.reason);
     }
-    return fmt::format("the account {} is at its limit until {}: {}", pause.account, until, pause.reason);
+    return fmt::format("the account {} is at its limit until {}: {}", pause.account,
+                       format_rfc3339_seconds(pause.until), pause.reason);
 }
 
 std::string describe_end(std::string_view account) {

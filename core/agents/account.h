@@ -40,7 +40,7 @@ inline constexpr std::string_view budget_of_day = "limits.day";
 // clock: it counts for nothing, and the next try tells.
 [[nodiscard]] bool holds(const AccountPause& pause, Instant now);
 
-// "until 2026-11-28T14:00:00Z: usage limit reached"
+// "the account claude is at its limit until 2026-11-28T14:00:00Z: usage limit reached"
 [[nodiscard]] std::string describe(const AccountPause& pause);
 // What is said when there is no pause of this name any more.
 [[nodiscard]] std::string describe_end(std::string_view account);

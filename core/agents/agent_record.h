@@ -20,11 +20,11 @@ struct AgentRecord {
     std::string program_version;  // as the agent tells it
     std::string model;
     std::string effort;
-    std::string phase = {};               // of the work; empty: all of it
-    std::string session;                  // the newest of the run; empty: not known, or none
-    bool resumed = false;                 // the run went on with a session of before
-    bool answered = false;                // the model, in that session: else there is nothing to go on with
-    std::string session_note = {};        // why it did not, or began another one
+    std::string phase = {};         // of the work; empty: all of it
+    std::string session;            // the newest of the run; empty: not known, or none
+    bool resumed = false;           // the run went on with a session of before
+    bool answered = false;          // the model has, in that session; if not, there is nothing to go on with
+    std::string session_note = {};  // why it did not, or began another one
     std::optional<Verdict> verdict = {};  // nothing while it runs
     std::string message = {};
     int exit_status = 0;  // of the program, if `signal` is 0

@@ -80,10 +80,9 @@ std::string phase_words(std::string_view name, const PhaseFacts& facts) {
     if (name == "plan") {
         text = fmt::format(
             "\nThis is the planning phase. Do not change the project yet. Read what you need, then write a "
-            "plan to "
-            "{}: what is to be changed and where, how it is tested, what may go wrong. It is followed in the "
-            "next "
-            "phase, perhaps by somebody who has only the plan. End when it is written.\n",
+            "plan to {}: what is to be changed and where, how it is tested, what may go wrong. The next "
+            "phase "
+            "follows it, perhaps with another agent that has only the plan. End when it is written.\n",
             facts.plan_file);
     } else if (name == "implement") {
         text = facts.has_plan
@@ -91,13 +90,10 @@ std::string phase_words(std::string_view name, const PhaseFacts& facts) {
                    : "\nDo the task now.\n";
     } else if (name == "review") {
         text = fmt::format(
-            "\nThe task has been worked on in the current folder; this is the review. Look at all that has "
-            "changed "
+            "\nThe task has been worked on in the current folder; this is the review. Look at every change "
             "(`git status`, `git log`, `git diff`) as a reviewer who did not write it: does it do what the "
-            "task says, "
-            "all of it, and nothing else? Is it tested? Does it pass the gate? Fix what is wrong, and say "
-            "what you "
-            "fixed.{}\n",
+            "task says, all of it, and nothing else? Is it tested? Does it pass the gate? Fix what is wrong, "
+            "and say what you fixed.{}\n",
             facts.has_plan ? fmt::format(" The plan is in {}.", facts.plan_file) : std::string{});
     }
     if (!text.empty() && !facts.before_said.empty()) {
@@ -128,8 +124,7 @@ std::string take_over_prompt(const Task& task, const PromptFacts& facts, std::st
            fmt::format(
                "\nThis task was begun before, in another conversation that cannot be continued: {}\nWhat was "
                "done is in the current folder. Look at `git status`, `git log` and the files first, keep "
-               "what "
-               "is good, and finish it.\n",
+               "what is good, and finish it.\n",
                limited(why, longest_item));
 }
 
@@ -140,8 +135,7 @@ std::string remediation_prompt(const Task& task, const PromptFacts& facts, std::
                                : work_prompt(task, facts);
     text += fmt::format(
         "\nThe work of this task is done, but it could not be landed on {}: {}\nDo not do the task again. "
-        "Make "
-        "what is there land: resolve the conflict, or make the gate pass, in the current folder.\n",
+        "Make what is there land: resolve the conflict, or make the gate pass, in the current folder.\n",
         facts.target_branch, limited(reason, longest_item));
     if (!handoff.empty()) {
         text += fmt::format("What is known of it, with the output of the gate, is in {}\n", handoff);

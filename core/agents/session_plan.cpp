@@ -34,10 +34,6 @@ std::string interruption(const AgentRecord& record) {
     return "the attempt failed: " + record.message;
 }
 
-std::uint64_t difference(std::uint64_t told, std::uint64_t before) {
-    return told - std::min(told, before);
-}
-
 }  // namespace
 
 SessionPlan plan_session(const AgentPreset& preset, const std::vector<AgentRecord>& earlier,
@@ -93,10 +89,11 @@ Usage used_by_attempt(const AgentPreset& preset, const Usage& told, const Usage&
     if (!preset.session_totals) {
         return told;
     }
+    const Usage of_session = told.since(before);
     Usage used = told;
-    used.input_tokens = difference(told.input_tokens, before.input_tokens);
-    used.output_tokens = difference(told.output_tokens, before.output_tokens);
-    used.cached_tokens = difference(told.cached_tokens, before.cached_tokens);
+    used.input_tokens = of_session.input_tokens;
+    used.output_tokens = of_session.output_tokens;
+    used.cached_tokens = of_session.cached_tokens;
     return used;
 }
 

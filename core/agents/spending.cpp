@@ -16,22 +16,6 @@ constexpr std::uint32_t format_version = 1;
 // A run whose step was killed is never ended here; so many are remembered.
 constexpr std::size_t most_counted = 1'000;
 
-std::uint64_t since(std::uint64_t total, std::uint64_t before) {
-    return total - std::min(total, before);
-}
-
-Usage since(const Usage& total, const Usage& before) {
-    Usage used;
-    used.turns = since(total.turns, before.turns);
-    used.input_tokens = since(total.input_tokens, before.input_tokens);
-    used.output_tokens = since(total.output_tokens, before.output_tokens);
-    used.cached_tokens = since(total.cached_tokens, before.cached_tokens);
-    if (total.cost_usd) {
-        used.cost_usd = std::max(0.0, *total.cost_usd - before.cost_usd.value_or(0));
-    }
-    return used;
-}
-
 }  // namespace
 
 std::string local_day(Instant now, int utc_offset_minutes) {
@@ -52,7 +36,7 @@ void count_usage(Spending& spending, std::string_view run_directory, const Usage
         }
         counted = spending.counted.emplace(run_directory, Usage{}).first;
     }
-    const Usage used = since(total, counted->second);
+    const Usage used = total.since(counted->second);
     counted->second = total;
     if (spending.day != day) {
         spending.day = day;
@@ -87,7 +71,8 @@ std::optional<AccountPause> budget_pause(const Budgets& budgets, const Spending&
     if (budgets.run.is_spent(spending.in_run)) {
         AccountPause pause;
         pause.account = budget_of_run;
-        pause.reason = describe(spending.in_run);
+        pause.reason =
+            fmt::format("the budget of this run ({}) is spent: {}", budget_of_run, describe(spending.in_run));
         pause.needs_person = true;
         return pause;
     }
@@ -95,8 +80,9 @@ std::optional<AccountPause> budget_pause(const Budgets& budgets, const Spending&
     if (budgets.day.is_spent(today)) {
         AccountPause pause;
         pause.account = budget_of_day;
-        pause.reason = describe(today);
         pause.until = end_of_local_day(now, utc_offset_minutes);
+        pause.reason = fmt::format("the budget of the day ({}) is spent until {}: {}", budget_of_day,
+                                   format_rfc3339_seconds(pause.until), describe(today));
         return pause;
     }
     return std::nullopt;
@@ -107,20 +93,14 @@ std::string spending_text(const Spending& spending) {
     root["version"] = format_version;
     root["run"] = spending.run;
     root["day"] = spending.day;
-    boost::json::object in_run;
-    add_usage(in_run, spending.in_run);
-    root["in_run"] = std::move(in_run);
-    boost::json::object on_day;
-    add_usage(on_day, spending.on_day);
-    root["on_day"] = std::move(on_day);
-    boost::json::array counted;
+    add_usage(root["in_run"].emplace_object(), spending.in_run);
+    add_usage(root["on_day"].emplace_object(), spending.on_day);
+    boost::json::array& counted = root["counted"].emplace_array();
     for (const auto& [directory, usage] : spending.counted) {
-        boost::json::object object;
-        object["run_directory"] = directory;
-        add_usage(object, usage);
-        counted.push_back(std::move(object));
+        boost::json::object& run = counted.emplace_back(boost::json::object{}).get_object();
+        run["run_directory"] = directory;
+        add_usage(run, usage);
     }
-    root["counted"] = std::move(counted);
     return canonical_json(root);
 }
 

@@ -50,8 +50,8 @@ void end_run(Spending& spending);
 // What was used on this day; nothing yet if the sums are of another one.
 [[nodiscard]] Usage used_on(const Spending& spending, std::string_view day);
 
-// The budget that is spent, as a pause of all agents: of the day until it ends, of the run until somebody
-// acts.
+// The budget that is spent, as a pause of all agents whose reason is a whole sentence: of the day until it
+// ends, of the run until somebody acts.
 [[nodiscard]] std::optional<AccountPause> budget_pause(const Budgets& budgets, const Spending& spending,
                                                        Instant now, int utc_offset_minutes);
 

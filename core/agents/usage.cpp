@@ -5,6 +5,13 @@
 #include <algorithm>
 
 namespace ralph::core {
+namespace {
+
+std::uint64_t difference(std::uint64_t now, std::uint64_t earlier) {
+    return now - std::min(now, earlier);
+}
+
+}  // namespace
 
 void Usage::add(const Usage& other) {
     turns += other.turns;
@@ -14,6 +21,18 @@ void Usage::add(const Usage& other) {
     if (other.cost_usd) {
         cost_usd = cost_usd.value_or(0) + *other.cost_usd;
     }
+}
+
+Usage Usage::since(const Usage& earlier) const {
+    Usage used;
+    used.turns = difference(turns, earlier.turns);
+    used.input_tokens = difference(input_tokens, earlier.input_tokens);
+    used.output_tokens = difference(output_tokens, earlier.output_tokens);
+    used.cached_tokens = difference(cached_tokens, earlier.cached_tokens);
+    if (cost_usd) {
+        used.cost_usd = std::max(0.0, *cost_usd - earlier.cost_usd.value_or(0));
+    }
+    return used;
 }
 
 void add_usage(boost::json::object& object, const Usage& usage) {

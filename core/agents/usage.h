@@ -19,6 +19,8 @@ struct Usage {
     std::optional<double> cost_usd = {};
 
     void add(const Usage& other);
+    // What came on top of an earlier sum; nothing less than nothing.
+    [[nodiscard]] Usage since(const Usage& earlier) const;
     [[nodiscard]] std::uint64_t tokens() const { return input_tokens + output_tokens; }
     bool operator==(const Usage&) const = default;
 };

@@ -166,6 +166,11 @@ std::string format_rfc3339(Instant instant) {
                        time.hours().count(), time.minutes().count(), time.seconds().count(), fraction);
 }
 
+std::string format_rfc3339_seconds(Instant instant) {
+    const std::string text = format_rfc3339(instant);
+    return text.substr(0, text.find('.')) + "Z";
+}
+
 Result<Milliseconds> parse_duration(std::string_view text) {
     std::int64_t number = 0;
     const char* const end = text.data() + text.size();

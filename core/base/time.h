@@ -31,6 +31,8 @@ struct Timestamp {
 
 // Always UTC with nine fractional digits and Z: "2026-02-20T00:00:00.000000000Z".
 [[nodiscard]] std::string format_rfc3339(Instant instant);
+// The same without the part of a second, for people.
+[[nodiscard]] std::string format_rfc3339_seconds(Instant instant);
 
 // "250ms", "90s", "15m", "2h" or "7d", and "0". Anything else is an error that says so.
 [[nodiscard]] Result<Milliseconds> parse_duration(std::string_view text);

@@ -417,7 +417,7 @@ bool may_select(const Supervisor& supervisor) {
            !supervisor.outage && !any_recovering(supervisor);
 }
 
-// Nobody waits for a budget that only the next run has again; a service has no next one.
+// Only the next run has a new budget, so this one drains. A service has no next run, and waits.
 void drain_for_budget(Supervisor& supervisor, std::vector<Action>& actions) {
     const auto run = supervisor.accounts.find(budget_of_run);
     if (run == supervisor.accounts.end() || supervisor.settings.continuous || !supervisor.queue ||

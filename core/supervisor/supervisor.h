@@ -113,7 +113,7 @@ struct ActiveTask {
     std::uint32_t start_failures = 0;             // in a row
     Instant began = Instant::min();               // the run under way, if a worker works in it
     bool put_back = false;                        // it was told to end for want of memory
-    // It was adopted, and the supervisor of before may have told it to end: nobody knows what for any more.
+    // It was adopted: an earlier supervisor may have told it to end, for a reason that is lost.
     bool may_have_been_told = false;
     std::optional<std::string> runner = {};  // as of RunHistory
     std::string account = {};  // that the agent works for; empty: a command works, or it is not known yet

@@ -44,7 +44,9 @@ void gather_agents(const Settings& settings, StatusFacts& facts) {
     }
     const auto spending = read_spending(settings.paths);
     const core::Instant now = wall_clock();
-    if (auto spent = budget_pause(settings.supervisor.budgets, spending, now)) {
+    auto spent = budget_pause(settings.supervisor.budgets, spending, now);
+    // The next run has a budget of its own.
+    if (spent && (facts.living_supervisor || !spending || spent->account != core::budget_of_run)) {
         facts.paused_accounts.push_back(std::move(*spent));
     }
     if (spending) {

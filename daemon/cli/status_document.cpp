@@ -297,12 +297,8 @@ json::object agents_object(const StatusFacts& facts) {
     }
     agents["tasks"] = std::move(tasks);
     add_sums(agents, whole_usage(facts));
-    json::object today;
-    add_sums(today, facts.used_today);
-    agents["today"] = std::move(today);
-    json::object in_run;
-    add_sums(in_run, facts.used_in_run);
-    agents["in_run"] = std::move(in_run);
+    add_sums(agents["today"].emplace_object(), facts.used_today);
+    add_sums(agents["in_run"].emplace_object(), facts.used_in_run);
     return agents;
 }
 

@@ -103,7 +103,7 @@ void check_agent_version(Diagnosis& diagnosis, const core::AgentPreset& preset) 
                    fmt::format("install {} {} or newer", preset.name, preset.tested_version), "", nullptr});
 }
 
-// `setting` names it.
+// `setting` is the place where the agent is named.
 void check_agent(Diagnosis& diagnosis, const Settings& settings, const std::string& name,
                  const std::string& setting) {
     const auto found = settings.supervisor.agents.find(name);

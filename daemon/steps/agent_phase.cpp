@@ -196,7 +196,7 @@ Result<void> AgentPhase::count_usage(const AgentRecord& now) {
     return spending || shared_pause_ ? Result<void>{} : spending.error();
 }
 
-// What is not ended is only remembered for nothing.
+// A run that is not ended there stays in the file, which is harmless.
 void AgentPhase::end_counting() const {
     if (const auto ended = daemon::end_counting(settings_.paths, spending_key()); !ended) {
         std::printf("ralph: %s\n", ended.error().line().c_str());
@@ -248,8 +248,8 @@ Result<bool> AgentPhase::note_facts(const core::AgentFacts& facts) {
         const auto counted = count_usage(now);
         record_ = now;
         TRY(write_agent_record(context_.run_directory, record_));
-        if (!counted) {
-            return counted.error();
+        if (!counted) {  // other promises do not wait for that
+            std::printf("ralph: %s\n", counted.error().line().c_str());
         }
     }
     if (facts.answered) {

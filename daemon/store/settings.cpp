@@ -111,8 +111,7 @@ Result<std::string> find_repository(const std::string& start) {
                 return folder.string();
             }
         }
-        // As with git, an empty folder of that name is none: sandboxes of agents leave such in places for
-        // all.
+        // As with git, an empty folder of that name is none: sandboxes of agents leave one in shared folders.
         if (fs::exists(folder / ".git", problem) && !fs::is_empty(folder / ".git", problem)) {
             return folder.string();
         }

@@ -54,7 +54,7 @@ Result<void> end_counting(const Paths& paths, const std::string& run_directory) 
     return change(paths, [&](core::Spending& spending) { core::end_counting(spending, run_directory); });
 }
 
-Result<void> begin_counting(const Paths& paths, const std::string& began) {
+Result<void> begin_run(const Paths& paths, const std::string& began) {
     return change(paths, [&](core::Spending& spending) { core::begin_run(spending, began); });
 }
 
@@ -73,7 +73,8 @@ std::optional<core::AccountPause> budget_pause(const core::Budgets& budgets,
     core::AccountPause pause;
     pause.account = core::budget_of_run;
     pause.needs_person = true;
-    pause.reason = spending.error().line();
+    pause.reason = fmt::format("it is not known what agents have used ({}): {}", core::budget_of_run,
+                               spending.error().line());
     return pause;
 }
 

@@ -22,7 +22,7 @@ namespace ralph::daemon {
 [[nodiscard]] Result<void> end_counting(const Paths& paths, const std::string& run_directory);
 
 // A run of ralph that began then goes on, or begins.
-[[nodiscard]] Result<void> begin_counting(const Paths& paths, const std::string& began);
+[[nodiscard]] Result<void> begin_run(const Paths& paths, const std::string& began);
 // That run is over; a crash leaves it as it is.
 [[nodiscard]] Result<void> end_run(const Paths& paths);
 

@@ -56,7 +56,7 @@ struct StepCommand {
     core::Milliseconds timeout{0};
 };
 
-// The agent that works in the step, under a step of our own; nothing: a command works, or another step runs.
+// The agents that work in the step, under a step of our own; none: a command works, or another step runs.
 Result<std::vector<config::AgentChoice>> agents_of(const Settings& settings, const core::Task& task,
                                                    core::StepKind step) {
     const auto& supervisor = settings.supervisor;

@@ -58,7 +58,7 @@ Result<int> supervise(Supervision supervision) {
     }
     // A request made before the start is lost, as with the Rust tools.
     TRY(remove_file(paths.stop_file()));
-    if (auto counts = begin_counting(paths, lock.session_started_at()); !counts) {
+    if (auto counts = begin_run(paths, lock.session_started_at()); !counts) {
         spdlog::warn("{}", counts.error().line());
     }
     TRY_ASSIGN(auto recovered, recover_state(supervision.settings, lock, supervision.branch, now));

@@ -59,7 +59,7 @@ class Seeder {
         TRY(collect_ignored_files());
         std::sort(paths_.begin(), paths_.end());
         paths_.erase(std::unique(paths_.begin(), paths_.end()), paths_.end());
-        TRY(write_exclude_block(workspace_, paths_, files_of_agent()));
+        TRY(write_exclude_block(workspace_, paths_, files_of_agents()));
         auto folder = Folder::open(workspace_.directory());
         if (!folder || !*folder) {
             return folder ? Error{workspace_.directory() + ": is not there"} : folder.error();
@@ -73,7 +73,7 @@ class Seeder {
 
   private:
     // Patterns of what the task's agents make for themselves, which is no work; none if a command works.
-    [[nodiscard]] std::vector<std::string> files_of_agent() const {
+    [[nodiscard]] std::vector<std::string> files_of_agents() const {
         const auto task =
             task_id_.empty() ? Result<core::Task>{Error{}} : read_kept_task(settings_.paths, task_id_);
         const auto choices = task ? config::choose_agents(settings_.supervisor, *task)

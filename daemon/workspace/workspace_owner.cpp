@@ -172,7 +172,7 @@ Result<void> claim_workspace_root(const Settings& settings) {
     const std::string file = root + "/" + root_file;
     const std::string ours = common_git_folder(settings.paths.root);
     TRY(make_directories(root));
-    // Of this repository alone, whose lock is held: what a kill leaves is taken by the next start.
+    // This repository's own, and its lock is held: the next start takes over what a kill leaves.
     const std::string beginning = fmt::format("{}.{:016x}", file, std::hash<std::string>{}(ours));
     constexpr int tries = 3;
     for (int i = 0; i < tries; ++i) {

@@ -47,6 +47,9 @@ TEST_CASE("the budget of a run ends it, the work is kept, and the next run goes 
         }
     }
     CHECK(turns >= 3);
+    // The next run has a budget of its own: nothing is paused.
+    CHECK(robots.project.ralph({"run", "parallel", "status"}).output.find("Paused Accounts") ==
+          std::string::npos);
     robots.behave("work");
     const auto next = robots.project.ralph({"run", "--parallel", "2"});
     INFO(next.errors);
@@ -99,6 +102,7 @@ TEST_CASE("while it is not known what was used, no agent starts if there is a bu
     Project::write(robots.project.paths().spending(), "{");
     const auto ended = robots.project.ralph({"run", "--parallel", "2"});
     CHECK(ended.errors.find("spending.json") != std::string::npos);
+    CHECK((ended.errors.find("it is not known what agents have used") != std::string::npos) == has_budget);
     CHECK(ended.status == (has_budget ? 3 : 0));
     CHECK(robots.calls() == (has_budget ? "" : "RQ-0001 work first\n"));
 }

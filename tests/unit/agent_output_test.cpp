@@ -185,6 +185,20 @@ TEST_CASE("agent: we ended it, and that is what the end means") {
     CHECK(judged(preset, "", end).verdict == Verdict::limited);  // the model never answered
 }
 
+TEST_CASE("agent: claude that waits by itself for the end of a limit, for too long, has met a limit") {
+    const AgentPreset claude = config::built_in_agents().at("claude");
+    const std::string answer =
+        R"({"type":"user","message":{"content":[{"type":"tool_result","content":"done"}]}})"
+        "\n";
+    const std::string waits =
+        R"({"type":"system","subtype":"api_retry","attempt":1,"retry_delay_ms":53000,"error_status":429})"
+        "\n";
+    AgentEnd silent = exited(143);
+    silent.silent = true;
+    CHECK(judged(claude, answer + waits, silent).verdict == Verdict::limited);
+    CHECK(judged(claude, answer + waits + answer, silent).verdict == Verdict::passing);
+}
+
 TEST_CASE("agent: denied is who may not use its tools and changes nothing") {
     const AgentPreset preset = robot();
     const std::string denied = R"({"type": "end", "result": "Done.", "denied": ["Bash"]})";

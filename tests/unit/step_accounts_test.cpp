@@ -49,6 +49,18 @@ void to_work(StepDriver& driver, const std::string& id) {
     driver.started(id, 2);
 }
 
+// T1 for the usual agent, T2 for another one, T3 with a command of its own.
+std::shared_ptr<const QueueSnapshot> three_kinds() {
+    auto snapshot = std::make_shared<QueueSnapshot>();
+    for (const char* id : {"T1", "T2", "T3"}) {
+        snapshot->queue.tasks.emplace_back();
+        snapshot->queue.tasks.back().id = id;
+    }
+    snapshot->queue.tasks[1].agent = boost::json::value{{"runner", "other"}};
+    snapshot->queue.tasks[2].custom_fields.emplace_back("run", "true");
+    return snapshot;
+}
+
 }  // namespace
 
 TEST_CASE("accounts: who meets the limit waits without a slot, and no attempt is spent") {
@@ -121,13 +133,7 @@ TEST_CASE("accounts: refused waits for a person, and a run with nothing else to 
 TEST_CASE("accounts: a task that asks for another agent is not held up, nor is one with its own command") {
     StepDriver driver(agents(1));
     driver.take(event::AccountsRead{{pause(0ms, 0ms, true)}});
-    auto snapshot = std::make_shared<QueueSnapshot>();
-    for (const char* id : {"T1", "T2", "T3"}) {
-        snapshot->queue.tasks.emplace_back();
-        snapshot->queue.tasks.back().id = id;
-    }
-    snapshot->queue.tasks[1].agent = boost::json::value{{"runner", "other"}};
-    snapshot->queue.tasks[2].custom_fields.emplace_back("run", "true");
+    const auto snapshot = three_kinds();
     CHECK(driver.take(event::QueueLoaded{snapshot, true}).find("announce T2 new -> running") !=
           std::string::npos);
     RunHistory history;
@@ -289,13 +295,7 @@ TEST_CASE(
     AccountPause day;
     day.account = budget_of_day;
     day.until = step_start + 60'000ms;
-    auto snapshot = std::make_shared<QueueSnapshot>();
-    for (const char* id : {"T1", "T2", "T3"}) {
-        snapshot->queue.tasks.emplace_back();
-        snapshot->queue.tasks.back().id = id;
-    }
-    snapshot->queue.tasks[1].agent = boost::json::value{{"runner", "other"}};
-    snapshot->queue.tasks[2].custom_fields.emplace_back("run", "true");
+    const auto snapshot = three_kinds();
     CHECK(driver.take(event::AccountsRead{{day}}).find("no agent starts") != std::string::npos);
     const std::string said = driver.take(event::QueueLoaded{snapshot, false});
     CHECK(said.find("announce T1") == std::string::npos);
@@ -335,7 +335,7 @@ TEST_CASE("accounts: a run whose budget is spent drains, and a service waits for
     AccountPause run;
     run.account = budget_of_run;
     run.needs_person = true;
-    run.reason = "9 turns";
+    run.reason = "limits.run is spent: 9 turns";
     StepDriver driver(agents(1));
     driver.queue({"T1", "T2"});
     to_work(driver, "T1");
