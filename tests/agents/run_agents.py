@@ -134,6 +134,19 @@ def case_401(world):
     return waits_and_lands(world, "401", True)
 
 
+def case_phases(world):
+    """Plan, implement, review in one run: the second goes on with the first's conversation, the third begins one."""
+    world.change({"worker": {"phases": [{"name": "plan"}, {"name": "implement"}, {"name": "review", "session": "new"}]}})
+    world.publish("Phases")
+    last = lands(world, "scenario=commit")[-1]
+    done = [*last["finished"], last]
+    expect([phase["phase"] for phase in done] == ["plan", "implement", "review"], done)
+    expect([phase["resumed"] for phase in done] == [False, True, False], done)
+    sessions = {phase["session"] for phase in done}
+    expect(len(sessions) == (1 if world.agent == "aider" else 2), done)  # aider tells none
+    return "landed, in three phases and two conversations"
+
+
 def case_context(world):
     """The conversation is full at its second request: a new one begins, and is told what is there."""
     runs = lands(world, "scenario=commit fault=contextx1@1")
