@@ -169,6 +169,13 @@ void read_agent(ObjectReader& agent, AgentPreset& out) {
     read_rules(agent, "events", read_event_rule, out.events);
     read_list(agent, "error_prefixes", out.error_prefixes);
     read_list(agent, "answer_prefixes", out.answer_prefixes);
+    agent.read_object("usage_line", [&out](ObjectReader& line) {
+        line.require("begins", out.usage_line.begins);
+        line.read("input_tokens", out.usage_line.input_tokens);
+        line.read("output_tokens", out.usage_line.output_tokens);
+        line.read("cached_tokens", out.usage_line.cached_tokens);
+        line.read("cost_usd", out.usage_line.cost_usd);
+    });
     read_rules(agent, "verdicts", read_verdict_rule, out.verdicts);
     agent.read("tested_version", out.tested_version);
     read_list(agent, "key_variables", out.key_variables);

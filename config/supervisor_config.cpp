@@ -133,7 +133,7 @@ struct Setting {
 };
 
 // The one list of what supervisor.jsonc may say.
-constexpr std::array<Setting, 50>
+constexpr std::array<Setting, 51>
     settings{
         {
             {"worker", "command", true,
@@ -301,6 +301,10 @@ constexpr std::array<Setting, 50>
              [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
                  read_whole(section, key, 0, 10'000, out.limits.io_weight);
              }},
+            {"poll", "remote", false,
+             [](ObjectReader& section, std::string_view key,
+                SupervisorConfig&
+                    out) { read_duration(section, key, Milliseconds{0}, day, out.poll_remote); }},
             {"", "kept_work_retention", false,
              [](ObjectReader& section, std::string_view key, SupervisorConfig& out) {
                  read_duration(section, key, std::chrono::seconds{1}, 3650 * day, out.kept_work_retention);
@@ -324,7 +328,7 @@ void read_section(std::string_view name, ObjectReader& section, TrustGate& gate,
 
 void read_root(ObjectReader& root, TrustGate& gate, SupervisorConfig& out) {
     read_section("", root, gate, out);
-    for (const std::string_view name : {"worker", "prepare", "integrate", "gate"}) {
+    for (const std::string_view name : {"worker", "prepare", "integrate", "gate", "poll"}) {
         root.read_object(
             name, [name, &gate, &out](ObjectReader& section) { read_section(name, section, gate, out); });
     }

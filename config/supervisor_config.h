@@ -126,6 +126,7 @@ struct SupervisorConfig {
     core::Milliseconds kept_work_retention = std::chrono::hours{14 * 24};  // 1 s to 3650 d
     // 0 to 7 d: how long a service that is stopped waits for what runs, before it ends it.
     core::Milliseconds stop_timeout = std::chrono::minutes{30};
+    core::Milliseconds poll_remote = std::chrono::seconds{30};  // 1 s to 1 d between two looks; 0: never
 
     bool operator==(const SupervisorConfig&) const = default;
 };

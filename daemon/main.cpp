@@ -156,6 +156,7 @@ struct Arguments {
     std::string workers;
     std::string task_id;
     std::string step;
+    std::string branch;
     std::string demo_folder;
     bool json = false;
     std::string agent;
@@ -219,6 +220,8 @@ void add_task_commands(CLI::App& app, Arguments& all) {
     add->add_option("--priority", all.task.priority, "critical, high, medium or low")
         ->check(CLI::IsMember({"critical", "high", "medium", "low"}))
         ->type_name("LEVEL");
+    add->add_flag("--no-push", all.task.no_push,
+                  "Only write the file here; by default the target branch gets it at once");
     add->callback(
         [&] { all.exit_code = as_owner(all.common, [&] { return add_task(all.common, all.task); }); });
 }
@@ -293,11 +296,23 @@ void add_gate_and_demo(CLI::App& app, Arguments& all) {
     demo->callback([&] { all.exit_code = demonstrate(all.demo_folder); });
 }
 
+void add_notify(CLI::App& app, Arguments& all) {
+    auto* command =
+        app.add_subcommand("notify", "Let the running supervisor look at the remote now, for a server's hook")
+            ->fallthrough();
+    command->footer(notify_examples);
+    command->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return ralph::daemon::notify(all.common); }); });
+}
+
 // Not for people: run by the supervisor, and by the unit when its main process has ended.
 void add_internal(CLI::App& app, Arguments& all) {
     auto* step = app.add_subcommand("step", "")->group("");
     step->add_option("STEP", all.step)->required();
     step->callback([&] { all.exit_code = run_step(all.step); });
+    auto* look = app.add_subcommand("look", "")->group("")->fallthrough();
+    look->add_option("--branch", all.branch)->required();
+    look->callback([&] { all.exit_code = ralph::daemon::look(all.common, all.branch); });
     app.add_subcommand("release-cgroup", "")->group("")->callback([&] {
         const auto released = release_controllers();
         all.exit_code = released ? 0 : report_error(released.error());
@@ -323,6 +338,7 @@ int run_command_line(int argc, char** argv) {
     add_queue_commands(app, all);
     add_run(app, all);
     add_gate_and_demo(app, all);
+    add_notify(app, all);
     add_account_commands(app, all);
     add_kept_commands(app, all.common, all.kept, all.exit_code);
     add_doctor(app, all.common, all.doctor, all.exit_code);

@@ -6,6 +6,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <charconv>
 #include <cmath>
 
 #include "core/agents/json_path.h"
@@ -155,6 +156,37 @@ bool begins_with_one(std::string_view line, const std::vector<std::string>& pref
                        [line](const std::string& prefix) { return line.substr(0, prefix.size()) == prefix; });
 }
 
+// The number before the word: "3.2k", "40", "$0.0083". A model that has no price tells no cost.
+std::optional<double> number_before(std::string_view line, std::string_view word) {
+    const std::size_t end = word.empty() ? std::string_view::npos : line.find(fmt::format(" {}", word));
+    if (end == std::string_view::npos) {
+        return std::nullopt;
+    }
+    const std::size_t begin = line.find_last_of(" $", end - 1) + 1;
+    double number = 0;
+    const auto [rest, problem] = std::from_chars(line.data() + begin, line.data() + end, number);
+    const std::string_view unit(rest, static_cast<std::size_t>(line.data() + end - rest));
+    const double factor = unit == "k" ? 1e3 : unit == "M" ? 1e6 : unit.empty() ? 1 : 0;
+    const bool is_number = problem == std::errc{} && factor != 0 && std::isfinite(number) && number >= 0;
+    return is_number ? std::optional(number * factor) : std::nullopt;
+}
+
+void add_usage_line(std::string_view line, const UsageLine& words, Usage& usage) {
+    if (words.begins.empty() || line.substr(0, words.begins.size()) != words.begins) {
+        return;
+    }
+    const auto tokens = [line](const std::string& word) {
+        return static_cast<std::uint64_t>(std::min(number_before(line, word).value_or(0), 1e15));
+    };
+    ++usage.turns;
+    usage.input_tokens += tokens(words.input_tokens);
+    usage.output_tokens += tokens(words.output_tokens);
+    usage.cached_tokens += tokens(words.cached_tokens);
+    if (const auto cost = number_before(line, words.cost_usd)) {
+        usage.cost_usd = usage.cost_usd.value_or(0) + *cost;
+    }
+}
+
 }  // namespace
 
 std::string AgentOutput::take(std::string& buffer, std::string_view bytes, Line line) {
@@ -224,6 +256,7 @@ void AgentOutput::take_text_line(const std::string& line) {
         facts_.failed = false;
         facts_.message.clear();
     }
+    add_usage_line(line, preset_.usage_line, facts_.usage);
     facts_.said = line.substr(0, longest_message);
 }
 

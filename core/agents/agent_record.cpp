@@ -18,6 +18,7 @@ void read_members(ObjectReader& reader, AgentRecord& record) {
     reader.read("model", record.model);
     reader.read("effort", record.effort);
     reader.read("phase", record.phase);
+    reader.read("task", record.task);
     reader.read("session", record.session);
     reader.read("resumed", record.resumed);
     record.answered = true;  // the first records did not say
@@ -53,6 +54,7 @@ boost::json::object object_of(const AgentRecord& record) {
     root["model"] = record.model;
     root["effort"] = record.effort;
     root["phase"] = record.phase;
+    root["task"] = record.task;
     root["session"] = record.session;
     root["resumed"] = record.resumed;
     root["answered"] = record.answered;

@@ -21,6 +21,7 @@ struct AgentRecord {
     std::string model;
     std::string effort;
     std::string phase = {};         // of the work; empty: all of it
+    std::string task = {};          // what the task said (prompt.h: task_digest); empty: not known
     std::string session;            // the newest of the run; empty: not known, or none
     bool resumed = false;           // the run went on with a session of before
     bool answered = false;          // the model has, in that session; if not, there is nothing to go on with

@@ -74,6 +74,18 @@ struct VerdictRule {
 // Arguments with placeholders. A group of several is left out if one of its placeholders has no value.
 using ArgumentGroups = std::vector<std::vector<std::string>>;
 
+// A line of text that tells what a turn used: each number stands before its word, as in "3.2k sent, 40
+// received". Numbers are added up, and each such line is a turn.
+struct UsageLine {
+    std::string begins;  // with this; empty: there is no such line
+    std::string input_tokens;
+    std::string output_tokens;
+    std::string cached_tokens;
+    std::string cost_usd;
+
+    bool operator==(const UsageLine&) const = default;
+};
+
 struct AgentPreset {
     enum class Sessions {
         none,    // it cannot go on with a conversation
@@ -99,6 +111,7 @@ struct AgentPreset {
     std::vector<std::string> error_prefixes;  // a last message, or a line of text, that begins so is an error
     // A line of text that begins so tells that the model has answered, whatever error was before; none: any.
     std::vector<std::string> answer_prefixes;
+    UsageLine usage_line;
     std::vector<VerdictRule> verdicts;
     std::string tested_version;
     std::vector<std::string> key_variables;  // one of them holds the key,

@@ -46,19 +46,8 @@ std::string rules(const PromptFacts& facts) {
     return text;
 }
 
-}  // namespace
-
-std::string limited_text(std::string_view text, std::size_t most) {
-    if (text.size() <= most) {
-        return std::string(text);
-    }
-    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0U) == 0x80U) {
-        --most;  // between characters
-    }
-    return std::string(text.substr(0, most)) + " [cut; the task's file has all of it]";
-}
-
-std::string work_prompt(const Task& task, const PromptFacts& facts) {
+// What the task says, without the rules.
+std::string task_words(const Task& task) {
     std::string text =
         fmt::format("Task {}: {}\n", trimmed(task.id), limited(trimmed(task.title), longest_item));
     if (task.description && !trimmed(*task.description).empty()) {
@@ -72,7 +61,32 @@ std::string work_prompt(const Task& task, const PromptFacts& facts) {
     add_list(text, "Evidence", task.evidence);
     add_list(text, "Scope, where the work belongs", task.scope);
     add_list(text, "Notes", task.notes);
-    return limited(text, longest_body) + rules(facts);
+    return limited(text, longest_body);
+}
+
+}  // namespace
+
+std::string limited_text(std::string_view text, std::size_t most) {
+    if (text.size() <= most) {
+        return std::string(text);
+    }
+    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0U) == 0x80U) {
+        --most;  // between characters
+    }
+    return std::string(text.substr(0, most)) + " [cut; the task's file has all of it]";
+}
+
+std::string work_prompt(const Task& task, const PromptFacts& facts) {
+    return task_words(task) + rules(facts);
+}
+
+// FNV-1a, 64 bits: to see that somebody has changed it, not against somebody.
+std::string task_digest(const Task& task) {
+    std::uint64_t hash = 14695981039346656037ULL;
+    for (const char c : task_words(task)) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    }
+    return fmt::format("{:016x}", hash);
 }
 
 std::string phase_words(std::string_view name, const PhaseFacts& facts) {
@@ -110,13 +124,17 @@ std::string next_phase_prompt(const Task& task, const PromptFacts& facts, std::s
 }
 
 std::string go_on_prompt(const Task& task, const PromptFacts& facts, std::string_view why,
-                         std::string_view phase) {
-    return fmt::format(
+                         std::string_view phase, bool has_changed) {
+    std::string text = fmt::format(
         "Go on with task {} ({}){}. You were interrupted: {}\nWhat you did is in the current folder; look at "
         "`git status` and `git log` before you go on. The rules are as before; the task's file is {}\n",
         trimmed(task.id), limited(trimmed(task.title), longest_item),
         phase.empty() ? std::string{} : fmt::format(", in the phase \"{}\"", phase),
         limited(why, longest_item), facts.task_file);
+    if (has_changed) {
+        text += "\nSomebody has changed the task meanwhile. This is what it says now:\n" + task_words(task);
+    }
+    return text;
 }
 
 std::string take_over_prompt(const Task& task, const PromptFacts& facts, std::string_view why) {

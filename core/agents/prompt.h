@@ -37,9 +37,13 @@ struct PhaseFacts {
 [[nodiscard]] std::string next_phase_prompt(const Task& task, const PromptFacts& facts,
                                             std::string_view words);
 
+// Differs where what the task says differs.
+[[nodiscard]] std::string task_digest(const Task& task);
+
 // To go on with the conversation. `why` is what interrupted it, `phase` the name of the phase that goes on.
+// `has_changed`: the conversation knows another form of the task.
 [[nodiscard]] std::string go_on_prompt(const Task& task, const PromptFacts& facts, std::string_view why,
-                                       std::string_view phase = {});
+                                       std::string_view phase = {}, bool has_changed = false);
 
 // For a new conversation about work that was begun: the whole task, and what is there.
 [[nodiscard]] std::string take_over_prompt(const Task& task, const PromptFacts& facts, std::string_view why);

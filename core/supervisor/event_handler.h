@@ -33,6 +33,7 @@ class Handler {
     void operator()(const event::SettingsChanged& event);
     void operator()(const event::AccountsRead& event);
     void operator()(const event::HostMeasured& event);
+    void operator()(const event::TargetMoved&);
     void operator()(const event::TimePassed&);
 
     // What the service manager gave to drain is over.
@@ -54,6 +55,7 @@ class Handler {
 
     void end_run(Tasks::iterator task, const RunEnd& end, const std::optional<BlockMarker>& marker,
                  const Outcome& outcome, bool resumed);
+    void recover(Tasks::iterator task, const RunHistory& history);
     void recover_discard(Tasks::iterator discard, const RunHistory& history);
     void end_discard(Tasks::iterator task, const RunEnd& end, const Outcome& outcome);
     void end_lost(Tasks::iterator task, const LostRun& lost);
@@ -70,7 +72,8 @@ class Handler {
     void end_outage_by(StepKind step);
     void end_batch(const Outcome& outcome, Instant leader_waits_until);
     void end_start_failed(ActiveTask& task, const StartFailed& start_failed);
-    [[nodiscard]] bool not_yet(ActiveTask& task, const Outcome& outcome);
+    void withdraw_unpushed();
+    void wait_for_branch(ActiveTask& task, const std::string& why, bool resumed);
     void conclude(Tasks::iterator task, const ExitRecord& record, const std::optional<BlockMarker>& marker,
                   const Outcome& outcome);
     void count_end(ActiveTask& task, const ExitRecord& record, const Outcome& outcome);

@@ -50,6 +50,10 @@ void make_room(Supervisor& supervisor, const std::string& task_id, std::vector<A
         fmt::format("the record of an earlier task of this id, created {}, makes room: the queue's was "
                     "created at another time",
                     supervisor.created.at(task_id))});
+    forget_task(supervisor, task_id, actions);
+}
+
+void forget_task(Supervisor& supervisor, const std::string& task_id, std::vector<Action>& actions) {
     supervisor.state.remove(task_id);
     supervisor.created.erase(task_id);
     supervisor.attempted.erase(task_id);

@@ -25,4 +25,7 @@ namespace ralph::core {
 // The first half of the way: the record goes, and ForgetRuns is asked for.
 void make_room(Supervisor& supervisor, const std::string& task_id, std::vector<Action>& actions);
 
+// As if the task had never been selected. It must not be active.
+void forget_task(Supervisor& supervisor, const std::string& task_id, std::vector<Action>& actions);
+
 }  // namespace ralph::core

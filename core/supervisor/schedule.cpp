@@ -270,7 +270,8 @@ bool task_limit_reached(const Supervisor& supervisor) {
 bool has_room(const Supervisor& supervisor) {
     const auto takes_room = [](const ActiveTask& task) {
         return task.phase != Phase::ready ||
-               (task.waits_for != WaitsFor::workspace && task.waits_for != WaitsFor::account);
+               (task.waits_for != WaitsFor::workspace && task.waits_for != WaitsFor::branch &&
+                task.waits_for != WaitsFor::account);
     };
     const auto active = std::count_if(supervisor.active.begin(), supervisor.active.end(), takes_room);
     return active < 2LL * supervisor.settings.workers && free_slot(supervisor).has_value();
@@ -281,8 +282,6 @@ void begin(Supervisor& supervisor, const Task& selected, Instant wall, std::vect
     record.task_id = std::string(trimmed(selected.id));
     record.workspace_path = supervisor.settings.workspace_root + "/" + record.task_id;
     record.started_at = format_rfc3339(wall);
-    actions.emplace_back(action::Announce{record.task_id, std::nullopt, Lifecycle::running, 1,
-                                          std::string(trimmed(selected.title))});
     ActiveTask task;
     task.task_id = record.task_id;
     task.slot = free_slot(supervisor);
@@ -294,6 +293,7 @@ void begin(Supervisor& supervisor, const Task& selected, Instant wall, std::vect
     task.phase = Phase::recovering;
     task.runner = runner_of(selected);
     task.account = account_of(supervisor.settings, task.runner);
+    task.title = trimmed(selected.title);
     actions.emplace_back(action::ReadHistory{task.task_id, std::make_shared<const Task>(selected)});
     supervisor.active.push_back(std::move(task));
 }
@@ -344,7 +344,7 @@ bool waits_for_ever(const Supervisor& supervisor, const ActiveTask& task) {
     return false;
 }
 
-bool idle(const Supervisor& supervisor) {
+bool idle(const Supervisor& supervisor, Instant now) {
     if (supervisor.mode == Mode::ending) {
         const auto goes_on = [&](const ActiveTask& task) {
             return in_progress(task) && !waits_for_ever(supervisor, task);
@@ -355,8 +355,12 @@ bool idle(const Supervisor& supervisor) {
     if (supervisor.mode == Mode::running && !(supervisor.forgetting.empty() && supervisor.retries.empty())) {
         return false;
     }
+    // A run that does not wait for new tasks does not wait for one either that nobody has pushed, once it has
+    // looked.
     const auto is_over = [&](const ActiveTask& task) {
-        return supervisor.mode == Mode::draining && waits_for_ever(supervisor, task);
+        return supervisor.mode == Mode::draining ? waits_for_ever(supervisor, task)
+                                                 : task.waits_for == WaitsFor::branch &&
+                                                       task.phase == Phase::ready && task.not_before > now;
     };
     return std::all_of(supervisor.active.begin(), supervisor.active.end(), is_over) &&
            std::all_of(supervisor.discards.begin(), supervisor.discards.end(), is_over);
@@ -380,7 +384,7 @@ int drained_exit_code(const Supervisor& supervisor, Instant wall) {
     if (supervisor.signal != 0) {
         return 128 + supervisor.signal;
     }
-    const bool some_wait = supervisor.mode == Mode::draining && !supervisor.active.empty();
+    const bool some_wait = supervisor.mode != Mode::ending && !supervisor.active.empty();
     const bool some_not_landed =
         some_wait || (supervisor.accounts.contains(budget_of_run) && waits_for_account(supervisor, wall)) ||
         supervisor.state.count(Lifecycle::failed) + supervisor.state.count(Lifecycle::blocked_push) > 0;
@@ -429,9 +433,10 @@ void drain_for_budget(Supervisor& supervisor, std::vector<Action>& actions) {
         true, "", fmt::format("draining: {}; the next run goes on", describe(run->second.pause))});
 }
 
-void end_when_idle(Supervisor& supervisor, const Selection& selection, Instant wall,
+void end_when_idle(Supervisor& supervisor, const Selection& selection, Moment moment,
                    std::vector<Action>& actions) {
-    if (!idle(supervisor) || supervisor.mode != Mode::running) {
+    const Instant wall = moment.wall;
+    if (!idle(supervisor, moment.monotonic) || supervisor.mode != Mode::running) {
         return;
     }
     if (task_limit_reached(supervisor)) {
@@ -447,8 +452,14 @@ void end_when_idle(Supervisor& supervisor, const Selection& selection, Instant w
         return;
     }
     const auto* const blocked = std::get_if<Blocked>(&selection);
+    const std::size_t unpushed = supervisor.active.size();
     finish(supervisor, drained_exit_code(supervisor, wall),
-           blocked != nullptr ? blocked_reason(*blocked) : "the queue is drained", actions);
+           blocked != nullptr ? blocked_reason(*blocked)
+           : unpushed == 0
+               ? "the queue is drained"
+               : fmt::format("the queue is drained but for {} {} the target branch does not hold yet",
+                             unpushed, unpushed == 1 ? "task that" : "tasks that"),
+           actions);
 }
 
 }  // namespace
@@ -459,7 +470,7 @@ void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& action
         return;
     }
     drain_for_budget(supervisor, actions);
-    if (supervisor.mode != Mode::running && idle(supervisor)) {
+    if (supervisor.mode != Mode::running && idle(supervisor, now)) {
         finish(supervisor, drained_exit_code(supervisor, moment.wall),
                supervisor.mode == Mode::ending               ? "ended on request"
                : supervisor.accounts.contains(budget_of_run) ? "the budget of this run is spent"
@@ -473,7 +484,7 @@ void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& action
         start_slots(supervisor, moment, actions);
         start_discard(supervisor, now, actions);
     }
-    if (supervisor.mode == Mode::running && supervisor.queue_fault && idle(supervisor) &&
+    if (supervisor.mode == Mode::running && supervisor.queue_fault && idle(supervisor, now) &&
         !supervisor.settings.continuous) {
         finish(supervisor, exit_could_not_run, *supervisor.queue_fault, actions);
         return;
@@ -484,7 +495,7 @@ void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& action
         if (supervisor.settings.continuous && blocked != nullptr && blocked->earliest_start) {
             actions.emplace_back(action::WakeAt{*blocked->earliest_start, true});
         }
-        end_when_idle(supervisor, selection, moment.wall, actions);
+        end_when_idle(supervisor, selection, moment, actions);
     }
     wake_for_accounts(supervisor, moment.wall, actions);
     watch_host(supervisor, now, actions);

@@ -320,6 +320,7 @@ void Handler::operator()(const event::QueueLoaded& event) {
         supervisor_.queue_fresh = true;
         supervisor_.queue_requested = false;
     }
+    withdraw_unpushed();
     prune(supervisor_, {now_, wall_}, actions_);
 }
 
@@ -415,8 +416,8 @@ void Handler::operator()(const event::RetryHistoryRead& event) {
     }
     WorkerRecord* const record = supervisor_.state.find(event.task_id);
     actions_.emplace_back(action::ForgetRetryRequest{event.task_id});
-    actions_.emplace_back(action::Announce{event.task_id, record->lifecycle, Lifecycle::running,
-                                           event.history.work_attempts, "retry requested"});
+    const Lifecycle before = record->lifecycle;
+    const auto place = static_cast<std::ptrdiff_t>(actions_.size());
     record->mark_running();
     ActiveTask task;
     task.task_id = event.task_id;
@@ -424,6 +425,10 @@ void Handler::operator()(const event::RetryHistoryRead& event) {
     supervisor_.attempted.insert(event.task_id);
     supervisor_.active.push_back(std::move(task));
     (*this)(event::TaskRecovered{event.task_id, acknowledged(event.history)});
+    actions_.insert(
+        actions_.begin() + place,
+        action::Announce{event.task_id, before, Lifecycle::running,
+                         find(supervisor_.active, event.task_id)->run.attempt, "retry requested"});
 }
 
 void Handler::operator()(const event::RunsForgotten& event) {

@@ -59,7 +59,7 @@ void Handler::interrupt_waiting() {
     }
     for (std::size_t i = supervisor_.active.size(); i-- > 0;) {
         const auto task = supervisor_.active.begin() + static_cast<std::ptrdiff_t>(i);
-        if (task->phase == Phase::ready) {
+        if (task->phase == Phase::ready && task->waits_for != WaitsFor::branch) {  // that has not begun
             apply(task, TaskEvent::interrupted, "interrupted: the supervisor was told to end");
         }
     }

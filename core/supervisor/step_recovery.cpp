@@ -60,10 +60,23 @@ void Handler::operator()(const event::TaskRecovered& event) {
     if (task == supervisor_.active.end() || task->phase != Phase::recovering) {
         return;
     }
+    const std::string title = std::exchange(task->title, {});
+    const auto place = static_cast<std::ptrdiff_t>(actions_.size());
+    recover(task, event.history);
+    if (!title.empty()) {  // only its runs tell which attempt this is
+        CHECK(event.history.newest || find(supervisor_.active, event.task_id) != supervisor_.active.end());
+        const auto again = find(supervisor_.active, event.task_id);
+        const std::uint32_t attempt =
+            again != supervisor_.active.end() ? again->run.attempt : event.history.newest->run.attempt;
+        actions_.insert(actions_.begin() + place,
+                        action::Announce{event.task_id, std::nullopt, Lifecycle::running, attempt, title});
+    }
+}
+
+void Handler::recover(Tasks::iterator task, const RunHistory& history) {
     task->waits_for = WaitsFor::turn;
     task->start_failures = 0;
-    const RunHistory& history = event.history;
-    WorkerRecord* const record = supervisor_.state.find(event.task_id);
+    WorkerRecord* const record = supervisor_.state.find(task->task_id);
     CHECK(record != nullptr);
     task->counts = history.counts;
     if (history.runner) {

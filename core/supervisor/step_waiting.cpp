@@ -8,6 +8,7 @@
 #include "core/base/backoff.h"
 #include "core/supervisor/admission.h"
 #include "core/supervisor/event_handler.h"
+#include "core/supervisor/reused_ids.h"
 #include "core/supervisor/schedule.h"
 
 namespace ralph::core {
@@ -19,6 +20,9 @@ constexpr Milliseconds shortest_workspace_pause{1'000};
 // Between tries while this supervisor does not know of the pause, or another one's task is trying.
 constexpr Milliseconds shortest_account_pause{5'000};
 constexpr Milliseconds longest_account_pause{60'000};
+// Looking costs a clone, and whoever sees that the branch has moved says so (event::TargetMoved).
+constexpr Milliseconds shortest_branch_pause{5'000};
+constexpr Milliseconds longest_branch_pause{300'000};
 
 }  // namespace
 
@@ -41,8 +45,13 @@ bool Handler::waits(ActiveTask& task, const ExitRecord& record, const Outcome& o
     // Of a remediation the record says why the work could not be landed.
     if (step != StepKind::remediate &&
         (task.waits_for == WaitsFor::host || task.waits_for == WaitsFor::workspace ||
-         task.waits_for == WaitsFor::account)) {
+         task.waits_for == WaitsFor::branch || task.waits_for == WaitsFor::account)) {
         supervisor_.state.find(task.task_id)->last_error.reset();
+    }
+    if (!is_decided && record.exited_with(exit_try_again)) {
+        end_outage_by(step);
+        wait_for_branch(task, why, resumed);
+        return true;
     }
     if (!is_decided) {
         wait_for_workspace(task, why);
@@ -54,9 +63,6 @@ bool Handler::waits(ActiveTask& task, const ExitRecord& record, const Outcome& o
         return true;
     }
     end_outage_by(step);
-    if (step == StepKind::prepare && record.exited_with(exit_try_again)) {
-        return not_yet(task, outcome);
-    }
     if (step == StepKind::integrate && outcome.target_is_red && record.exited_with(exit_try_again) &&
         !record.stopped) {
         wait_for_target(task, outcome, resumed);
@@ -81,21 +87,50 @@ void Handler::end_start_failed(ActiveTask& task, const StartFailed& start_failed
     }
 }
 
-// Prepare says that the task is not on the target branch yet. A supervisor that waits for new tasks sees them
-// when they are added, which is before they are pushed; it tries again as often as it would try to land.
-bool Handler::not_yet(ActiveTask& task, const Outcome& outcome) {
-    if (!supervisor_.settings.continuous || supervisor_.mode == Mode::ending ||
-        ++task.start_failures >= supervisor_.settings.max_push_attempts) {
-        return false;
+// Prepare says that the target branch does not hold the task yet: somebody added it and has not pushed it.
+// That is nobody's failure, however long it lasts, and in nobody's way.
+void Handler::wait_for_branch(ActiveTask& task, const std::string& why, bool resumed) {
+    note_waiting(task, why);
+    if (task.waits_for != WaitsFor::branch) {
+        note(true, task.task_id, fmt::format("waits: {}", why));
+        task.start_failures = 0;
     }
-    if (task.start_failures == 1) {
-        note(false, task.task_id, fmt::format("waits: {}", outcome.summary));
-    }
+    const Milliseconds pause =
+        std::min(longest_branch_pause, shortest_branch_pause * (1 << std::min(task.start_failures, 10U)));
+    ++task.start_failures;
     task.phase = Phase::ready;
     task.waits_for = WaitsFor::branch;
     task.counts.restarts = 0;
-    task.not_before = now_ + backoff_after(task.start_failures, supervisor_.settings.push_backoff);
-    return true;
+    task.slot.reset();
+    task.not_before = resumed ? now_ : now_ + pause;
+}
+
+// What never began and stands in no file any more leaves nothing behind.
+void Handler::withdraw_unpushed() {
+    for (std::size_t i = supervisor_.active.size(); i-- > 0;) {
+        const auto task = supervisor_.active.begin() + static_cast<std::ptrdiff_t>(i);
+        const std::string task_id = task->task_id;
+        if (task->waits_for != WaitsFor::branch || task->phase != Phase::ready ||
+            supervisor_.queue->queue.find(task_id) != nullptr ||
+            supervisor_.queue->done.find(task_id) != nullptr) {
+            continue;
+        }
+        if (task->run.attempt > 1) {
+            apply(task, TaskEvent::prepare_failed, "it was taken out of the queue");
+            continue;
+        }
+        note(false, task_id, "was taken out of the queue before it began");
+        supervisor_.active.erase(task);
+        forget_task(supervisor_, task_id, actions_);
+    }
+}
+
+void Handler::operator()(const event::TargetMoved&) {
+    for (ActiveTask& task : supervisor_.active) {
+        if (task.waits_for == WaitsFor::branch && task.phase == Phase::ready) {
+            task.not_before = std::min(task.not_before, now_);
+        }
+    }
 }
 
 // In the record, for whoever asks for the status; for as long as that is so.

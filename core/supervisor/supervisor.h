@@ -117,6 +117,7 @@ struct ActiveTask {
     bool may_have_been_told = false;
     std::optional<std::string> runner = {};  // as of RunHistory
     std::string account = {};  // that the agent works for; empty: a command works, or it is not known yet
+    std::string title = {};    // of one just selected, to be told once its runs are known; then empty
 };
 
 enum class Mode {
@@ -240,14 +241,16 @@ struct AccountsRead {
 struct HostMeasured {
     HostState host;
 };
+// The target branch on the remote is not what it was.
+struct TargetMoved {};
 struct TimePassed {};
 }  // namespace event
 
-using Event =
-    std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft, event::QueueLoaded,
-                 event::QueueInvalid, event::RunStarted, event::RunEnded, event::RetryRequested,
-                 event::RetryHistoryRead, event::RunsForgotten, event::DrainRequested, event::StopRequested,
-                 event::SettingsChanged, event::AccountsRead, event::HostMeasured, event::TimePassed>;
+using Event = std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft,
+                           event::QueueLoaded, event::QueueInvalid, event::RunStarted, event::RunEnded,
+                           event::RetryRequested, event::RetryHistoryRead, event::RunsForgotten,
+                           event::DrainRequested, event::StopRequested, event::SettingsChanged,
+                           event::AccountsRead, event::HostMeasured, event::TargetMoved, event::TimePassed>;
 
 namespace action {
 struct StartRun {

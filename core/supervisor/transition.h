@@ -124,8 +124,7 @@ inline constexpr std::array<ExitMeaning, 19> exit_meanings{{
     {StepKind::prepare, exit_already_landed, TaskEvent::prepare_found_landed},
     {StepKind::prepare, exit_unavailable, TaskEvent::step_waits},
     {StepKind::prepare, exit_in_use, TaskEvent::step_waits},
-    {StepKind::prepare, exit_try_again,
-     TaskEvent::prepare_failed},  // unless it is waited for: step_waiting.cpp
+    {StepKind::prepare, exit_try_again, TaskEvent::step_waits},
     {StepKind::prepare, {}, TaskEvent::prepare_failed},
     {StepKind::work, 0U, TaskEvent::work_succeeded},
     {StepKind::work, exit_account_paused, TaskEvent::step_waits, &Standing::account_paused,

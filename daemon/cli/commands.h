@@ -32,6 +32,7 @@ struct TaskAddArguments {
     std::string run;
     std::string priority = "medium";
     std::vector<std::string> depends_on;
+    bool no_push = false;  // add it to the file here, and leave the rest to the user
 };
 
 struct KeptPruneArguments {
@@ -53,6 +54,10 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
 // `agent`: the agent for new settings; empty: none.
 int initialize(const CommonArguments& common, bool trust, const std::string& agent);
 int add_task(const CommonArguments& common, const TaskAddArguments& arguments);
+// Asks the running supervisor to look at the remote now.
+int notify(const CommonArguments& common);
+// Looks at the remote, for the supervisor that runs it. Returns what daemon/store/remote_view.h says.
+int look(const CommonArguments& common, const std::string& branch);
 int list_queue(const CommonArguments& common, bool json);
 int validate_queue_files(const CommonArguments& common);
 // `now`: what runs is ended, not finished.

@@ -77,6 +77,7 @@ Examples:
   ralph task add "Fix the typo"                              the worker's command does it
   ralph task add "Fix the typo" --run "make fix"             a command of its own does it
   ralph task add "Release" --depends-on RQ-0001 --priority high
+  ralph task add "Try this" --no-push                        only in the file here; you commit and push it
 )";
 
 inline constexpr const char* queue_examples = R"(
@@ -96,6 +97,12 @@ Examples:
   ralph run parallel retry --task RQ-0001    run a failed or blocked task again
 
 Exit codes: 0 everything landed, 3 some tasks failed or are blocked, 1 it could not run, 128+n ended by signal n.
+)";
+
+inline constexpr const char* notify_examples = R"(
+Examples:
+  ralph notify                              what was pushed is seen now, and not with the next look
+  ralph notify --repo /home/builder/project
 )";
 
 inline constexpr const char* gate_examples = R"(

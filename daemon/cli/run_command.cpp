@@ -7,6 +7,7 @@
 
 #include "config/agent_choice.h"
 #include "daemon/cli/common.h"
+#include "daemon/doctor/preflight.h"
 #include "daemon/git/checkout.h"
 #include "daemon/git/filter_programs.h"
 #include "daemon/git/git.h"
@@ -47,43 +48,6 @@ Result<std::string> target_branch(const Settings& settings) {
     return std::move(**branch);
 }
 
-Result<void> check_workspace_root(const Settings& settings) {
-    const std::string& root = settings.paths.root;
-    if (settings.workspace_root == root || root.rfind(settings.workspace_root + "/", 0) == 0) {
-        return Error{
-            fmt::format("parallel.workspace_root is {}, which holds the repository", settings.workspace_root),
-            "choose another folder"};
-    }
-    if (settings.workspace_root.rfind(root + "/", 0) != 0) {
-        return {};
-    }
-    const std::string relative = settings.workspace_root.substr(root.size() + 1);
-    const auto ignored = Git(root).is_ignored(relative + "/__ralph_ignore_probe__");
-    if (!ignored) {
-        return ignored.error();
-    }
-    return *ignored ? Result<void>{}
-                    : Result<void>{Error{
-                          fmt::format("parallel.workspace_root is {}, inside the repository and not ignored",
-                                      settings.workspace_root),
-                          fmt::format("add {}/ to .gitignore", relative)}};
-}
-
-// Tracked files that differ from HEAD, but for those that ralph and its users change while it runs.
-Result<void> check_clean(const Settings& settings) {
-    TRY_ASSIGN(const auto dirty, Git(settings.paths.root).dirty_paths(Git::Untracked::no));
-    for (const std::string& path : dirty) {
-        const bool allowed = path == settings.queue_relative || path == settings.done_relative ||
-                             path == ".ralph/config.jsonc" || path == ".ralph/supervisor.jsonc" ||
-                             path.rfind(".ralph/cache/", 0) == 0;
-        if (!allowed) {
-            return Error{fmt::format("{} has uncommitted changes in {}", settings.paths.root, path),
-                         "commit or stash them, or use --force (the checkout is then not brought forward)"};
-        }
-    }
-    return {};
-}
-
 // In a workspace, too, every file would be passed on as it is.
 Result<void> check_filters(const Settings& settings) {
     TRY_ASSIGN(const auto missing, missing_filters(settings.paths.root));
@@ -95,28 +59,6 @@ Result<void> check_filters(const Settings& settings) {
                              settings.paths.root, core::printable(first.driver),
                              core::printable(first.program), core::printable(first.setting)),
                  "install it, or fix the setting"};
-}
-
-// Before anything is begun, every task must have a command that may be run.
-Result<void> check_queue(const Settings& settings, bool include_draft) {
-    TRY_ASSIGN(const auto queue, open_queue(settings));
-    for (const core::Task& task : queue.snapshot.queue.tasks) {
-        const bool candidate = task.status == core::TaskStatus::todo ||
-                               task.status == core::TaskStatus::doing ||
-                               (include_draft && task.status == core::TaskStatus::draft);
-        if (!candidate || task.kind == core::TaskKind::group) {
-            continue;
-        }
-        if (!core::is_safe_task_id(core::trimmed(task.id))) {
-            return Error{
-                fmt::format("{}: the task id \"{}\" cannot be part of a path", settings.queue_file, task.id),
-                "use letters, digits, '-', '_' and '.'"};
-        }
-        if (std::string refusal = worker_refusal(settings, task); !refusal.empty()) {
-            return Error{std::move(refusal)};
-        }
-    }
-    return {};
 }
 
 struct Preflight {
@@ -148,7 +90,8 @@ Result<Preflight> preflight(Settings settings, const RunArguments& arguments) {
     TRY(check_workspace_root(settings));
     TRY(check_own_places(settings.paths.root));
     if (!has_work_in_progress) {
-        TRY(check_queue(settings, arguments.include_draft));
+        TRY_ASSIGN(const auto queue, open_queue(settings));
+        TRY(check_tasks(settings, queue.snapshot.queue, arguments.include_draft));
         TRY(check_filters(settings));
         // What stands half-way has been told; it is no reason to let the work wait.
         const bool is_halfway = path_exists(settings.paths.checkout_move());

@@ -10,6 +10,7 @@
 #include "daemon/landing/speculation.h"
 #include "daemon/steps/agent.h"
 #include "daemon/steps/discard.h"
+#include "daemon/steps/look.h"
 #include "daemon/steps/prepare.h"
 #include "daemon/workspace/step_context.h"
 
@@ -27,6 +28,15 @@ int refuse(const StepContext& context) {
 }
 
 }  // namespace
+
+int look(const CommonArguments& common, const std::string& branch) {
+    const auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    const auto code = look_at_remote(*settings, branch);
+    return code ? *code : report_error(code.error());
+}
 
 int run_step(const std::string& step) {
     const auto context = read_step_context();

@@ -10,6 +10,7 @@
 
 #include "core/queue/queue_validation.h"
 #include "daemon/doctor/diagnosis.h"
+#include "daemon/doctor/preflight.h"
 #include "daemon/git/checkout.h"
 #include "daemon/git/filter_programs.h"
 #include "daemon/git/git.h"
@@ -206,6 +207,25 @@ void check_filters(Diagnosis& diagnosis) {
     }
 }
 
+// What else `ralph run` refuses. A supervisor that runs is not kept from its work by either.
+void check_refusals(Diagnosis& diagnosis) {
+    if (!diagnosis.settings) {
+        return;
+    }
+    const Severity severity = diagnosis.supervisor ? Severity::notice : Severity::wrong;
+    if (const auto root = check_workspace_root(*diagnosis.settings); !root) {
+        diagnosis.add({"workspace_root_unusable", severity, "The workspaces' folder is in the wrong place",
+                       root.error().message, "`ralph run` refuses to begin.", root.error().remedy, "",
+                       nullptr});
+    }
+    if (const auto clean = check_clean(*diagnosis.settings); !clean) {
+        diagnosis.add({"checkout_dirty", severity, "The checkout has uncommitted changes",
+                       clean.error().message,
+                       "`ralph run` refuses to begin, and the checkout is not brought forward to what lands.",
+                       clean.error().remedy, "", nullptr});
+    }
+}
+
 }  // namespace
 
 void check_git(Diagnosis& diagnosis) {
@@ -223,6 +243,7 @@ void check_git(Diagnosis& diagnosis) {
         return;
     }
     check_branch(diagnosis, git);
+    check_refusals(diagnosis);
     check_rewritten_target(diagnosis);
     check_own_places_in_git(diagnosis, git);
     check_filters(diagnosis);

@@ -7,10 +7,13 @@
 #include <cstdlib>
 
 #include "daemon/doctor/diagnosis.h"
+#include "daemon/doctor/preflight.h"
 #include "daemon/git/tracked_files.h"
 #include "daemon/git/trust.h"
 #include "daemon/os/program.h"
+#include "daemon/store/accounts.h"
 #include "daemon/store/queue_files.h"
+#include "daemon/store/spending.h"
 
 namespace ralph::daemon {
 namespace {
@@ -83,16 +86,18 @@ std::vector<unsigned long> numbers_of(const std::string& version) {
 
 // A program that is older than the one that the preset was tried with may know other options.
 void check_agent_version(Diagnosis& diagnosis, const core::AgentPreset& preset) {
+    if (preset.tested_version.empty()) {
+        return;  // nobody has said that it knows --version
+    }
     ProgramRequest request;
     request.program = preset.program();
     request.arguments = {"--version"};
-    request.directory = diagnosis.paths.root;
+    request.directory = "/";  // what it does there is done to nobody's work
     request.environment = our_environment();
     request.timeout = std::chrono::seconds{60};
     const auto ended = run_program(request);
     const std::string version = ended && ended->succeeded() ? version_in(ended->output) : std::string{};
-    if (preset.tested_version.empty() ||
-        (!version.empty() && numbers_of(version) >= numbers_of(preset.tested_version))) {
+    if (!version.empty() && numbers_of(version) >= numbers_of(preset.tested_version)) {
         return;
     }
     diagnosis.add({"agent_version", Severity::notice,
@@ -124,7 +129,11 @@ void check_agent(Diagnosis& diagnosis, const Settings& settings, const std::stri
              fmt::format("None of {} is set here, and none of its login files is in the home folder. Its "
                          "account is paused with the first task.",
                          fmt::join(preset.key_variables, ", ")),
-             fmt::format("log in with {}, or set a key in worker.env", preset.program()), "", nullptr});
+             fmt::format(
+                 "log in with {}, or set the key in the environment of the shell or service that starts "
+                 "ralph; worker.env is for a repository that nobody else sees",
+                 preset.program()),
+             "", nullptr});
     }
     if (!preset.root_variable.empty() && ::geteuid() == 0 &&
         !is_variable_set(preset.root_variable, settings)) {
@@ -150,9 +159,44 @@ void check_agents(Diagnosis& diagnosis, const Settings& settings) {
     }
 }
 
+// What keeps agents from starting though they are set up well.
+void check_pauses(Diagnosis& diagnosis, const Settings& settings) {
+    const auto pauses = read_pauses(settings.accounts_folder);
+    for (const core::AccountPause& pause : pauses ? *pauses : std::vector<core::AccountPause>{}) {
+        const bool is_known =
+            std::any_of(settings.supervisor.agents.begin(), settings.supervisor.agents.end(),
+                        [&pause](const auto& agent) { return agent.second.account_name() == pause.account; });
+        if (!is_known || !core::holds(pause, diagnosis.now)) {
+            continue;
+        }
+        diagnosis.add({"account_paused", pause.needs_person ? Severity::wrong : Severity::notice,
+                       fmt::format("The account {} is paused", core::printable(pause.account)),
+                       settings.accounts_folder, core::printable(core::describe(pause)),
+                       pause.needs_person
+                           ? fmt::format("log in, or mend the key where ralph is started, then run "
+                                         "`ralph account resume {}`",
+                                         pause.account)
+                           : fmt::format("nothing; or `ralph account resume {}`", pause.account),
+                       "", nullptr});
+    }
+    const core::Budgets& budgets = settings.supervisor.budgets;
+    if (const auto spending = read_spending(settings.paths);
+        !spending && (budgets.run.any() || budgets.day.any())) {
+        diagnosis.add({"spending_unreadable", Severity::wrong, "It is not known what agents have used",
+                       spending.error().message, "There is a budget, so no agent starts.",
+                       spending.error().remedy, "", nullptr});
+    }
+}
+
 void check_queue(Diagnosis& diagnosis) {
     auto queue = load_queue(*diagnosis.settings);
     if (queue) {
+        if (const auto checked = check_tasks(*diagnosis.settings, queue->snapshot.queue, false); !checked) {
+            diagnosis.add({"task_cannot_run", Severity::wrong, "A task of the queue cannot be worked on here",
+                           checked.error().message,
+                           "`ralph run` refuses to begin; a supervisor that runs already lets the task fail.",
+                           checked.error().remedy, "", nullptr});
+        }
         return;
     }
     if (auto absent = not_checked_out(diagnosis.paths.root, {diagnosis.settings->queue_relative})) {
@@ -200,6 +244,7 @@ void check_settings(Diagnosis& diagnosis) {
     check_program(diagnosis, used.supervisor.worker.command, "worker.command", own,
                   "Every task without a command of its own fails.");
     check_agents(diagnosis, used);
+    check_pauses(diagnosis, used);
     check_program(diagnosis, used.supervisor.prepare.command, "prepare.command", own, "Every task fails.");
     check_program(diagnosis, used.supervisor.integrate.command, "integrate.command", own, "Nothing lands.");
     if (used.project.ci_gate.enabled) {

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "daemon/git/checkout_files.h"
 #include "daemon/git/checkout_move.h"
 #include "daemon/git/git.h"
 #include "daemon/git/git_lock.h"
@@ -11,14 +14,14 @@ namespace {
 
 // Brings refs/remotes/origin/<branch> up to date and returns it. git itself writes only a ref below
 // refs/ralph/, so that no lock which it may leave behind is in anybody's way.
-Result<std::string> fetch_branch(const Git& repository, const GitFolders& folders,
-                                 const std::string& branch) {
+Result<std::string> fetch_branch(const Git& repository, const GitFolders& folders, const std::string& branch,
+                                 core::Milliseconds patience = Git::fetch_timeout) {
     const std::string ours = "refs/ralph/fetched/" + branch;
     TRY(remove_file(fmt::format("{}/{}.lock", folders.common, ours)));
     TRY(repository.expect({"-c", "fetch.writeCommitGraph=false", "fetch", "--quiet", "--no-tags",
                            "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head",
                            "--refmap=", "origin", fmt::format("+refs/heads/{}:{}", branch, ours)},
-                          Git::fetch_timeout));
+                          patience));
     auto tip = repository.resolve(ours + "^{commit}");
     if (!tip || !*tip) {
         return tip ? Error{fmt::format("{} is not there after the fetch", ours)} : tip.error();
@@ -51,6 +54,32 @@ CheckoutEnd fix_under_lock(const Settings& settings, const FileLock& lock) {
     return *move ? end_move(settings, lock, **move) : CheckoutEnd{};
 }
 
+// A change of the user's in a file that the move changes, or anything that is staged: whether the index has
+// moved is told by its being different.
+std::string in_the_way(const Git& repository, const Move& move) {
+    const auto dirty = repository.dirty_paths(Git::Untracked::no);
+    if (!dirty) {
+        return dirty.error().line();
+    }
+    if (dirty->empty()) {
+        return {};
+    }
+    const auto staged = repository.run({"diff-index", "--cached", "--quiet", move.from});
+    const auto changes = changes_of(repository, move);
+    if (!staged || !changes) {
+        return staged ? changes.error().line() : staged.error().line();
+    }
+    for (const std::string& path : *dirty) {
+        const bool changes_it =
+            std::any_of(changes->begin(), changes->end(),
+                        [&path](const FileChange& change) { return change.path == path; });
+        if (changes_it || staged->status != 0) {
+            return fmt::format("it has uncommitted changes in {}", core::printable(path));
+        }
+    }
+    return {};
+}
+
 // Nothing: it may be brought forward from the commit that `from` is set to.
 std::string why_not(const Git& repository, const std::string& branch, const std::string& to,
                     std::string& from) {
@@ -61,13 +90,6 @@ std::string why_not(const Git& repository, const std::string& branch, const std:
     if (!*current || **current != branch) {
         return *current ? fmt::format("its branch is {}", **current) : std::string("it is on no branch");
     }
-    const auto dirty = repository.dirty_paths(Git::Untracked::no);
-    if (!dirty) {
-        return dirty.error().line();
-    }
-    if (!dirty->empty()) {
-        return fmt::format("it has uncommitted changes in {}", core::printable(dirty->front()));
-    }
     const auto head = repository.head();
     if (!head) {
         return head.error().line();
@@ -76,8 +98,11 @@ std::string why_not(const Git& repository, const std::string& branch, const std:
     if (!behind) {
         return behind.error().line();
     }
+    if (!*behind) {
+        return "it has commits that are not there";
+    }
     from = *head;
-    return *behind ? std::string{} : std::string("it has commits that are not there");
+    return in_the_way(repository, Move{branch, from, to});
 }
 
 }  // namespace
@@ -116,13 +141,18 @@ CheckoutEnd bring_checkout_forward(const Settings& settings, const std::string& 
     return move.from == move.to ? CheckoutEnd{} : begin_move(settings, **lock, move);
 }
 
-Result<void> fetch_into_repository(const Settings& settings, const std::string& branch) {
-    TRY(make_directories(settings.paths.parallel()));
-    TRY(FileLock::acquire(settings.paths.repository_lock(), FileLock::Wait::yes));
-    const Git repository(settings.paths.root);
+Result<std::string> fetch_target(const Settings& settings, const std::string& branch, const FileLock& lock,
+                                 core::Milliseconds patience) {
+    const Git repository = Git(settings.paths.root).holding(lock);
     TRY_ASSIGN(auto folders, find_git_folders(repository));
     TRY(clear_locks(folders));
-    auto tip = fetch_branch(repository, folders, branch);
+    return fetch_branch(repository, folders, branch, patience);
+}
+
+Result<void> fetch_into_repository(const Settings& settings, const std::string& branch) {
+    TRY(make_directories(settings.paths.parallel()));
+    TRY_ASSIGN(auto lock, FileLock::acquire(settings.paths.repository_lock(), FileLock::Wait::yes));
+    auto tip = fetch_target(settings, branch, *lock, Git::fetch_timeout);
     return tip ? Result<void>{} : tip.error();
 }
 

@@ -103,7 +103,7 @@ Result<std::string> AgentPhase::prompt() const {
                                         our_variable("RALPH_HANDOFF"), plan_.goes_on);
     }
     if (plan_.goes_on && plan_.is_begun) {
-        return core::go_on_prompt(task_, prompt_facts_, plan_.why, choice_.phase);
+        return core::go_on_prompt(task_, prompt_facts_, plan_.why, choice_.phase, task_has_changed());
     }
     const std::string& file = choice_.prompt_file;
     if (file.empty()) {
@@ -121,6 +121,12 @@ Result<std::string> AgentPhase::prompt() const {
     return expanded ? std::move(expanded)
                     : Result<std::string>{Error{fmt::format("{} {}", path, expanded.error().message),
                                                 expanded.error().remedy}};
+}
+
+// Since the conversation was told what to do.
+bool AgentPhase::task_has_changed() const {
+    const std::string& known = earlier_.empty() ? record_.task : earlier_.back().task;
+    return !known.empty() && known != core::task_digest(task_);
 }
 
 core::PhaseFacts AgentPhase::phase_facts() const {
@@ -210,6 +216,7 @@ std::string AgentPhase::spending_key() const {
 
 Result<void> AgentPhase::begin_record() {
     record_.agent = preset_.name;
+    record_.task = core::task_digest(task_);
     record_.account = preset_.account_name();
     record_.model = choice_.model;
     record_.effort = choice_.effort;

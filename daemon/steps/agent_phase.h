@@ -44,6 +44,7 @@ class AgentPhase {
   private:
     Result<std::string> prompt() const;
     [[nodiscard]] std::string built_in_prompt() const;
+    [[nodiscard]] bool task_has_changed() const;
     [[nodiscard]] core::PhaseFacts phase_facts() const;
     [[nodiscard]] std::vector<std::string> command(const std::string& prompt) const;
     [[nodiscard]] config::PlaceholderValues placeholders() const;

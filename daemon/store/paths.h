@@ -33,6 +33,9 @@ struct Paths {
     [[nodiscard]] std::string checkout_move() const { return parallel() + "/checkout.json"; }
     // What is to be told of commits that were taken off the target by force, until somebody has seen it.
     [[nodiscard]] std::string rewritten_target() const { return parallel() + "/target-rewritten"; }
+    // What was seen of the remote last (daemon/store/remote_view.h), and what asks to look at once.
+    [[nodiscard]] std::string remote_view() const { return parallel() + "/remote.json"; }
+    [[nodiscard]] std::string look_request() const { return cache() + "/look_requested"; }
     // Held by a running integrate step.
     [[nodiscard]] std::string integrate_lock() const { return parallel() + "/integrate.lock"; }
     [[nodiscard]] std::string events() const { return parallel() + "/events.jsonl"; }

@@ -180,6 +180,11 @@ std::optional<QueueLockOwner> parse_queue_lock_owner(std::string_view text) {
     return owner.pid > 0 ? std::optional(owner) : std::nullopt;
 }
 
+std::optional<QueueLockOwner> living_lock_owner(const Paths& paths) {
+    auto owner = read_owner(paths.queue_lock());
+    return owner && !is_dead(*owner) ? owner : std::nullopt;
+}
+
 Result<QueueLock> QueueLock::acquire(const Paths& paths, const std::string& label, const std::string& now,
                                      const std::optional<QueueLockOwner>& predecessor) {
     const std::string directory = paths.queue_lock();

@@ -21,6 +21,9 @@ struct QueueLockOwner {
 // The owner file's text, or nothing where it has no pid.
 [[nodiscard]] std::optional<QueueLockOwner> parse_queue_lock_owner(std::string_view text);
 
+// Who holds the lock now, if that process lives.
+[[nodiscard]] std::optional<QueueLockOwner> living_lock_owner(const Paths& paths);
+
 // Holds .ralph/lock until it is destroyed. Only its own owner file is removed then, and the directory if it
 // is empty.
 class QueueLock {

@@ -14,6 +14,7 @@
 #include "daemon/os/clock.h"
 #include "daemon/os/host.h"
 #include "daemon/store/expiry_notes.h"
+#include "daemon/store/queue_files.h"
 #include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/spending.h"
@@ -29,7 +30,7 @@ constexpr int failed_saves_that_last = 5;
 constexpr std::chrono::seconds wall_clock_look{10};
 
 std::vector<int> watched_signals(bool is_service) {
-    std::vector<int> signals{SIGTERM, SIGINT};
+    std::vector<int> signals{SIGTERM, SIGINT, SIGUSR1};
     if (is_service) {
         signals.push_back(SIGHUP);  // asks for a reload
         return signals;
@@ -77,6 +78,7 @@ void Runtime::begin() {
     queue_answer_owed_ = true;
     load_queue_now(true);
     look_for_stop_request();
+    watch_remote();
 }
 
 // --- decide, make durable, act
@@ -217,6 +219,7 @@ void Runtime::stop_waiting() {
         end_service_when_idle();
     }
     watcher_.stop();
+    remote_.stop();
     loop_.let_signals_go();
     wake_.cancel();
     save_again_.cancel();
@@ -411,15 +414,30 @@ void Runtime::perform(const core::action::ForgetRuns& action) {
     });
 }
 
+// Whoever asks for another try may have said better what is to be done. At the start nothing has read the
+// queue yet.
+std::optional<core::Task> Runtime::task_now(const std::string& task_id) const {
+    const auto loaded = supervisor_.queue ? Result<LoadedQueue>{Error{}} : load_queue(settings_);
+    const core::TaskFile* const queue = supervisor_.queue ? &supervisor_.queue->queue
+                                        : loaded          ? &loaded->snapshot.queue
+                                                          : nullptr;
+    const core::Task* const task = queue == nullptr ? nullptr : queue->find(task_id);
+    return task == nullptr ? std::nullopt : std::optional(*task);
+}
+
 // The record is durably terminal, so that what has ended was dealt with.
 void Runtime::perform(const core::action::ReadRetryHistory& action) {
-    loop_.post_to_helper([this, task_id = action.task_id] {
+    loop_.post_to_helper([this, task_id = action.task_id, task = task_now(action.task_id)] {
         const std::string workspace = settings_.workspace(task_id);
+        const Result<void> kept = task ? keep_task(settings_.paths, *task) : Result<void>{};
         auto history = read_history(settings_.paths, task_id, workspace, OrphanPolicy::kill);
         if (history && history->newest && history->newest->end) {
             const auto acknowledged = acknowledge_runs(settings_.paths, task_id, history->last_number);
             history = acknowledged ? read_history(settings_.paths, task_id, workspace, OrphanPolicy::kill)
                                    : Result<core::RunHistory>{acknowledged.error()};
+        }
+        if (!kept) {
+            history = kept.error();
         }
         loop_.post([this, task_id, history = std::move(history)] {
             if (history) {

@@ -23,6 +23,7 @@
 #include "daemon/store/supervisor_lock.h"
 #include "daemon/supervisor/launch_builder.h"
 #include "daemon/supervisor/loop.h"
+#include "daemon/supervisor/remote_watch.h"
 #include "daemon/supervisor/reporter.h"
 #include "daemon/supervisor/service_notifier.h"
 #include "daemon/supervisor/step_run.h"
@@ -84,7 +85,11 @@ class Runtime {
     void load_queue_now(bool last_try);
     void look_for_stop_request();
     void look_for_retry_requests(bool at_start = false);
+    [[nodiscard]] std::optional<core::Task> task_now(const std::string& task_id) const;
     void look_at_accounts();
+    void watch_remote();
+    void on_looked(int status);
+    void look_at_remote_if_asked();
     void on_signal(int signal);
     void reload();
     [[nodiscard]] std::shared_ptr<StepRun> make_run(const std::string& task_id, const core::Run& run);
@@ -100,6 +105,7 @@ class Runtime {
     Timer save_again_{loop_};
     Timer queue_settles_{loop_};
     Watcher watcher_{loop_};
+    RemoteWatch remote_{loop_};
     ServiceNotifier service_;
     std::function<core::SupervisorSettings(const Settings&)> take_settings_;
 
@@ -117,6 +123,7 @@ class Runtime {
     std::map<std::string, std::uint32_t> unacknowledged_;  // whose end is not noted yet, and up to which run
     std::set<std::string> unreadable_;  // tasks whose run directories could not be read: told once
     bool accounts_unreadable_ = false;  // told once
+    bool remote_unreachable_ = false;   // the same
     int signals_seen_ = 0;
     int exit_code_ = core::exit_could_not_run;
 };

@@ -8,9 +8,11 @@
 #include <cstring>
 #include <utility>
 
+#include "core/base/shown_text.h"
 #include "daemon/os/clock.h"
 #include "daemon/store/accounts.h"
 #include "daemon/store/queue_files.h"
+#include "daemon/store/remote_view.h"
 #include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/spending.h"
@@ -61,6 +63,9 @@ void Runtime::on_changed(const std::string& folder, std::string_view name) {
     }
     if (everything || path == settings_.paths.stop_file()) {
         look_for_stop_request();
+    }
+    if (everything || path == settings_.paths.look_request()) {
+        look_at_remote_if_asked();
     }
     if (everything || folder == settings_.paths.retry_requests()) {
         look_for_retry_requests();
@@ -176,7 +181,45 @@ void Runtime::look_at_accounts() {
     post(core::event::AccountsRead{std::move(*pauses)});
 }
 
+// Another one's push is noticed by the file that it changes here, once the checkout is brought forward.
+void Runtime::watch_remote() {
+    remote_.start({executables_.ralph,
+                   {"--repo", settings_.paths.root, "look", "--branch", supervisor_.state.target_branch}},
+                  settings_.supervisor.poll_remote, supervisor_.settings.continuous,
+                  [this](int status) { on_looked(status); });
+}
+
+void Runtime::on_looked(int status) {
+    if (status == look_found_news) {
+        post(core::event::TargetMoved{});
+    }
+    const bool unreachable = status == look_not_reached;
+    if (unreachable && !std::exchange(remote_unreachable_, true)) {
+        spdlog::warn("origin cannot be reached: {}",
+                     core::printable(read_remote_view(settings_.paths).reason));
+    }
+    if (!unreachable && status >= 0 && std::exchange(remote_unreachable_, false)) {
+        spdlog::info("origin can be reached again");
+    }
+}
+
+void Runtime::look_at_remote_if_asked() {
+    if (!path_exists(settings_.paths.look_request())) {
+        return;
+    }
+    remote_.look_now();
+    loop_.post_to_helper([this] {
+        if (const auto removed = remove_file(settings_.paths.look_request()); !removed) {
+            loop_.post([error = removed.error()] { spdlog::debug("{}", error.line()); });
+        }
+    });
+}
+
 void Runtime::on_signal(int signal) {
+    if (signal == SIGUSR1) {
+        remote_.look_now();
+        return;
+    }
     if (service_.is_service() && signal == SIGHUP) {
         service_.reload([this] { reload(); });
         return;

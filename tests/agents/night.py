@@ -103,7 +103,7 @@ class Night:
         tasks = self.options.tasks
         self.facts.endless = set(self.dice.sample(range(1, tasks + 1), max(1, tasks // 20)))
         for number in range(1, tasks + 1):
-            self.world.do(RALPH, "task", "add", self.task(number, self.facts.endless))
+            self.world.do(RALPH, "task", "add", "--no-push", self.task(number, self.facts.endless))
         path = os.path.join(self.world.repo, ".ralph", "queue.jsonc")
         with open(path, encoding="utf-8") as file:
             queue = json.load(file)

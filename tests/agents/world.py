@@ -118,7 +118,7 @@ class World:
 
     def add(self, *titles):
         for title in titles:
-            self.do(RALPH, "task", "add", title)
+            self.do(RALPH, "task", "add", title, "--no-push")
         self.publish("Add tasks")
 
     def mark_starts(self, agents):

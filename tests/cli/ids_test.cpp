@@ -12,7 +12,7 @@ using namespace ralph::tests;
 namespace {
 
 std::string next_id(const Project& project) {
-    const auto end = project.ralph({"task", "add", "another", "--run", "true"});
+    const auto end = project.ralph({"task", "add", "another", "--no-push", "--run", "true"});
     REQUIRE(end.status == 0);
     std::string id = end.output.substr(0, end.output.find('\n'));
     Project::write(project.root() + "/.ralph/queue.jsonc", R"({"version": 1, "tasks": []})");

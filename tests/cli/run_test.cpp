@@ -91,6 +91,7 @@ TEST_CASE("a task that landed is not run again although the checkout could not b
     project.add("one", "echo run >> '" + project.outside("ledger") + "'; echo one > one.txt");
     project.commit_and_push();
     Project::write(project.root() + "/README", "changed by the user\n");
+    project.git(project.root(), {"add", "README"});
     CHECK(project.ralph({"run", "--parallel"}).status == 1);  // uncommitted changes are refused
     const auto end = project.ralph({"run", "--parallel", "--force"});
     CHECK(end.status == 0);
@@ -479,4 +480,21 @@ TEST_CASE("a host without room holds back workers, says so, and lets go of them 
     project.commit_and_push();
     CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
     CHECK(project.record("RQ-0001")->lifecycle == Lifecycle::completed);
+}
+
+TEST_CASE("a retry takes the task as it is said now") {
+    const Project project;
+    Project::write(
+        project.root() + "/.ralph/supervisor.jsonc",
+        R"({"worker": {"command": ["sh", "-c", "[ \"$0\" = clear ] && echo done > f", "{description}"]}})");
+    REQUIRE(project.ralph({"task", "add", "A task", "--no-push", "--description", "vague"}).succeeded());
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel", "2"}).status == 3);
+    const std::string file = project.root() + "/.ralph/queue.jsonc";
+    std::string queue = Project::read(file);
+    queue.replace(queue.find("vague"), 5, "clear");
+    Project::write(file, queue);
+    project.commit_and_push();
+    REQUIRE(project.ralph({"run", "parallel", "retry", "--task", "RQ-0001"}).succeeded());
+    CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
 }

@@ -1,8 +1,9 @@
-// daemon/supervisor/loop.h and daemon/supervisor/watcher.h in the fake world: whoever simulates decides what
-// comes next.
+// daemon/supervisor/loop.h, watcher.h and remote_watch.h in the fake world: whoever simulates decides what
+// comes next. There is no remote to look at.
 #include <utility>
 
 #include "daemon/supervisor/loop.h"
+#include "daemon/supervisor/remote_watch.h"
 #include "daemon/supervisor/watcher.h"
 #include "tests/fake_world/fake_world.h"
 
@@ -99,5 +100,18 @@ void Watcher::start(std::vector<std::string> folders, Changed changed) {
 void Watcher::stop() {
     impl_->loop->file_changed = nullptr;
 }
+
+struct RemoteWatch::Impl {};
+
+RemoteWatch::RemoteWatch(Loop& /*loop*/) {}
+
+RemoteWatch::~RemoteWatch() = default;
+
+void RemoteWatch::start(LookProgram /*program*/, std::chrono::milliseconds /*pause*/, bool /*at_once*/,
+                        std::function<void(int)> /*looked*/) {}
+
+void RemoteWatch::look_now() {}
+
+void RemoteWatch::stop() {}
 
 }  // namespace ralph::daemon

@@ -156,15 +156,32 @@ TEST_CASE("the user's checkout is brought forward, with untracked files in it") 
     }
 }
 
+TEST_CASE("a checkout is brought forward around what its user is changing in other files") {
+    const GitFixture fixture;
+    fixture.push_by_colleague("b.txt", "b\n");
+    GitFixture::write(fixture.root() + "/a.txt", "mine\n");
+    CHECK(daemon::bring_checkout_forward(fixture.context().settings, "main").note.empty());
+    CHECK(GitFixture::read(fixture.root() + "/b.txt") == "b\n");
+    CHECK(GitFixture::read(fixture.root() + "/a.txt") == "mine\n");
+    CHECK(fixture.git(fixture.root(), {"status", "--porcelain"}) == " M a.txt");
+}
+
 TEST_CASE("the user's checkout is left alone unless it can simply be brought forward") {
     const GitFixture fixture;
     fixture.push_by_colleague("b.txt", "b\n");
     const auto settings = fixture.context().settings;
     const auto bring = [&] { return daemon::bring_checkout_forward(settings, "main").note; };
-    SUBCASE("dirty") {
+    SUBCASE("changed where it would have to be") {
+        fixture.push_by_colleague("a.txt", "theirs\n");
         GitFixture::write(fixture.root() + "/a.txt", "mine\n");
         CHECK(contains(bring(), "it has uncommitted changes in a.txt"));
         CHECK(GitFixture::read(fixture.root() + "/a.txt") == "mine\n");
+    }
+    SUBCASE("changed elsewhere, but staged") {
+        GitFixture::write(fixture.root() + "/a.txt", "mine\n");
+        fixture.git(fixture.root(), {"add", "a.txt"});
+        CHECK(contains(bring(), "it has uncommitted changes in a.txt"));
+        CHECK_FALSE(GitFixture::exists(fixture.root() + "/b.txt"));
     }
     SUBCASE("on another branch") {
         fixture.git(fixture.root(), {"checkout", "--quiet", "-b", "mine"});

@@ -419,10 +419,17 @@ void Oracle::check_model() const {
     }
 }
 
+// What it was told last is that the target branch does not hold it yet.
+bool Oracle::is_unpushed(const FakeTask& task) {
+    return !task.runs.empty() && task.runs.back().run.step == StepKind::prepare &&
+           task.runs.back().exit.exited_with(75);
+}
+
 void Oracle::on_quiet_end(const core::ParallelState& durable, int exit_code, bool limited) const {
     bool some_not_landed = false;
     for (const core::WorkerRecord& record : durable.workers) {
-        demand(record.lifecycle != Lifecycle::running && record.lifecycle != Lifecycle::integrating,
+        demand((record.lifecycle != Lifecycle::running && record.lifecycle != Lifecycle::integrating) ||
+                   is_unpushed(model_.task(record.task_id)),
                record.task_id, "still active although the session has ended");
         some_not_landed = some_not_landed || record.lifecycle != Lifecycle::completed;
     }

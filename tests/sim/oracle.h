@@ -41,6 +41,7 @@ class Oracle {
     void on_runs_removed(const std::string& task_id) const;
     // At any time.
     void check_model() const;
+    [[nodiscard]] static bool is_unpushed(const FakeTask& task);
     // After a session in which nothing went wrong.
     void on_quiet_end(const core::ParallelState& durable, int exit_code, bool limited) const;
 

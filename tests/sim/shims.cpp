@@ -350,6 +350,9 @@ void Shims::plan_waiting(FakeRun& run, const FakeTask& task) {
     } else if (run.run.step == StepKind::prepare && hazards.in_use != 0 &&
                waits_random_.chance(hazards.in_use)) {
         run.exit.value = 71;
+    } else if (run.run.step == StepKind::prepare && hazards.unpushed != 0 && !task.landed &&
+               waits_random_.chance(hazards.unpushed)) {
+        run.exit.value = 75;
     } else if (run.run.step == StepKind::integrate && task.landed) {
         run.exit.value = 0;
     } else if (run.run.step == StepKind::integrate && task.nothing) {

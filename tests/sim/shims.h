@@ -30,6 +30,7 @@ struct Hazards {
     std::uint32_t fixable = 0;        // of the failed integrations
     std::uint32_t unavailable = 0;    // of the prepare and integrate steps: the host has a bad minute
     std::uint32_t in_use = 0;         // of the workspaces that are prepared: somebody else is in there
+    std::uint32_t unpushed = 0;       // the same: nobody has pushed the task yet
     std::uint32_t nothing = 0;        // of the workers that succeed: they leave nothing to land
 };
 

@@ -7,6 +7,7 @@ namespace ralph::sim {
 // In some worlds. Of dice of its own, so that the other seeds mean what they meant.
 void Simulation::use_agents(std::uint64_t seed) {
     Random dice(seed ^ 0x2545f491ULL);
+    shims_.hazards.unpushed = Random(seed ^ 0x71c3ULL).chance(25) ? 40 : 0;
     if (!dice.chance(40)) {
         return;
     }

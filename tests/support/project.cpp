@@ -117,7 +117,7 @@ std::string Project::git(const std::string& directory, const std::vector<std::st
 
 std::string Project::add(const std::string& title, const std::string& run,
                          const std::vector<std::string>& needs) const {
-    std::vector<std::string> arguments{"task", "add", title, "--run", run};
+    std::vector<std::string> arguments{"task", "add", title, "--no-push", "--run", run};
     for (const std::string& id : needs) {
         arguments.insert(arguments.end(), {"--depends-on", id});
     }
@@ -128,7 +128,9 @@ std::string Project::add(const std::string& title, const std::string& run,
 
 void Project::commit_and_push(const std::string& message) const {
     git(root(), {"add", "-A"});
-    git(root(), {"commit", "-q", "-m", message});
+    if (!git(root(), {"diff", "--cached", "--name-only"}).empty()) {  // `task add` may have pushed it itself
+        git(root(), {"commit", "-q", "-m", message});
+    }
     git(root(), {"push", "-q", "-u", "origin", "HEAD"});
 }
 

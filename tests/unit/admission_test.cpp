@@ -58,7 +58,7 @@ TEST_CASE(
     CHECK(driver.pass(5'000ms) == lines({"measure"}));
     const std::string begun = driver.take(event::HostMeasured{host(600)});
     CHECK(has(begun, "note: what held back workers is over"));
-    CHECK(has(begun, "announce T1 new -> running"));
+    CHECK(has(begun, "read T1 and keep"));
 }
 
 TEST_CASE("admission: a workspace that is ready waits, and is worked on when there is room") {

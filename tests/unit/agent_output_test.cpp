@@ -295,3 +295,30 @@ TEST_CASE("agent: what the real programs wrote at their ends means what it was f
     CHECK(agents.size() == presets.size());
     CHECK(ends >= 30);
 }
+
+TEST_CASE(
+    "agent output: what a line of text says of usage is counted, and what it does not say is not made up") {
+    const AgentPreset aider = config::built_in_agents().at("aider");
+    AgentOutput output(aider);
+    static_cast<void>(
+        output.read("Added a.c to the chat.\nTokens: 3.2k sent, 1.1k cache hit, 40 received. Cost: $0.0083 "
+                    "message, $0.0083 session.\n"));
+    CHECK(describe(output.facts().usage) == "1 turns, 3240 tokens, $0.01");
+    CHECK(output.facts().usage.cached_tokens == 1100);
+    static_cast<void>(output.read("Tokens: 1.5M sent, 60 received. Cost: $2.50 message, $2.51 session.\n"));
+    CHECK(output.facts().usage.turns == 2);
+    CHECK(output.facts().usage.input_tokens == 1'503'200);
+    CHECK(output.facts().usage.output_tokens == 100);
+    CHECK(output.facts().usage.cost_usd.value_or(0) == doctest::Approx(2.5083));
+    AgentOutput free(aider);
+    static_cast<void>(free.read("Tokens: 770 sent, 20 received.\n"));
+    CHECK(free.facts().usage == Usage{1, 770, 20, 0, {}});
+    for (const char* const nonsense :
+         {"Tokens: ", "Tokens: sent received", "Tokens: -3 sent", "Tokens: 1e400 sent",
+          "Tokens: nan sent, 3x received", " Tokens: 5 sent"}) {
+        CAPTURE(nonsense);
+        AgentOutput odd(aider);
+        static_cast<void>(odd.read(std::string(nonsense) + "\n"));
+        CHECK(odd.facts().usage.tokens() == 0);
+    }
+}

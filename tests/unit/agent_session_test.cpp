@@ -215,6 +215,16 @@ TEST_CASE("agent: the prompts say what is to be done, and what is not") {
     const std::string again = go_on_prompt(task, facts, "the host was restarted.");
     CHECK(again.find("the host was restarted.") != std::string::npos);
     CHECK(again.find("It fails at") == std::string::npos);  // it is known
+    const std::string said = task_digest(task);
+    CHECK(said == task_digest(task));
+    Task other = task;
+    other.updated_at = "2026-02-20T00:00:00Z";
+    CHECK(task_digest(other) == said);  // says the same
+    other.description = "It fails at \"{\".";
+    CHECK(task_digest(other) != said);
+    const std::string told = go_on_prompt(other, facts, "asked for.", {}, true);
+    CHECK(told.find("Somebody has changed the task") != std::string::npos);
+    CHECK(told.find("It fails at \"{\".") != std::string::npos);
     const std::string taken = take_over_prompt(task, facts, "it is lost.");
     CHECK(taken.find("It fails at") != std::string::npos);
     CHECK(taken.find("it is lost.") != std::string::npos);

@@ -70,7 +70,7 @@ TEST_CASE("accounts: who meets the limit waits without a slot, and no attempt is
     to_work(driver, "T2");
     driver.take(event::AccountsRead{{pause(0ms, 60'000ms)}});
     const std::string said = driver.ended("T1", 2, exited(72), {}, paused());
-    CHECK(said.find("announce T1") == std::string::npos);
+    CHECK(said.find("read T1 ") == std::string::npos);
     CHECK(said.find("start") == std::string::npos);  // neither T1 again, nor T3, whose account is the same
     CHECK(driver.lifecycle("T1") == "running");
     CHECK(driver.error("T1") == "waits: team is at its limit");
@@ -87,7 +87,7 @@ TEST_CASE("accounts: who meets the limit waits without a slot, and no attempt is
     CHECK(due.find("T3") == std::string::npos);
     CHECK(driver.pass(10'000ms).find("T3") == std::string::npos);
     // It gets an answer, so that the pause goes.
-    CHECK(driver.take(event::AccountsRead{}).find("announce T3 new -> running") != std::string::npos);
+    CHECK(driver.take(event::AccountsRead{}).find("read T3 and keep") != std::string::npos);
     driver.started("T1", 3);
     CHECK(driver.ended("T1", 3, 0).find("announce T1 running -> integrating attempt=1") != std::string::npos);
     CHECK(driver.error("T1") == "no error");
@@ -127,15 +127,14 @@ TEST_CASE("accounts: refused waits for a person, and a run with nothing else to 
     driver.take(event::AccountsRead{{pause(0ms, 0ms, true)}});
     CHECK(driver.queue({"T1"}).find("finish") == std::string::npos);
     CHECK(driver.pass(std::chrono::hours{100}).find("announce") == std::string::npos);
-    CHECK(driver.take(event::AccountsRead{}).find("announce T1 new -> running") != std::string::npos);
+    CHECK(driver.take(event::AccountsRead{}).find("read T1 and keep") != std::string::npos);
 }
 
 TEST_CASE("accounts: a task that asks for another agent is not held up, nor is one with its own command") {
     StepDriver driver(agents(1));
     driver.take(event::AccountsRead{{pause(0ms, 0ms, true)}});
     const auto snapshot = three_kinds();
-    CHECK(driver.take(event::QueueLoaded{snapshot, true}).find("announce T2 new -> running") !=
-          std::string::npos);
+    CHECK(driver.take(event::QueueLoaded{snapshot, true}).find("read T2 and keep") != std::string::npos);
     RunHistory history;
     history.runner = "other";
     driver.recovered("T2", history);
@@ -298,9 +297,9 @@ TEST_CASE(
     const auto snapshot = three_kinds();
     CHECK(driver.take(event::AccountsRead{{day}}).find("no agent starts") != std::string::npos);
     const std::string said = driver.take(event::QueueLoaded{snapshot, false});
-    CHECK(said.find("announce T1") == std::string::npos);
-    CHECK(said.find("announce T2") == std::string::npos);
-    CHECK(said.find("announce T3") != std::string::npos);
+    CHECK(said.find("read T1 ") == std::string::npos);
+    CHECK(said.find("read T2 ") == std::string::npos);
+    CHECK(said.find("read T3 ") != std::string::npos);
     RunHistory of_command;
     driver.recovered("T3", of_command);
     driver.started("T3", 1);
@@ -309,8 +308,8 @@ TEST_CASE(
     CHECK(driver.take(event::AccountsRead{{day}}).find("no agent starts") == std::string::npos);
     CHECK(driver.pass(59'000ms).find("announce") == std::string::npos);
     const std::string due = driver.pass(1'000ms);
-    CHECK(due.find("announce T1") != std::string::npos);
-    CHECK(due.find("announce T2") != std::string::npos);
+    CHECK(due.find("read T1 ") != std::string::npos);
+    CHECK(due.find("read T2 ") != std::string::npos);
 }
 
 TEST_CASE("accounts: who is ended by the day's budget waits, and goes on when there is more") {
@@ -351,7 +350,7 @@ TEST_CASE("accounts: a run whose budget is spent drains, and a service waits for
     service.take(event::AccountsRead{{run}});
     CHECK(service.queue({"T1"}).find("announce") == std::string::npos);
     CHECK(service.supervisor.mode == Mode::running);
-    CHECK(service.take(event::AccountsRead{}).find("announce T1") != std::string::npos);
+    CHECK(service.take(event::AccountsRead{}).find("read T1 ") != std::string::npos);
 }
 
 TEST_CASE("accounts: a phase whose agent has another account waits for that one") {

@@ -167,7 +167,7 @@ TEST_CASE("step ending: a discard that was stopped has not removed the workspace
 TEST_CASE("step ending: retry of a failed task begins anew, retry of a landing lands what is there") {
     StepDriver failed = with_record(Lifecycle::failed);
     CHECK(failed.take(event::RetryHistoryRead{"T1", acknowledged(StepKind::work, 2, true)}) ==
-          lines({"forget T1", "announce T1 failed -> running attempt=1: retry requested",
+          lines({"forget T1", "announce T1 failed -> running attempt=2: retry requested",
                  "start T1 3-prepare attempt=2 slot=0"}));
     CHECK(failed.error("T1") == "no error");
     StepDriver blocked = with_record(Lifecycle::blocked_push);
@@ -180,7 +180,7 @@ TEST_CASE("step ending: retry of a failed task begins anew, retry of a landing l
     CHECK(blocked.supervisor.state.find("T1")->push_attempts == 2);
     StepDriver removed = with_record(Lifecycle::blocked_push);
     CHECK(removed.take(event::RetryHistoryRead{"T1", acknowledged(StepKind::integrate, 3, false)}) ==
-          lines({"forget T1", "announce T1 blocked_push -> running attempt=1: retry requested",
+          lines({"forget T1", "announce T1 blocked_push -> running attempt=2: retry requested",
                  "start T1 4-prepare attempt=2 slot=0"}));
 }
 
@@ -224,7 +224,7 @@ TEST_CASE(
     CHECK(driver.queue({"T1"}) == lines({"expired: "}));  // neither selected nor removed, nor is that the end
     CHECK_FALSE(driver.supervisor.finished);
     CHECK(driver.take(event::RetryHistoryRead{"T1", acknowledged(StepKind::work, 2, true)}) ==
-          lines({"forget T1", "announce T1 failed -> running attempt=1: retry requested",
+          lines({"forget T1", "announce T1 failed -> running attempt=2: retry requested",
                  "start T1 3-prepare attempt=2 slot=0"}));
     CHECK(driver.take(event::RetryRequested{"T1"}) ==
           lines({"forget T1", "warn T1: a task that is running cannot be retried"}));
@@ -340,9 +340,7 @@ TEST_CASE("step ending: the record of kept work goes after the work") {
     CHECK(driver.lifecycle("T1") == "failed");
     driver.started("T1", 4);
     driver.supervisor.attempted.clear();
-    CHECK(driver.ended("T1", 4, 0) ==
-          lines({"settle T1 4", "announce T1 new -> running attempt=1: Title of T1",
-                 "read T1 and keep Title of T1"}));
+    CHECK(driver.ended("T1", 4, 0) == lines({"settle T1 4", "read T1 and keep Title of T1"}));
 }
 
 TEST_CASE("step ending: kept work that cannot be removed keeps its record") {

@@ -97,8 +97,7 @@ TEST_CASE("settings that are read again count from then on") {
     SupervisorSettings settings = service_settings();
     settings.workers = 2;
     CHECK(driver.take(event::SettingsChanged{settings}) ==
-          lines({"note: the settings were read again: 2 workers",
-                 "announce T2 new -> running attempt=1: Title of T2", "read T2 and keep Title of T2"}));
+          lines({"note: the settings were read again: 2 workers", "read T2 and keep Title of T2"}));
 }
 
 TEST_CASE("the supervisor in one line") {

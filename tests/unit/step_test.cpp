@@ -10,14 +10,14 @@ using namespace std::chrono_literals;
 
 TEST_CASE("step: one task from the selection to the removed workspace") {
     StepDriver driver;
-    CHECK(driver.queue({"T1"}) ==
-          lines({"announce T1 new -> running attempt=1: Title of T1", "read T1 and keep Title of T1"}));
+    CHECK(driver.queue({"T1"}) == lines({"read T1 and keep Title of T1"}));
     const WorkerRecord* const record = driver.supervisor.state.find("T1");
     REQUIRE(record != nullptr);
     CHECK(record->workspace_path == "/workspaces/T1");
     CHECK(record->started_at == "2026-02-20T00:00:00.000000000Z");
     CHECK(record->lifecycle == Lifecycle::running);
-    CHECK(driver.recovered("T1") == lines({"start T1 1-prepare attempt=1 slot=0"}));
+    CHECK(driver.recovered("T1") == lines({"announce T1 new -> running attempt=1: Title of T1",
+                                           "start T1 1-prepare attempt=1 slot=0"}));
     CHECK(driver.started("T1", 1).empty());
     CHECK(driver.ended("T1", 1, 0) == lines({"start T1 2-work attempt=1 slot=0"}));
     CHECK(driver.lifecycle("T1") == "running");
@@ -66,7 +66,7 @@ TEST_CASE("step: what the exit of a step makes of a task") {
         {1, 1, "failed", "prepare exited with status 1"},
         {1, 10, "completed", "no error"},
         {1, 65, "failed", "prepare exited with status 65"},
-        {1, 75, "failed", "prepare exited with status 75"},
+        {1, 75, "running", "waits: prepare exited with status 75"},
         {2, 1, "failed", "work exited with status 1"},
         {2, 10, "failed", "work exited with status 10"},
         {2, 65, "failed", "work exited with status 65"},
@@ -258,17 +258,18 @@ TEST_CASE("step: as many workers as there are slots") {
     settings.workers = 2;
     StepDriver driver(settings);
     CHECK(driver.queue({"T1", "T2", "T3"}) ==
-          lines({"announce T1 new -> running attempt=1: Title of T1", "read T1 and keep Title of T1",
-                 "announce T2 new -> running attempt=1: Title of T2", "read T2 and keep Title of T2"}));
-    CHECK(driver.recovered("T2") == lines({"start T2 1-prepare attempt=1 slot=1"}));
-    CHECK(driver.recovered("T1") == lines({"start T1 1-prepare attempt=1 slot=0"}));
+          lines({"read T1 and keep Title of T1", "read T2 and keep Title of T2"}));
+    CHECK(driver.recovered("T2") == lines({"announce T2 new -> running attempt=1: Title of T2",
+                                           "start T2 1-prepare attempt=1 slot=1"}));
+    CHECK(driver.recovered("T1") == lines({"announce T1 new -> running attempt=1: Title of T1",
+                                           "start T1 1-prepare attempt=1 slot=0"}));
     CHECK(driver.ended("T1", 1, 0) == lines({"start T1 2-work attempt=1 slot=0"}));
     // The slot is free when the work ends, not when it has landed.
-    CHECK(
-        driver.ended("T1", 2, 0) ==
-        lines({"announce T1 running -> integrating attempt=1", "start T1 3-integrate attempt=1 integration=1",
-               "announce T3 new -> running attempt=1: Title of T3", "read T3 and keep Title of T3"}));
-    CHECK(driver.recovered("T3") == lines({"start T3 1-prepare attempt=1 slot=0"}));
+    CHECK(driver.ended("T1", 2, 0) ==
+          lines({"announce T1 running -> integrating attempt=1",
+                 "start T1 3-integrate attempt=1 integration=1", "read T3 and keep Title of T3"}));
+    CHECK(driver.recovered("T3") == lines({"announce T3 new -> running attempt=1: Title of T3",
+                                           "start T3 1-prepare attempt=1 slot=0"}));
 }
 
 TEST_CASE("step: the merge queue holds one integration, and takes them in the order of their selection") {
@@ -280,7 +281,8 @@ TEST_CASE("step: the merge queue holds one integration, and takes them in the or
     CHECK(driver.supervisor.active.at(1).phase == Phase::ready);  // others are not known yet
     driver.run_first("T3", 2);
     CHECK(driver.recovered("T1") ==
-          lines({"start T2 3-integrate attempt=1 integration=1", "start T1 1-prepare attempt=1 slot=0"}));
+          lines({"announce T1 new -> running attempt=1: Title of T1",
+                 "start T2 3-integrate attempt=1 integration=1", "start T1 1-prepare attempt=1 slot=0"}));
     driver.ended("T1", 1, 0);
     CHECK(driver.ended("T1", 2, 0) == lines({"announce T1 running -> integrating attempt=1"}));
     CHECK(driver.ended("T2", 3, 75) ==
@@ -308,8 +310,7 @@ TEST_CASE("step: no more tasks than the limit") {
     settings.workers = 2;
     settings.max_tasks = 1;
     StepDriver driver(settings);
-    CHECK(driver.queue({"T1", "T2"}) ==
-          lines({"announce T1 new -> running attempt=1: Title of T1", "read T1 and keep Title of T1"}));
+    CHECK(driver.queue({"T1", "T2"}) == lines({"read T1 and keep Title of T1"}));
     driver.recovered("T1");
     CHECK(driver.ended("T1", 1, 1) == lines({"announce T1 running -> failed attempt=1: prepare exited with "
                                              "status 1",
@@ -343,8 +344,7 @@ TEST_CASE("step: a continuous supervisor waits for new tasks") {
     CHECK(driver.take(event::QueueInvalid{"broken", false}) ==
           lines({"warn: no new task starts until the queue is fixed: broken"}));
     CHECK(driver.queue({"T1"}, {}, false) ==
-          lines({"note: the queue can be read again", "announce T1 new -> running attempt=1: Title of T1",
-                 "read T1 and keep Title of T1"}));
+          lines({"note: the queue can be read again", "read T1 and keep Title of T1"}));
     driver.run_first("T1", 3);
     CHECK(driver.ended("T1", 4, 0) == lines({"settle T1 4"}));
     CHECK_FALSE(driver.supervisor.finished);
@@ -365,9 +365,7 @@ TEST_CASE("step: a continuous supervisor wakes for a scheduled task, another one
         CHECK(driver.take(event::QueueLoaded{snapshot, true}) ==
               (continuous ? lines({"wake +10000ms by the wall clock"})
                           : lines({"finish 0: no task can run now: 1 is scheduled later"})));
-        CHECK(driver.pass(10s) ==
-              (continuous ? lines({"announce T1 new -> running attempt=1: later", "read T1 and keep later"})
-                          : ""));
+        CHECK(driver.pass(10s) == (continuous ? lines({"read T1 and keep later"}) : ""));
     }
 }
 

@@ -230,8 +230,7 @@ TEST_CASE("waiting: a workspace that is in use is waited for, and holds back nei
     driver.queue({"T1", "T2"});
     driver.recovered("T1");
     CHECK(driver.ended("T1", 1, exited(71), {}, saying("its workspace is held by cueloop, pid 7")) ==
-          lines({"warn T1: waits: its workspace is held by cueloop, pid 7",
-                 "announce T2 new -> running attempt=1: Title of T2", "read T2 and keep Title of T2",
+          lines({"warn T1: waits: its workspace is held by cueloop, pid 7", "read T2 and keep Title of T2",
                  "wake +1000ms"}));
     driver.run_first("T2", 3);
     driver.ended("T2", 4, 0);
@@ -378,4 +377,81 @@ TEST_CASE("waiting: any number of workspaces in use leave room for others") {
         driver.ended(id, 1, 71);
     }
     CHECK(driver.lifecycle("T3") == "running");
+}
+
+TEST_CASE(
+    "waiting: a task that the target branch does not hold yet is in nobody's way, and is never failed") {
+    SupervisorSettings settings = StepDriver::defaults();
+    settings.continuous = true;
+    StepDriver driver(settings);
+    driver.queue({"T1", "T2"});
+    driver.recovered("T1");
+    const std::string waits = driver.ended("T1", 1, exited(75), {}, saying("T1 is not on origin/main"));
+    CHECK(waits == lines({"warn T1: waits: T1 is not on origin/main", "read T2 and keep Title of T2",
+                          "wake +5000ms"}));
+    driver.run_first("T2", 3);
+    driver.ended("T2", 4, 0);
+    CHECK(driver.lifecycle("T2") == "completed");
+    std::uint32_t number = 2;
+    for (const std::int64_t pause : {5, 10, 20, 40, 80, 160, 300, 300}) {  // never given up, told once
+        driver.pass(Milliseconds{pause * 1000});
+        CHECK(driver.ended("T1", number++, exited(75), {}, saying("not yet")).find("T1:") ==
+              std::string::npos);
+    }
+    CHECK(driver.error("T1") == "waits: not yet");
+    SUBCASE("until the branch has moved") {
+        CHECK(driver.take(event::TargetMoved{}) ==
+              fmt::format("start T1 {}-prepare attempt=1 slot=0\n", number));
+        CHECK(driver.ended("T1", number, 0) ==
+              fmt::format("start T1 {}-work attempt=1 slot=0\n", number + 1));
+        CHECK(driver.error("T1") == "no error");
+    }
+    SUBCASE("or a drain, which does not wait for it") {
+        CHECK(driver.take(event::DrainRequested{15, "SIGTERM", false}).find("finish 143") !=
+              std::string::npos);
+        CHECK(driver.lifecycle("T1") == "running");
+    }
+    SUBCASE("or the end of all that runs") {
+        CHECK(driver.take(event::StopRequested{15}).find("finish 143") != std::string::npos);
+        CHECK(driver.lifecycle("T1") == "running");
+    }
+    SUBCASE("or until it is taken out of the queue") {
+        CHECK(driver.queue({}, {"T2"}) ==
+              lines({"note T1: was taken out of the queue before it began", "forget the runs of T1"}));
+        CHECK(driver.lifecycle("T1") == "none");
+        driver.take(event::RunsForgotten{"T1"});
+        CHECK(driver.queue({"T1"}, {"T2"}).find("read T1 and keep") != std::string::npos);
+    }
+}
+
+TEST_CASE("waiting: a run that ends when the queue is drained does not wait for what nobody pushes") {
+    StepDriver driver;
+    driver.queue({"T1", "T2"});
+    driver.recovered("T1");
+    CHECK(driver.ended("T1", 1, 75).find("finish") == std::string::npos);  // T2 is at its turn
+    driver.run_first("T2", 3);
+    driver.ended("T2", 4, 0);
+    CHECK(driver.queue({"T1"}, {"T2"}) ==
+          lines({"finish 3: the queue is drained but for 1 task that the target branch does not hold yet",
+                 "wake +5000ms"}));
+    CHECK(driver.lifecycle("T1") == "running");
+    StepDriver next(StepDriver::defaults(), {record("T1", Lifecycle::running)});
+    next.queue({"T1"});
+    CHECK(next.recovered("T1", history({StepKind::prepare, 1, 1}, 0, exited(75)))
+              .find("start T1 2-prepare attempt=1 slot=0") != std::string::npos);  // at once
+}
+
+TEST_CASE(
+    "waiting: a task that has worked before stays recorded though the queue lost it before it was pushed "
+    "again") {
+    SupervisorSettings settings = StepDriver::defaults();
+    settings.continuous = true;
+    StepDriver driver(settings, {record("T1", Lifecycle::running)});
+    RunHistory worked = history({StepKind::prepare, 3, 2}, 0, exited(75));
+    driver.queue({"T1"});
+    driver.recovered("T1", worked);
+    driver.ended("T1", 4, 75);
+    driver.queue({});
+    CHECK(driver.lifecycle("T1") == "failed");
+    CHECK(driver.error("T1") == "it was taken out of the queue");
 }

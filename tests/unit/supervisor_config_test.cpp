@@ -63,7 +63,7 @@ TEST_CASE("supervisor settings: every one can be set") {
         gate: {timeout: "9s", retries: 9},
         limits: {memory: "12GiB", cpu: 1.5, tasks: 13, io_weight: 14},
         kept_work_retention: "10s",
-        stop_timeout: "11s"})")
+        stop_timeout: "11s", poll: {remote: "12s"}})")
                                      .value();
     SupervisorConfig expected;
     expected.worker = {{"run", "{task_id}"}, {{"A", "1"}}, Milliseconds{3000}, Milliseconds{4000}, 5};
@@ -74,6 +74,7 @@ TEST_CASE("supervisor settings: every one can be set") {
     expected.limits = {12ULL << 30U, 150, 13, 14};
     expected.kept_work_retention = Milliseconds{10'000};
     expected.stop_timeout = Milliseconds{11'000};
+    expected.poll_remote = Milliseconds{12'000};
     CHECK(all == expected);
 }
 
@@ -242,7 +243,7 @@ TEST_CASE("the supervisor example gives every setting with its default") {
 
     const auto document = core::JsonDocument::parse(text, "example").value();
     const std::vector<std::string> paths = config::supervisor_setting_paths();
-    CHECK(paths.size() == 50);
+    CHECK(paths.size() == 51);
     for (const std::string& path : paths) {
         CAPTURE(path);
         const boost::json::object* object = &document.root().as_object();

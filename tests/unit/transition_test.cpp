@@ -217,7 +217,7 @@ TEST_CASE("transition: what the end of a run means") {
         {exited(69), step_waits, work_failed, work_blocked, step_waits, step_waits},
         {exited(71), step_waits, work_failed, work_blocked, integrate_failed, integrate_failed},
         {exited(74), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
-        {exited(75), prepare_failed, work_failed, work_blocked, integrate_deferred, integrate_exhausted},
+        {exited(75), step_waits, work_failed, work_blocked, integrate_deferred, integrate_exhausted},
         {exited(127), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
         {exited(143), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
         {exited(255), prepare_failed, work_failed, work_blocked, integrate_failed, integrate_failed},
