@@ -296,6 +296,22 @@ void add_gate_and_demo(CLI::App& app, Arguments& all) {
     demo->callback([&] { all.exit_code = demonstrate(all.demo_folder); });
 }
 
+void add_status_and_why(CLI::App& app, Arguments& all) {
+    auto* status = app.add_subcommand("status", "What happens, what waits, and why")->fallthrough();
+    status->footer(status_examples);
+    status->add_flag("--json", all.json, "As JSON (document version 3)");
+    status->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return show_status(all.common, all.json); }); });
+    auto* why =
+        app.add_subcommand("why", "Why a task stands where it stands, and what to type")->fallthrough();
+    why->footer(why_examples);
+    why->add_option("TASK", all.task_id, "Which")->required();
+    why->add_flag("--json", all.json, "As JSON (document version 1)");
+    why->callback([&] {
+        all.exit_code = as_owner(all.common, [&] { return explain_task(all.common, all.task_id, all.json); });
+    });
+}
+
 void add_notify(CLI::App& app, Arguments& all) {
     auto* command =
         app.add_subcommand("notify", "Let the running supervisor look at the remote now, for a server's hook")
@@ -338,6 +354,7 @@ int run_command_line(int argc, char** argv) {
     add_queue_commands(app, all);
     add_run(app, all);
     add_gate_and_demo(app, all);
+    add_status_and_why(app, all);
     add_notify(app, all);
     add_account_commands(app, all);
     add_kept_commands(app, all.common, all.kept, all.exit_code);

@@ -37,15 +37,21 @@ class Dependencies {
     }
 
     // An id that stands nowhere, a blank one too, is not met.
-    [[nodiscard]] bool are_met(const Task& task) const {
-        return std::all_of(task.depends_on.begin(), task.depends_on.end(), [this](const std::string& id) {
-            const auto found = statuses_.find(trimmed(id));
-            return found != statuses_.end() && is_terminal(found->second);
-        });
-    }
+    [[nodiscard]] bool are_met(const Task& task) const { return !unmet_of(task); }
 
     // By an open task that lists it in `blocks`.
     [[nodiscard]] bool is_blocked(const Task& task) const { return blocked_.count(trimmed(task.id)) != 0; }
+
+    // The first of those that it depends on and that is not done.
+    [[nodiscard]] std::optional<std::string> unmet_of(const Task& task) const {
+        const auto found =
+            std::find_if(task.depends_on.begin(), task.depends_on.end(), [this](const std::string& id) {
+                const auto status = statuses_.find(trimmed(id));
+                return status == statuses_.end() || !is_terminal(status->second);
+            });
+        return found == task.depends_on.end() ? std::nullopt : std::optional<std::string>(trimmed(*found));
+    }
+    [[nodiscard]] bool knows(std::string_view id) const { return statuses_.count(id) != 0; }
 
   private:
     std::unordered_map<std::string_view, TaskStatus> statuses_;
@@ -88,7 +94,51 @@ bool can_run(const Task& task, const SelectionInput& input, const Dependencies& 
     return true;
 }
 
+// The first open one that lists it.
+std::string blocker_of(const Task& task, const SelectionInput& input) {
+    const std::string_view id = trimmed(task.id);
+    for (const Task& other : input.queue.tasks) {
+        const bool lists_it = std::any_of(other.blocks.begin(), other.blocks.end(),
+                                          [id](const std::string& each) { return trimmed(each) == id; });
+        if (lists_it && !is_terminal(other.status)) {
+            return std::string(trimmed(other.id));
+        }
+    }
+    return {};
+}
+
+Hindrance hindrance_of(const Task& task, const SelectionInput& input, const Dependencies& dependencies) {
+    if (task.kind == TaskKind::group) {
+        return {Obstacle::group};
+    }
+    if (is_terminal(task.status) || input.landed.find(trimmed(task.id)) != input.landed.end()) {
+        return {Obstacle::ended};
+    }
+    if (dependencies.is_blocked(task)) {
+        return {Obstacle::blocked, blocker_of(task, input)};
+    }
+    if (task.status == TaskStatus::doing) {
+        return {};
+    }
+    if (const auto unmet = dependencies.unmet_of(task)) {
+        return {dependencies.knows(*unmet) ? Obstacle::dependency : Obstacle::missing_dependency, *unmet};
+    }
+    if (const auto start = future_start(task, input.now)) {
+        return {Obstacle::schedule, {}, *start};
+    }
+    return {task.status == TaskStatus::draft && !input.include_draft ? Obstacle::draft : Obstacle::none};
+}
+
 }  // namespace
+
+std::vector<Hindrance> hindrances(const SelectionInput& input) {
+    const Dependencies dependencies(input);
+    std::vector<Hindrance> each;
+    for (const Task& task : input.queue.tasks) {
+        each.push_back(hindrance_of(task, input, dependencies));
+    }
+    return each;
+}
 
 Selection select_task(const SelectionInput& input) {
     const Dependencies dependencies(input);

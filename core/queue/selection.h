@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "core/base/time.h"
 #include "core/queue/task.h"
@@ -41,5 +42,16 @@ using Selection = std::variant<const Task*, NoCandidates, Blocked>;
 // The first doing task that nobody blocks, else the first todo task that can run, else, if wanted, the first
 // such draft. The pointer is into `queue`. Linear in the number of tasks and dependencies.
 [[nodiscard]] Selection select_task(const SelectionInput& input);
+
+// Why a task of the queue cannot be selected, as far as the files tell.
+enum class Obstacle { none, group, ended, draft, dependency, missing_dependency, blocked, schedule };
+struct Hindrance {
+    Obstacle what = Obstacle::none;
+    std::string by = {};  // the task that it waits for
+    Instant until = {};   // of a schedule
+};
+
+// Of each task of the queue, in its order; `excluded` does not count.
+[[nodiscard]] std::vector<Hindrance> hindrances(const SelectionInput& input);
 
 }  // namespace ralph::core

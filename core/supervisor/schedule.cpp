@@ -464,6 +464,10 @@ void end_when_idle(Supervisor& supervisor, const Selection& selection, Moment mo
 
 }  // namespace
 
+bool has_free_slot(const Supervisor& supervisor) {
+    return free_slot(supervisor).has_value();
+}
+
 void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& actions) {
     const Instant now = moment.monotonic;
     if (supervisor.finished) {

@@ -13,6 +13,8 @@ inline constexpr Milliseconds longest_start_pause{30'000};
 // For how long nothing is landed after the target was found to be red by itself.
 inline constexpr Milliseconds red_target_pause{60'000};
 
+[[nodiscard]] bool has_free_slot(const Supervisor& supervisor);
+
 // Appends StartRun, LoadQueue, WakeAt and Finish actions.
 void schedule(Supervisor& supervisor, Moment now, std::vector<Action>& actions);
 

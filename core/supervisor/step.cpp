@@ -141,6 +141,7 @@ void Handler::end_stopped(ActiveTask& task) {
     task.phase = Phase::ready;
     task.not_before = now_;
     task.start_failures = 0;
+    task.counts.restarts = 0;  // as whoever reads its runs counts them
     note(false, task.task_id,
          fmt::format("{} was ended{}; {}", to_string(task.run.step),
                      task.put_back ? "" : " with the supervisor",

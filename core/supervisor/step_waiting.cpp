@@ -63,6 +63,9 @@ bool Handler::waits(ActiveTask& task, const ExitRecord& record, const Outcome& o
         return true;
     }
     end_outage_by(step);
+    if (step == StepKind::integrate && !outcome.target_is_red) {
+        supervisor_.target_fault.reset();
+    }
     if (step == StepKind::integrate && outcome.target_is_red && record.exited_with(exit_try_again) &&
         !record.stopped) {
         wait_for_target(task, outcome, resumed);
@@ -276,6 +279,8 @@ void Handler::wait_for_target(ActiveTask& task, const Outcome& outcome, bool res
         return;
     }
     supervisor_.merge_queue_opens = now_ + red_target_pause;
+    supervisor_.target_fault =
+        TargetFault{outcome.summary, supervisor_.target_fault ? supervisor_.target_fault->since : wall_};
     note(true, task.task_id,
          fmt::format("nothing is landed for {} s: {}",
                      std::chrono::duration_cast<std::chrono::seconds>(red_target_pause).count(),

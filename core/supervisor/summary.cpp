@@ -29,10 +29,27 @@ std::string summary(const Supervisor& supervisor) {
                    supervisor.attempted.count(trimmed(task.id)) == 0;
         });
     }
-    const std::string held_back =
-        supervisor.outage ? fmt::format("; nothing new starts: {}", supervisor.outage->reason) : "";
-    return fmt::format("{} running, {} integrating, {} queued; merge queue {}{}", running, integrating,
-                       queued, waiting, held_back);
+    std::string text = fmt::format("{} running, {} integrating, {} queued; merge queue {}", running,
+                                   integrating, queued, waiting);
+    const auto add = [&text](std::size_t number, const char* what) {
+        text += number == 0 ? std::string{} : fmt::format("; {} {}", number, what);
+    };
+    add(supervisor.state.count(Lifecycle::failed), "failed");
+    add(supervisor.state.blocked_count(), "blocked");
+    add(static_cast<std::size_t>(
+            std::count_if(supervisor.active.begin(), supervisor.active.end(),
+                          [](const ActiveTask& task) { return task.waits_for == WaitsFor::branch; })),
+        "not pushed");
+    if (supervisor.queue_fault) {
+        text += fmt::format("; the queue cannot be used: {}", *supervisor.queue_fault);
+    }
+    if (supervisor.target_fault) {
+        text += fmt::format("; nothing lands, the target is red: {}", supervisor.target_fault->reason);
+    }
+    if (supervisor.outage) {
+        text += fmt::format("; nothing new starts: {}", supervisor.outage->reason);
+    }
+    return text;
 }
 
 }  // namespace ralph::core

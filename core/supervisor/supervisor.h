@@ -134,6 +134,12 @@ struct Outage {
     Instant next_look;
 };
 
+// The target itself fails the gate.
+struct TargetFault {
+    std::string reason;
+    Instant since;  // of the wall clock
+};
+
 // An account that is paused. Once its time has come, one task tries; the others go on when it is not paused
 // any more.
 struct PausedAccount {
@@ -164,6 +170,7 @@ struct Supervisor {
     bool queue_fresh = false;                    // nothing has landed since `queue` was read
     bool finished = false;
     bool lands_alone = false;  // the next integrate run takes no others: the last ones came to no end
+    std::optional<TargetFault> target_fault;
     Instant merge_queue_opens =
         Instant::min();            // nothing is landed before, since the target itself fails the gate
     std::optional<Outage> outage;  // forgotten by a restart, which looks at once

@@ -63,6 +63,8 @@ int validate_queue_files(const CommonArguments& common);
 // `now`: what runs is ended, not finished.
 int request_stop(const CommonArguments& common, bool now);
 int show_status(const CommonArguments& common, bool json);
+// Why a task stands where it stands, and what to type.
+int explain_task(const CommonArguments& common, const std::string& task_id, bool json);
 int retry_task(const CommonArguments& common, const std::string& task_id);
 int kept_list(const CommonArguments& common, bool json);
 int kept_show(const CommonArguments& common, const std::string& name, bool patch);

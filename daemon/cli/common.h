@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/time.h"
+#include "core/supervisor/explain.h"
 #include "daemon/cli/commands.h"
 #include "daemon/store/queue_files.h"
 #include "daemon/store/settings.h"
@@ -22,6 +23,9 @@ namespace ralph::daemon {
 // at most so many characters.
 inline constexpr std::size_t widest_cell = 100;
 [[nodiscard]] std::string text_table(const std::vector<std::vector<std::string>>& rows);
+
+// "waits: for a free slot: all of the 2 are taken", "work, attempt 1, for 12m".
+[[nodiscard]] std::string explanation_line(const core::Explanation& each, core::Instant now);
 
 // "3d", "5h", "12m" or "7s": how long ago, roughly.
 [[nodiscard]] std::string rough_age(std::chrono::nanoseconds age);

@@ -99,6 +99,18 @@ Examples:
 Exit codes: 0 everything landed, 3 some tasks failed or are blocked, 1 it could not run, 128+n ended by signal n.
 )";
 
+inline constexpr const char* status_examples = R"(
+Examples:
+  ralph status           what happens, what waits and why, what needs you
+  ralph status --json    the same for programs
+)";
+
+inline constexpr const char* why_examples = R"(
+Examples:
+  ralph why RQ-0001           the reason, and what to type
+  ralph why RQ-0001 --json    the same for programs
+)";
+
 inline constexpr const char* notify_examples = R"(
 Examples:
   ralph notify                              what was pushed is seen now, and not with the next look

@@ -184,9 +184,9 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
         arrange_cgroups(cgroup_limits(read.supervisor.limits));
         return supervisor_settings(read, arguments);
     };
-    const auto exit_code =
-        supervise({std::move(ready->settings), std::move(ready->executables), std::move(ready->branch),
-                   format == LogFormat::automatic, connect_service_manager(), take_settings, claim_place});
+    const auto exit_code = supervise({std::move(ready->settings), std::move(ready->executables),
+                                      std::move(ready->branch), format == LogFormat::automatic,
+                                      connect_service_manager(), take_settings, claim_place, true});
     return exit_code ? *exit_code : report(exit_code.error());
 }
 

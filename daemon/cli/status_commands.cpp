@@ -77,6 +77,8 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
     if (const auto owner = living_supervisor(settings.paths)) {
         facts.living_supervisor = fmt::format("pid {} since {}", owner->pid, owner->started_at);
     }
+    facts.now = wall_clock();
+    facts.live = facts.living_supervisor ? read_live_view(settings.paths) : std::nullopt;
     const auto rewritten = read_file(settings.paths.rewritten_target(), 1U << 16U);
     if (rewritten && *rewritten) {
         facts.drift.push_back(

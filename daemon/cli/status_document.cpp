@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/shown_text.h"
 #include "core/supervisor/lifecycle.h"
+#include "daemon/cli/common.h"
 
 namespace ralph::daemon {
 namespace {
@@ -16,6 +17,7 @@ namespace json = boost::json;
 using core::Lifecycle;
 
 constexpr std::size_t longest_line = 1'000;  // of each record
+constexpr std::size_t most_waiting = 20;     // that are shown
 
 struct Step {
     std::string title;
@@ -359,6 +361,36 @@ std::string state_text_for_people(const core::ParallelState& state) {
     return text;
 }
 
+// First what stops the work, then what each task does or waits for.
+std::string live_text(const StatusFacts& facts) {
+    std::string text;
+    if (!facts.live) {
+        return text;
+    }
+    if (facts.live->mode != "running") {
+        text += fmt::format("\nIt is {}: no new task starts.\n", facts.live->mode);
+    }
+    for (const core::Hold& hold : facts.live->holds) {
+        text += core::shortened(fmt::format("\n! {}", hold.reason), longest_line) + "\n";
+        text += hold.next.empty() ? std::string{} : fmt::format("  Next: {}\n", hold.next);
+    }
+    std::size_t waiting = 0;
+    for (const core::Explanation& each : facts.live->open) {
+        if (each.place == core::Place::waits && ++waiting > most_waiting) {
+            continue;
+        }
+        text += (&each == &facts.live->open.front() ? "\n" : "") +
+                core::shortened(fmt::format("  {} {}: {}", each.task_id, core::shortened(each.title, 40),
+                                            explanation_line(each, facts.now)),
+                                longest_line) +
+                "\n";
+    }
+    if (waiting > most_waiting) {
+        text += fmt::format("  and {} more wait; see `ralph why TASK`\n", waiting - most_waiting);
+    }
+    return text;
+}
+
 }  // namespace
 
 json::object status_document(const StatusFacts& facts) {
@@ -395,6 +427,17 @@ json::object status_document(const StatusFacts& facts) {
     if (facts.lane || count(facts, Lifecycle::integrating) > 0) {
         document["lane"] = landing_object(facts);
     }
+    if (facts.live) {
+        document["mode"] = facts.live->mode;
+        json::array& holds = document["holds"].emplace_array();
+        for (const core::Hold& hold : facts.live->holds) {
+            holds.push_back({{"kind", hold.kind}, {"reason", hold.reason}, {"next", hold.next}});
+        }
+        json::array& open = document["open"].emplace_array();
+        for (const core::Explanation& each : facts.live->open) {
+            open.emplace_back(explanation_object(each));
+        }
+    }
     if (facts.pressure) {
         document["pressure"] = facts.pressure->reason;
     }
@@ -409,7 +452,7 @@ json::object status_document(const StatusFacts& facts) {
 
 std::string status_text(const StatusFacts& facts) {
     const Story story = tell(facts);
-    std::string text = story.headline + "\n" + core::printable(story.detail) + "\n";
+    std::string text = story.headline + "\n" + core::printable(story.detail) + "\n" + live_text(facts);
     if (story.blocking) {
         text += fmt::format("\nOperator state: {}\n{}\n{}\n", story.blocking->status, story.blocking->message,
                             story.blocking->detail);

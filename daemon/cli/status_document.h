@@ -11,6 +11,7 @@
 #include "core/supervisor/state.h"
 #include "core/supervisor/supervisor.h"
 #include "daemon/landing/landing_progress.h"
+#include "daemon/store/live_view.h"
 
 namespace ralph::daemon {
 
@@ -41,6 +42,8 @@ struct StatusFacts {
     std::vector<AgentSummary> agents;  // of the tasks that an agent has worked on
     core::Usage used_in_run;  // by all of them, since the run of ralph began that goes on or was last
     core::Usage used_today;
+    std::optional<LiveView> live;  // of the supervisor that lives
+    core::Instant now = {};
 };
 
 // Document version 3, the keys in the contract's order.

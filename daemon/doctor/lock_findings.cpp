@@ -8,8 +8,10 @@
 #include <chrono>
 #include <csignal>
 
+#include "core/base/shown_text.h"
 #include "daemon/doctor/diagnosis.h"
 #include "daemon/os/identity.h"
+#include "daemon/store/live_view.h"
 
 namespace ralph::daemon {
 namespace {
@@ -120,6 +122,21 @@ void check_staging(Diagnosis& diagnosis) {
     }
 }
 
+// What it says itself: status says the same. A queue or an account is found elsewhere.
+void check_holds(Diagnosis& diagnosis) {
+    const auto view = read_live_view(diagnosis.paths);
+    for (const core::Hold& hold : view ? view->holds : std::vector<core::Hold>{}) {
+        if (hold.kind == "queue_unreadable" || hold.kind == "account_paused") {
+            continue;
+        }
+        diagnosis.add({hold.kind, Severity::wrong, "The supervisor that runs here is held up",
+                       diagnosis.paths.live_view(), core::printable(hold.reason),
+                       hold.next.empty() ? std::string("it goes on by itself once that is over")
+                                         : fmt::format("see `{}`", hold.next),
+                       "", nullptr});
+    }
+}
+
 }  // namespace
 
 void check_locks(Diagnosis& diagnosis) {
@@ -129,6 +146,7 @@ void check_locks(Diagnosis& diagnosis) {
                        fmt::format("Process {}, since {}. While it runs nothing is fixed.",
                                    diagnosis.supervisor->pid, diagnosis.supervisor->started_at),
                        "nothing; `ralph queue stop` asks it to finish", "", nullptr});
+        check_holds(diagnosis);
     }
     check_queue_lock(diagnosis);
     check_staging(diagnosis);

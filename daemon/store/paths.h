@@ -36,6 +36,8 @@ struct Paths {
     // What was seen of the remote last (daemon/store/remote_view.h), and what asks to look at once.
     [[nodiscard]] std::string remote_view() const { return parallel() + "/remote.json"; }
     [[nodiscard]] std::string look_request() const { return cache() + "/look_requested"; }
+    // What the supervisor that runs does and waits for (daemon/store/live_view.h).
+    [[nodiscard]] std::string live_view() const { return parallel() + "/live.json"; }
     // Held by a running integrate step.
     [[nodiscard]] std::string integrate_lock() const { return parallel() + "/integrate.lock"; }
     [[nodiscard]] std::string events() const { return parallel() + "/events.jsonl"; }

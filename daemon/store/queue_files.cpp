@@ -19,7 +19,26 @@ Error missing_queue(const std::string& path) {
     return Error{fmt::format("{}: there is no such file", path), "make one with `ralph init`"};
 }
 
+// The number of the line where git's first mark of an unfinished merge stands; 0: there is none.
+std::size_t conflict_marker(std::string_view text) {
+    std::size_t number = 0;
+    while (!text.empty()) {
+        ++number;
+        const std::size_t end = text.find('\n');
+        if (text.substr(0, 8) == "<<<<<<< ") {
+            return number;
+        }
+        text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
+    }
+    return 0;
+}
+
 Result<core::TaskFile> parse_task_file(std::string text, const std::string& path) {
+    if (const std::size_t line = conflict_marker(text); line != 0) {
+        return Error{fmt::format("{}:{}: git's conflict markers are in the file", path, line),
+                     "keep what belongs there, take the markers out, then end the merge with `git add` and "
+                     "`git rebase --continue` or `git commit`"};
+    }
     auto document = core::JsonDocument::parse(std::move(text), path);
     return document ? core::read_task_file(*document) : Result<core::TaskFile>{document.error()};
 }

@@ -14,6 +14,7 @@
 #include "daemon/os/clock.h"
 #include "daemon/os/host.h"
 #include "daemon/store/expiry_notes.h"
+#include "daemon/store/live_view.h"
 #include "daemon/store/queue_files.h"
 #include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
@@ -25,6 +26,7 @@ namespace {
 
 constexpr std::chrono::milliseconds pause_after_failed_save{1000};
 constexpr std::chrono::milliseconds acknowledge_again{1000};
+constexpr std::chrono::milliseconds pause_before_telling{100};
 constexpr int failed_saves_that_last = 5;
 // Nothing tells that the wall clock was set: who waits for a time of day looks so often.
 constexpr std::chrono::seconds wall_clock_look{10};
@@ -164,13 +166,43 @@ void Runtime::act() {
     for (const core::Action& action : actions) {
         std::visit([this](const auto& one) { perform(one); }, action);
     }
-    reporter_.show(supervisor_);
-    service_.show(supervisor_);
+    show();
     busy_ = false;
     if (!events_.empty()) {
         busy_ = true;
         loop_.post([this] { decide(); });
     }
+}
+
+void Runtime::show() {
+    reporter_.show(supervisor_);
+    service_.show(supervisor_);
+    if (observe_) {
+        observe_(supervisor_);
+    }
+    if (tells_ && !telling_) {
+        telling_ = true;
+        tells_soon_.arm(pause_before_telling, [this] { tell(); });
+    }
+}
+
+// For people: so it is not written for each of many changes at once, and a disk that refuses costs nothing
+// else.
+void Runtime::tell() {
+    telling_ = false;
+    std::string text = live_view_text(supervisor_, present_moment());
+    if (text == told_ || given_up_ || supervisor_.finished) {
+        return;
+    }
+    told_ = text;
+    loop_.post_to_helper([this, text = std::move(text)] {
+        if (const auto written = write_file_durably(settings_.paths.live_view(), text); !written) {
+            loop_.post([this, error = written.error()] {
+                told_.clear();
+                spdlog::debug("{}", error.line());
+            });
+        }
+    });
 }
 
 // The run directories are gone with the state: no end of what runs could be recorded, and the next start
@@ -224,6 +256,7 @@ void Runtime::stop_waiting() {
     wake_.cancel();
     save_again_.cancel();
     queue_settles_.cancel();
+    tells_soon_.cancel();
 }
 
 // --- actions

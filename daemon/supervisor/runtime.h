@@ -37,6 +37,12 @@ class Runtime {
             core::Supervisor supervisor, Reporter& reporter, std::shared_ptr<ServiceManager> service,
             std::function<core::SupervisorSettings(const Settings&)> take_settings);
 
+    // Who else is shown what happens, beside the log and the table.
+    void let_watch(bool tells, std::function<void(const core::Supervisor&)> observe) {
+        tells_ = tells;
+        observe_ = std::move(observe);
+    }
+
     // Until the supervisor has finished. Returns the exit code of `ralph run`.
     int run();
 
@@ -87,6 +93,8 @@ class Runtime {
     void look_for_retry_requests(bool at_start = false);
     [[nodiscard]] std::optional<core::Task> task_now(const std::string& task_id) const;
     void look_at_accounts();
+    void show();
+    void tell();
     void watch_remote();
     void on_looked(int status);
     void look_at_remote_if_asked();
@@ -104,6 +112,7 @@ class Runtime {
     Timer wake_{loop_};
     Timer save_again_{loop_};
     Timer queue_settles_{loop_};
+    Timer tells_soon_{loop_};
     Watcher watcher_{loop_};
     RemoteWatch remote_{loop_};
     ServiceNotifier service_;
@@ -112,7 +121,11 @@ class Runtime {
     std::deque<core::Event> events_;
     std::vector<core::Action> actions_;  // decided on, not yet allowed
     std::string durable_text_;           // what state.json holds; empty until the first save
-    bool busy_ = false;                  // a save is under way
+    bool tells_ = false;
+    bool telling_ = false;  // the timer is armed
+    std::string told_;      // what live.json holds
+    std::function<void(const core::Supervisor&)> observe_;
+    bool busy_ = false;  // a save is under way
     bool save_failed_ = false;
     int failed_saves_ = 0;   // in a row
     bool given_up_ = false;  // nothing is decided any more: the state's folder was removed, or we leave

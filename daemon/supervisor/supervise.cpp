@@ -76,6 +76,7 @@ Result<int> supervise(Supervision supervision) {
     Runtime runtime(std::move(supervision.settings), std::move(supervision.executables), lock,
                     std::move(supervisor), reporter, std::move(supervision.service),
                     std::move(supervision.take_settings));
+    runtime.let_watch(supervision.tells, std::move(supervision.observe));
     return runtime.run();
 }
 

@@ -22,6 +22,9 @@ struct Supervision {
     std::function<core::SupervisorSettings(const Settings&)> take_settings;
     // Before anything is started, and under the locks: the place of the workspaces is ours, or an error.
     std::function<Result<void>(const Settings&)> claim_place = {};
+    bool tells = false;  // what it does and waits for, in live.json
+    // Is shown its memory after each decision that was acted upon.
+    std::function<void(const core::Supervisor&)> observe = {};
 };
 
 // Returns the exit code of `ralph run`, or why it could not begin.

@@ -8,9 +8,11 @@
 
 #include "core/queue/queue_edit.h"
 #include "core/queue/task_codec.h"
+#include "core/supervisor/explain.h"
 #include "core/supervisor/state_codec.h"
 #include "daemon/doctor/diagnosis.h"
 #include "daemon/doctor/rebuild.h"
+#include "daemon/os/clock.h"
 #include "tests/sim/fake_service_manager.h"
 
 namespace ralph::sim {
@@ -134,7 +136,24 @@ daemon::Supervision Simulation::supervision() {
             "main",
             false,
             std::move(manager),
-            [this](const daemon::Settings&) { return limits_; }};
+            [this](const daemon::Settings&) { return limits_; },
+            {},
+            false,
+            [this](const core::Supervisor& supervisor) { explain_all(supervisor); }};
+}
+
+// Whoever asks why a task stands where it stands is told.
+void Simulation::explain_all(const core::Supervisor& supervisor) {
+    const core::Moment now = daemon::present_moment();
+    for (const FakeTask& task : model_.tasks()) {
+        const auto why = core::explain(supervisor, task.id, now, true);
+        const bool is_known = supervisor.state.has(task.id) ||
+                              (supervisor.queue && (supervisor.queue->queue.find(task.id) != nullptr ||
+                                                    supervisor.queue->done.find(task.id) != nullptr));
+        if (is_known && (!why || why->reason.empty())) {
+            judge([&task] { throw Violation{task.id + ": nobody can say why it stands where it stands"}; });
+        }
+    }
 }
 
 void Simulation::live() {

@@ -49,6 +49,7 @@ class Simulation {
     void make_world();
     void add_task();
     void live();
+    void explain_all(const core::Supervisor& supervisor);
     void between_lives();
     void settle_down();
 

@@ -356,3 +356,20 @@ TEST_CASE("step ending: kept work that cannot be removed keeps its record") {
                  "finish 3: the queue is drained"}));
     CHECK(alive.lifecycle("T1") == "failed");
 }
+
+// Found by ralph-sim, seed 12815: live and after a restart they were counted differently.
+TEST_CASE("step ending: losses are no longer in a row when the worker was put back in between") {
+    SupervisorSettings settings = StepDriver::defaults();
+    settings.max_restarts = 1;
+    StepDriver driver(settings);
+    driver.queue({"T1"});
+    driver.run_first("T1", 1);
+    driver.ended("T1", 2, LostRun{"killed"});
+    driver.supervisor.active.front().put_back = true;
+    driver.ended("T1", 3, stopped());
+    driver.ended("T1", 4, 0);  // prepare
+    driver.ended("T1", 5, LostRun{"killed"});
+    CHECK(driver.lifecycle("T1") == "running");
+    driver.ended("T1", 6, LostRun{"killed"});
+    CHECK(driver.lifecycle("T1") == "failed");
+}

@@ -1,0 +1,86 @@
+// why: the reason why a task stands where it stands, and what to type.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/base/canonical_json.h"
+#include "core/base/shown_text.h"
+#include "core/supervisor/explain.h"
+#include "daemon/cli/common.h"
+#include "daemon/os/clock.h"
+#include "daemon/store/live_view.h"
+#include "daemon/store/retry_requests.h"
+#include "daemon/store/state_store.h"
+#include "daemon/store/supervisor_lock.h"
+
+namespace ralph::daemon {
+namespace {
+
+// What the supervisor itself says comes before what the disk tells of it.
+Result<core::Explanation> find_explanation(const Settings& settings, const std::string& task_id) {
+    const bool lives = living_supervisor(settings.paths).has_value();
+    if (lives) {
+        if (const auto view = read_live_view(settings.paths)) {
+            const auto found =
+                std::find_if(view->open.begin(), view->open.end(),
+                             [&](const core::Explanation& each) { return each.task_id == task_id; });
+            if (found != view->open.end()) {
+                return *found;
+            }
+        }
+    }
+    TRY_ASSIGN(auto state, read_state_file(settings.paths.state()));
+    auto supervisor = core::make_supervisor({}, state ? std::move(*state) : core::ParallelState{}, {});
+    if (auto queue = open_queue(settings)) {
+        supervisor.queue = std::make_shared<const core::QueueSnapshot>(std::move(queue->snapshot));
+    } else {
+        supervisor.queue_fault = queue.error().line();
+    }
+    if (const auto retries = requested_retries(settings.paths)) {
+        supervisor.retries.insert(retries->begin(), retries->end());
+    }
+    auto found = core::explain(supervisor, task_id, present_moment(), lives);
+    if (found) {
+        return std::move(*found);
+    }
+    return supervisor.queue_fault ? Error{*supervisor.queue_fault, "fix it, then run `ralph queue validate`"}
+                                  : Error{fmt::format("there is no task {}", core::printable(task_id)),
+                                          "see `ralph queue list`"};
+}
+
+}  // namespace
+
+std::string explanation_line(const core::Explanation& each, core::Instant now) {
+    std::string text = (each.place == core::Place::waits ? "waits: " : "") + each.reason;
+    if (each.since) {
+        text += fmt::format(", for {}", rough_age(now - *each.since));
+    }
+    if (each.not_before && *each.not_before > now) {
+        text += fmt::format("; tried again in {}", rough_age(*each.not_before - now));
+    }
+    return text;
+}
+
+int explain_task(const CommonArguments& common, const std::string& task_id, bool json) {
+    const auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    const auto found = find_explanation(*settings, task_id);
+    if (!found) {
+        return report_error(found.error());
+    }
+    if (json) {
+        auto document = explanation_object(*found);
+        document["version"] = 1;
+        return print(core::canonical_json(document) + "\n");
+    }
+    std::string text =
+        fmt::format("{}: {}\n{}\n", found->task_id, found->title, explanation_line(*found, wall_clock()));
+    if (!found->next.empty()) {
+        text += fmt::format("Next: {}\n", found->next);
+    }
+    return print(text + fmt::format("Log: {}\n", settings->paths.log(found->task_id)));
+}
+
+}  // namespace ralph::daemon

@@ -1,0 +1,122 @@
+// Five seconds: the first screen of `ralph status` names what is the matter and what to type, `ralph why`
+// says the same of a task, and the doctor agrees.
+#include <doctest/doctest.h>
+
+#include <unistd.h>
+
+#include <csignal>
+
+#include "tests/support/project.h"
+
+using ralph::tests::Project;
+
+namespace {
+
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+std::string status(const Project& project) {
+    const auto end = project.ralph({"status"});
+    CHECK(end.succeeded());
+    return end.output;
+}
+
+// What `ralph status` says in the end.
+bool comes_to_say(const Project& project, const std::string& part) {
+    const bool said = Project::eventually([&] { return has(status(project), part); });
+    CHECK_MESSAGE(said, (part + " is not in:\n" + status(project)));
+    return said;
+}
+
+std::string doctor(const Project& project) {
+    const auto end = project.ralph({"doctor"});
+    CHECK(end.status == 4);
+    return end.output;
+}
+
+std::string why(const Project& project, const std::string& task_id) {
+    return project.ralph({"why", task_id}).output;
+}
+
+}  // namespace
+
+TEST_CASE("status: what works, what waits and for what, and what stops it all") {
+    Project project;
+    const std::string go = project.outside("go");
+    project.add("works long", "touch '" + project.outside("works") + "'; until [ -e '" + go +
+                                  "' ]; do sleep 0.05; done; echo x > x");
+    project.add("comes after it", "true", {"RQ-0001"});
+    project.commit_and_push();
+    project.start({"run", "--parallel", "2", "--continuous"});
+    REQUIRE(Project::eventually([&] {
+        return !Project::read(project.outside("works")).empty() ||
+               ::access(project.outside("works").c_str(), F_OK) == 0;
+    }));
+    CHECK(comes_to_say(project, "RQ-0001 works long: work, attempt 1, for "));
+    CHECK(comes_to_say(
+        project, "RQ-0002 comes after it: waits: until RQ-0001 (running) is done, which it depends on"));
+    CHECK(has(why(project, "RQ-0002"), "waits: until RQ-0001 (running) is done"));
+
+    project.add("nobody has pushed it", "true");
+    CHECK(comes_to_say(project,
+                       "RQ-0003 nobody has pushed it: waits: RQ-0003 is not in .ralph/queue.jsonc on "
+                       "origin/main; commit and push the queue"));
+    CHECK(has(why(project, "RQ-0003"), "Next: git pull --rebase && git push"));
+
+    const std::string queue = Project::read(project.root() + "/.ralph/queue.jsonc");
+    Project::write(project.root() + "/.ralph/queue.jsonc", "{\n<<<<<<< HEAD\n=======\n>>>>>>> theirs\n}\n");
+    CHECK(comes_to_say(project, "! the queue cannot be used: "));
+    CHECK(has(status(project), "/.ralph/queue.jsonc:2: git's conflict markers are in the file"));
+    CHECK(has(status(project), "Next: ralph queue validate"));
+    CHECK(has(doctor(project), "git's conflict markers are in the file"));
+    Project::write(project.root() + "/.ralph/queue.jsonc", queue);
+    CHECK(Project::eventually([&] { return !has(status(project), "! the queue cannot be used"); }));
+
+    project.signal(SIGTERM);
+    CHECK(comes_to_say(project, "It is draining: no new task starts."));
+    CHECK(comes_to_say(project, "RQ-0001 works long: work, attempt 1, for "));
+    Project::write(go, "");
+    CHECK(project.wait() == 128 + SIGTERM);
+    CHECK(has(why(project, "RQ-0002"), "waits: no supervisor runs"));
+    CHECK(has(why(project, "RQ-0002"), "Next: ralph run --parallel"));
+    CHECK(has(why(project, "RQ-0001"), "has landed"));
+    CHECK(project.ralph({"why", "RQ-0099"}).status == 1);
+}
+
+TEST_CASE("status: a target that is red by itself, and a remote that cannot be reached") {
+    Project project;
+    Project::write(project.paths().config(),
+                   R"({"version": 2, "agent": {"ci_gate": {"enabled": true, "argv": ["false"]}}})");
+    project.add("good work", "echo x > x");
+    project.commit_and_push();
+    project.start({"run", "--parallel", "2", "--continuous"});
+    CHECK(comes_to_say(project, "! nothing lands: the target itself fails the gate, since "));
+    CHECK(comes_to_say(project, "RQ-0001 good work: waits: to land: the target itself fails the gate"));
+    CHECK(has(doctor(project), "the target itself fails the gate"));
+    const std::string document = project.ralph({"status", "--json"}).output;
+    CHECK(has(document, "\"kind\": \"target_red\""));
+    CHECK(has(document, "\"task_id\": \"RQ-0001\""));
+    project.signal(SIGTERM);
+    CHECK(project.wait() == 128 + SIGTERM);
+
+    project.git(project.root(), {"remote", "set-url", "origin", project.outside("gone.git")});
+    project.start({"run", "--parallel", "2", "--continuous"});
+    CHECK(comes_to_say(project, "! nothing starts or lands until this is over: "));
+    CHECK(has(doctor(project), "nothing starts or lands until this is over"));
+    project.signal(SIGTERM);
+    CHECK(project.wait() == 128 + SIGTERM);
+}
+
+TEST_CASE("status: without a supervisor, and with nothing to do") {
+    const Project project;
+    CHECK(has(status(project), "Not started"));
+    project.add("a task", "exit 3");
+    project.commit_and_push();
+    CHECK(has(why(project, "RQ-0001"), "waits: no supervisor runs"));
+    CHECK(project.ralph({"run", "--parallel", "2"}).status == 3);
+    CHECK(has(status(project), "Some tasks failed"));
+    CHECK(has(why(project, "RQ-0001"), "has failed: work exited with status 3"));
+    CHECK(has(why(project, "RQ-0001"), "Next: ralph run parallel retry --task RQ-0001"));
+    CHECK(has(project.ralph({"why", "RQ-0001", "--json"}).output, "\"place\": \"ended\""));
+}
