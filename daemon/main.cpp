@@ -119,7 +119,7 @@ void add_service(CLI::App& app, const CommonArguments& common, ServiceArguments&
 
 void add_run_options(CLI::App* app, RunArguments& arguments, std::string& workers) {
     app->add_option("--parallel", workers,
-                    "How many tasks at once, 2 to 255 (default: parallel.workers, or 2)")
+                    "How many tasks at once, 1 to 255 (default: parallel.workers, or 2)")
         ->expected(0, 1)
         ->type_name("[N]")
         ->trigger_on_parse(false);
@@ -139,8 +139,8 @@ void parse_workers(const CLI::App* app, const std::string& text, RunArguments& a
     }
     const bool digits = text.size() <= 3 && text.find_first_not_of("0123456789") == std::string::npos;
     const unsigned long number = digits ? std::stoul(text) : 0;
-    if (number < 2 || number > 255) {
-        throw CLI::ValidationError("--parallel", "takes 2 to 255 workers, not \"" + text + "\"");
+    if (number < 1 || number > 255) {
+        throw CLI::ValidationError("--parallel", "takes 1 to 255 workers, not \"" + text + "\"");
     }
     arguments.workers = static_cast<std::uint32_t>(number);
 }
@@ -150,6 +150,12 @@ struct Arguments {
     CommonArguments common;
     RunArguments run;
     TaskAddArguments task;
+    TaskEditArguments edit;
+    RetryArguments retry;
+    std::string before;
+    std::string note;
+    bool no_push = false;
+    bool first = false;
     KeptArguments kept;
     DoctorArguments doctor;
     ServiceArguments service;
@@ -205,6 +211,49 @@ void add_account_commands(CLI::App& app, Arguments& all) {
     });
 }
 
+const CLI::Validator is_priority = CLI::IsMember({"critical", "high", "medium", "low"});
+constexpr const char* no_push_help = "Only write the file here; by default the target branch gets it at once";
+
+void add_task_verbs(CLI::App& task, Arguments& all) {
+    const auto verb = [&task, &all](const char* name, const char* help, std::function<int()> run) {
+        CLI::App* const command = task.add_subcommand(name, help)->fallthrough();
+        command->footer(task_examples);
+        command->add_option("TASK", all.task_id, "Which")->required();
+        command->add_flag("--no-push", all.no_push, no_push_help);
+        command->callback([&all, run = std::move(run)] { all.exit_code = as_owner(all.common, run); });
+        return command;
+    };
+    auto* show = task.add_subcommand("show", "Print a task as JSON")->fallthrough();
+    show->add_option("TASK", all.task_id, "Which")->required();
+    show->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return show_task(all.common, all.task_id); }); });
+    auto* edit = verb("edit", "Change what a task says", [&all] {
+        all.edit.task_id = all.task_id;
+        all.edit.no_push = all.no_push;
+        return edit_task(all.common, all.edit);
+    });
+    edit->add_option("--title", all.edit.title, "What is to be done, in one line");
+    edit->add_option("--description", all.edit.description, "More about it")->type_name("TEXT");
+    edit->add_option("--run", all.edit.run, "A shell command that does the task")->type_name("CMD");
+    edit->add_option("--priority", all.edit.priority, "critical, high, medium or low")->check(is_priority);
+    edit->add_option("--depends-on", all.edit.depends_on,
+                     "Tasks that must be done first, in place of those of before")
+        ->type_name("ID");
+    for (const bool rejected : {false, true}) {
+        auto* end = verb(
+            rejected ? "reject" : "done",
+            rejected ? "Archive a task that is not to be worked on" : "Archive a task that is done already",
+            [&all, rejected] { return end_task(all.common, all.task_id, rejected, all.note, all.no_push); });
+        end->add_option("--note", all.note, "Why")->type_name("TEXT");
+    }
+    verb("remove", "Take a task out of the queue",
+         [&all] { return remove_task(all.common, all.task_id, all.no_push); });
+    auto* move = verb("move", "Change a task's place in the queue",
+                      [&all] { return move_task(all.common, all.task_id, all.before, all.no_push); });
+    auto* before = move->add_option("--before", all.before, "The task that it comes before")->type_name("ID");
+    move->add_flag("--first", all.first, "To the beginning, which is the default")->excludes(before);
+}
+
 void add_task_commands(CLI::App& app, Arguments& all) {
     auto* task = app.add_subcommand("task", "Change the queue")->require_subcommand(1)->fallthrough();
     task->footer(task_examples);
@@ -218,12 +267,29 @@ void add_task_commands(CLI::App& app, Arguments& all) {
         ->type_name("CMD");
     add->add_option("--description", all.task.description, "More about it")->type_name("TEXT");
     add->add_option("--priority", all.task.priority, "critical, high, medium or low")
-        ->check(CLI::IsMember({"critical", "high", "medium", "low"}))
+        ->check(is_priority)
         ->type_name("LEVEL");
-    add->add_flag("--no-push", all.task.no_push,
-                  "Only write the file here; by default the target branch gets it at once");
+    add->add_flag("--no-push", all.task.no_push, no_push_help);
     add->callback(
         [&] { all.exit_code = as_owner(all.common, [&] { return add_task(all.common, all.task); }); });
+    add_task_verbs(*task, all);
+}
+
+void add_history_and_retry(CLI::App& app, Arguments& all) {
+    auto* history = app.add_subcommand("history", "What happened to the tasks, oldest first")->fallthrough();
+    history->footer(history_examples);
+    history->add_option("TASK", all.task_id, "Of one task");
+    history->add_flag("--json", all.json, "The events as they are kept, one JSON object a line");
+    history->callback([&] {
+        all.exit_code = as_owner(all.common, [&] { return show_history(all.common, all.task_id, all.json); });
+    });
+    auto* retry = app.add_subcommand("retry", "Run failed or blocked tasks again")->fallthrough();
+    retry->footer(retry_examples);
+    retry->add_option("TASK", all.retry.task_ids, "Which");
+    retry->add_flag("--failed", all.retry.failed, "All that have failed");
+    retry->add_flag("--blocked", all.retry.blocked, "All that are blocked");
+    retry->callback(
+        [&] { all.exit_code = as_owner(all.common, [&] { return retry_tasks(all.common, all.retry); }); });
 }
 
 void add_queue_commands(CLI::App& app, Arguments& all) {
@@ -257,8 +323,10 @@ void add_parallel_commands(CLI::App& parallel, Arguments& all) {
         [&] { all.exit_code = as_owner(all.common, [&] { return request_stop(all.common, all.now); }); });
     auto* retry = parallel.add_subcommand("retry", "Run a failed or blocked task again")->fallthrough();
     retry->add_option("--task", all.task_id, "Which")->required()->type_name("ID");
-    retry->callback(
-        [&] { all.exit_code = as_owner(all.common, [&] { return retry_task(all.common, all.task_id); }); });
+    retry->callback([&] {
+        all.retry.task_ids = {all.task_id};
+        all.exit_code = as_owner(all.common, [&] { return retry_tasks(all.common, all.retry); });
+    });
 }
 
 void add_run(CLI::App& app, Arguments& all) {
@@ -355,6 +423,7 @@ int run_command_line(int argc, char** argv) {
     add_run(app, all);
     add_gate_and_demo(app, all);
     add_status_and_why(app, all);
+    add_history_and_retry(app, all);
     add_notify(app, all);
     add_account_commands(app, all);
     add_kept_commands(app, all.common, all.kept, all.exit_code);

@@ -193,29 +193,6 @@ void warn_about_depth(const Tasks& tasks, const Edges& edges, const std::vector<
     }
 }
 
-// One line, for the same reason. cueloop has dropped this warning (contract section 14.3).
-void warn_about_blocked_chains(const Tasks& tasks, const Edges& edges, const std::vector<std::size_t>& order,
-                               std::vector<std::string>& warnings) {
-    const std::vector<Node>& nodes = tasks.nodes();
-    std::vector<bool> unfinished(nodes.size(), false);  // and so is the end of every chain below
-    std::vector<std::size_t> blocked;
-    for (const std::size_t node : order) {
-        unfinished[node] = !is_terminal(nodes[node].task->status) &&
-                           std::all_of(edges[node].begin(), edges[node].end(),
-                                       [&unfinished](std::size_t to) { return unfinished[to]; });
-        if (unfinished[node] && !edges[node].empty()) {
-            blocked.push_back(node);
-        }
-    }
-    if (!blocked.empty()) {
-        const std::size_t first = *std::min_element(blocked.begin(), blocked.end());
-        warn(warnings,
-             fmt::format("{} waits for tasks none of which is finished{}", nodes[first].id(),
-                         blocked.size() > 1 ? fmt::format(" (so do {} more tasks)", blocked.size() - 1) : ""),
-             "nothing needs doing if the tasks they depend on are to be run first");
-    }
-}
-
 Result<void> check_dependencies(const Tasks& tasks, std::uint32_t max_depth,
                                 std::vector<std::string>& warnings) {
     for (const Node& node : tasks.nodes()) {
@@ -239,7 +216,6 @@ Result<void> check_dependencies(const Tasks& tasks, std::uint32_t max_depth,
         }
     }
     warn_about_depth(tasks, edges, walked.order, max_depth, warnings);
-    warn_about_blocked_chains(tasks, edges, walked.order, warnings);
     return {};
 }
 

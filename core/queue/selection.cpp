@@ -156,11 +156,16 @@ Selection select_task(const SelectionInput& input) {
         if (status == TaskStatus::draft && !input.include_draft) {
             continue;
         }
+        const Task* best = nullptr;
         for (const Task& task : input.queue.tasks) {
             if (task.status == status && is_candidate(task, input) &&
-                can_run(task, input, dependencies, blocked)) {
-                return &task;
+                can_run(task, input, dependencies, blocked) &&
+                (best == nullptr || comes_before(task.priority, best->priority))) {
+                best = &task;
             }
+        }
+        if (best != nullptr) {
+            return best;
         }
     }
     if (blocked.by_dependencies + blocked.by_schedule == 0) {

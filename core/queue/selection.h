@@ -39,8 +39,9 @@ struct NoCandidates {};
 
 using Selection = std::variant<const Task*, NoCandidates, Blocked>;
 
-// The first doing task that nobody blocks, else the first todo task that can run, else, if wanted, the first
-// such draft. The pointer is into `queue`. Linear in the number of tasks and dependencies.
+// The first doing task that nobody blocks, else of the todo tasks that can run the first of the highest
+// priority, else, if wanted, such a draft. (The Rust tools go by the order of the file alone.) The pointer is
+// into `queue`. Linear in the number of tasks and dependencies.
 [[nodiscard]] Selection select_task(const SelectionInput& input);
 
 // Why a task of the queue cannot be selected, as far as the files tell.

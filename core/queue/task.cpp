@@ -120,4 +120,8 @@ std::string_view trimmed(std::string_view text) {
     return text.substr(first, text.find_last_not_of(white) - first + 1);
 }
 
+bool comes_before(TaskPriority left, TaskPriority right) {
+    return static_cast<int>(left) < static_cast<int>(right);
+}
+
 }  // namespace ralph::core

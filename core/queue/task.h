@@ -18,6 +18,8 @@ enum class TaskPriority { critical, high, medium, low };
 [[nodiscard]] std::string_view to_string(TaskPriority priority);
 [[nodiscard]] std::optional<TaskStatus> parse_task_status(std::string_view text);
 [[nodiscard]] std::optional<TaskPriority> parse_task_priority(std::string_view text);
+// Critical before high before medium before low.
+[[nodiscard]] bool comes_before(TaskPriority left, TaskPriority right);
 [[nodiscard]] bool is_terminal(TaskStatus status);  // done or rejected
 
 // cueloop marks containers with kind "group"; they are never run (contract section 14.3).

@@ -132,6 +132,11 @@ void look_at_outage(Supervisor& supervisor, Instant now, std::vector<Action>& ac
     start(*next, actions);
 }
 
+TaskPriority priority_of(const Supervisor& supervisor, std::string_view task_id) {
+    const Task* const task = supervisor.queue ? supervisor.queue->queue.find(task_id) : nullptr;
+    return task == nullptr ? TaskPriority::medium : task->priority;
+}
+
 void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& actions) {
     const auto& active = supervisor.active;
     if (supervisor.outage || any_recovering(supervisor) ||
@@ -154,6 +159,9 @@ void start_lane(Supervisor& supervisor, Instant now, std::vector<Action>& action
         return;
     }
     supervisor.merge_queue_opens = Instant::min();
+    std::stable_sort(waiting.begin(), waiting.end(), [&](const ActiveTask* left, const ActiveTask* right) {
+        return comes_before(priority_of(supervisor, left->task_id), priority_of(supervisor, right->task_id));
+    });
     start(*waiting.front(), actions);
     auto& batch = std::get<action::StartRun>(actions.back()).batch;
     for (std::size_t i = 1; i < std::min(waiting.size(), most_in_a_run(supervisor)); ++i) {

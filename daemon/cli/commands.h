@@ -35,6 +35,16 @@ struct TaskAddArguments {
     bool no_push = false;  // add it to the file here, and leave the rest to the user
 };
 
+struct TaskEditArguments {
+    std::string task_id;
+    std::optional<std::string> title;  // nothing: as it is; the same for the others
+    std::optional<std::string> description;
+    std::optional<std::string> run;
+    std::optional<std::string> priority;
+    std::optional<std::vector<std::string>> depends_on;
+    bool no_push = false;
+};
+
 struct KeptPruneArguments {
     std::string task_id;     // of all tasks if empty
     std::string older_than;  // a duration
@@ -54,6 +64,17 @@ int run_supervisor(const CommonArguments& common, const RunArguments& arguments)
 // `agent`: the agent for new settings; empty: none.
 int initialize(const CommonArguments& common, bool trust, const std::string& agent);
 int add_task(const CommonArguments& common, const TaskAddArguments& arguments);
+int edit_task(const CommonArguments& common, const TaskEditArguments& arguments);
+// Done, or rejected: it is archived, and not worked on any more.
+int end_task(const CommonArguments& common, const std::string& task_id, bool rejected,
+             const std::string& note, bool no_push);
+int remove_task(const CommonArguments& common, const std::string& task_id, bool no_push);
+// Before the other task; at the beginning of the queue if none is named.
+int move_task(const CommonArguments& common, const std::string& task_id, const std::string& before,
+              bool no_push);
+int show_task(const CommonArguments& common, const std::string& task_id);
+// What happened to the tasks, oldest first; of one, or of all.
+int show_history(const CommonArguments& common, const std::string& task_id, bool json);
 // Asks the running supervisor to look at the remote now.
 int notify(const CommonArguments& common);
 // Looks at the remote, for the supervisor that runs it. Returns what daemon/store/remote_view.h says.
@@ -65,7 +86,12 @@ int request_stop(const CommonArguments& common, bool now);
 int show_status(const CommonArguments& common, bool json);
 // Why a task stands where it stands, and what to type.
 int explain_task(const CommonArguments& common, const std::string& task_id, bool json);
-int retry_task(const CommonArguments& common, const std::string& task_id);
+struct RetryArguments {
+    std::vector<std::string> task_ids;
+    bool failed = false;   // all that have failed
+    bool blocked = false;  // all that are blocked
+};
+int retry_tasks(const CommonArguments& common, const RetryArguments& arguments);
 int kept_list(const CommonArguments& common, bool json);
 int kept_show(const CommonArguments& common, const std::string& name, bool patch);
 int kept_restore(const CommonArguments& common, const std::string& name, const std::string& branch);

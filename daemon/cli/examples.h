@@ -78,6 +78,23 @@ Examples:
   ralph task add "Fix the typo" --run "make fix"             a command of its own does it
   ralph task add "Release" --depends-on RQ-0001 --priority high
   ralph task add "Try this" --no-push                        only in the file here; you commit and push it
+  ralph task edit RQ-0001 --description "It fails on an empty file" --priority critical
+  ralph task reject RQ-0001 --note "It is not worth it"
+  ralph task move RQ-0003 --before RQ-0001
+)";
+
+inline constexpr const char* history_examples = R"(
+Examples:
+  ralph history            every task
+  ralph history RQ-0001    one of them
+  ralph history --json     one JSON object a line, for programs
+)";
+
+inline constexpr const char* retry_examples = R"(
+Examples:
+  ralph retry RQ-0001 RQ-0002    these two
+  ralph retry --failed           all that have failed
+  ralph retry --blocked          all that are blocked
 )";
 
 inline constexpr const char* queue_examples = R"(

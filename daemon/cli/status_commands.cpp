@@ -163,21 +163,47 @@ int show_status(const CommonArguments& common, bool json) {
     return print(json ? core::canonical_json(status_document(facts)) + "\n" : status_text(facts));
 }
 
-int retry_task(const CommonArguments& common, const std::string& task_id) {
+int retry_tasks(const CommonArguments& common, const RetryArguments& arguments) {
     const auto settings = open_repository(common);
     if (!settings) {
         return report_error(settings.error());
     }
-    if (auto retryable = check_retryable(*settings, task_id); !retryable) {
-        return report_error(retryable.error());
+    std::vector<std::string> wanted = arguments.task_ids;
+    if (arguments.failed || arguments.blocked) {
+        const auto state = read_state_file(settings->paths.state());
+        if (!state) {
+            return report_error(Error{state.error().message, "run `ralph doctor`"});
+        }
+        for (const core::WorkerRecord& record :
+             *state ? (*state)->workers : std::vector<core::WorkerRecord>{}) {
+            if ((arguments.failed && record.lifecycle == core::Lifecycle::failed) ||
+                (arguments.blocked && record.lifecycle == core::Lifecycle::blocked_push)) {
+                wanted.push_back(record.task_id);
+            }
+        }
+        if (wanted.empty()) {
+            return print("there is no such task\n");
+        }
     }
-    // The supervisor owns the state; it sees the request, now or at its next start, and answers in its log.
-    if (auto requested = request_retry(settings->paths, task_id); !requested) {
-        return report_error(requested.error());
+    if (wanted.empty()) {
+        return report_error(Error{"no task is named", "name one, or use --failed or --blocked"});
     }
+    for (const std::string& task_id : wanted) {  // all of them, or none
+        if (auto retryable = check_retryable(*settings, task_id); !retryable) {
+            return report_error(retryable.error());
+        }
+    }
+    for (const std::string& task_id : wanted) {
+        // The supervisor owns the state; it sees the request, now or at its next start, and answers in its
+        // log.
+        if (auto requested = request_retry(settings->paths, task_id); !requested) {
+            return report_error(requested.error());
+        }
+    }
+    const std::string names = fmt::format("{}", fmt::join(wanted, ", "));
     return print(living_supervisor(settings->paths)
-                     ? fmt::format("the running supervisor was asked to run {} again\n", task_id)
-                     : fmt::format("{} will run again with the next `ralph run --parallel`\n", task_id));
+                     ? fmt::format("the running supervisor was asked to run {} again\n", names)
+                     : fmt::format("{} will run again with the next `ralph run --parallel`\n", names));
 }
 
 }  // namespace ralph::daemon

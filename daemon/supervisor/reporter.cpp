@@ -80,6 +80,15 @@ std::string Reporter::announce(const core::action::Announce& announcement, core:
     line["to"] = core::to_string(announcement.to);
     line["attempt"] = announcement.attempt;
     line["detail"] = announcement.detail;
+    if (announcement.step) {
+        line["step"] = core::to_string(*announcement.step);
+    }
+    if (announcement.end) {
+        const bool exited = announcement.end->kind == core::ExitRecord::Kind::exited;
+        line[exited ? "exit_status" : "exit_signal"] = announcement.end->value;
+        line["step_started_at"] = announcement.end->started_at;
+        line["step_ended_at"] = announcement.end->ended_at;
+    }
     return boost::json::serialize(line) + "\n";
 }
 

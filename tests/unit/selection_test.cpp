@@ -55,7 +55,7 @@ struct World {
 
 }  // namespace
 
-TEST_CASE("selection: doing before todo before draft, in file order") {
+TEST_CASE("selection: doing before todo before draft, by priority, then in file order") {
     World world;
     CHECK(world.text() == "none");
     world.queue.tasks = {task("D", TaskStatus::draft), task("A"), task("B"),
@@ -66,6 +66,8 @@ TEST_CASE("selection: doing before todo before draft, in file order") {
     world.excluded = {"C"};
     CHECK(world.text() == "A");
     world.queue.tasks[2].priority = TaskPriority::critical;
+    CHECK(world.text() == "B");  // priority comes before the order of the file
+    world.queue.tasks[1].priority = TaskPriority::critical;
     CHECK(world.text() == "A");
     world.excluded = {"A", "C"};
     CHECK(world.text() == "B");
