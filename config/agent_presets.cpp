@@ -76,7 +76,7 @@ void read_conditions(ObjectReader& rule, std::string_view key,
 
 EventRule read_event_rule(ObjectReader& rule) {
     EventRule out;
-    static constexpr std::array<std::pair<const char*, std::string EventRule::*>, 15> paths{
+    static constexpr std::array<std::pair<const char*, std::string EventRule::*>, 16> paths{
         {{"session", &EventRule::session},
          {"model", &EventRule::model},
          {"version", &EventRule::version},
@@ -86,6 +86,7 @@ EventRule read_event_rule(ObjectReader& rule) {
          {"message", &EventRule::message},
          {"denied", &EventRule::denied},
          {"resets_at", &EventRule::resets_at},
+         {"retry_after_ms", &EventRule::retry_after_ms},
          {"turn", &EventRule::turn},
          {"turns", &EventRule::turns},
          {"input_tokens", &EventRule::input_tokens},

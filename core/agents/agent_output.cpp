@@ -22,6 +22,7 @@ constexpr std::size_t longest_message = 2'000;  // bytes
 constexpr std::size_t longest_tail = 4'000;
 constexpr std::size_t most_denied = 20;
 constexpr std::size_t longest_name = 200;
+constexpr double longest_wait_ms = 7.0 * 24 * 3'600'000;
 constexpr double largest_number = 1e15;
 
 // ECMA-48: what colours a terminal is no text.
@@ -295,6 +296,10 @@ void AgentOutput::output_line(std::string_view line, std::string& shown) {
         }
         if (const auto seconds = number_at(event, rule.resets_at)) {
             facts_.resets_at = static_cast<std::uint64_t>(*seconds);
+        }
+        if (const auto wait = number_at(event, rule.retry_after_ms)) {
+            ++facts_.waits;
+            facts_.wait_ms = static_cast<std::uint64_t>(std::clamp(*wait, 0.0, longest_wait_ms));
         }
         if (const std::string turn = first_text(event, rule.turn); !turn.empty() && turn != last_turn_) {
             last_turn_ = turn;

@@ -22,6 +22,8 @@ struct AgentFacts {
     std::string tail;     // the last lines that are no events; at most 4,000 bytes
     std::vector<std::string> denied;
     std::optional<std::uint64_t> resets_at;  // seconds since 1970
+    std::uint32_t waits = 0;                 // so often it told that it waits by itself,
+    std::uint64_t wait_ms = 0;               // the last time for so long; at most a week
     Usage usage;
     bool answered = false;
     bool ended = false;

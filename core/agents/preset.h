@@ -40,14 +40,15 @@ struct EventRule {
     std::string session;
     std::string model;
     std::string version;
-    std::string say;         // what people read in the log
-    std::string tool;        // names of tools that are called,
-    std::string tool_input;  // and with what, in the same order
-    std::string message;     // how it ended, in the agent's words
-    std::string denied;      // names of tools that it was not allowed to use
-    std::string resets_at;   // when a limit ends, in seconds since 1970
-    std::string turn;        // each new value is a turn
-    std::string turns;       // these five: numbers
+    std::string say;             // what people read in the log
+    std::string tool;            // names of tools that are called,
+    std::string tool_input;      // and with what, in the same order
+    std::string message;         // how it ended, in the agent's words
+    std::string denied;          // names of tools that it was not allowed to use
+    std::string resets_at;       // when a limit ends, in seconds since 1970
+    std::string retry_after_ms;  // how long it waits by itself from now on
+    std::string turn;            // each new value is a turn
+    std::string turns;           // these five: numbers
     std::string input_tokens;
     std::string output_tokens;
     std::string cached_tokens;

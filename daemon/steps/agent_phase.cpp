@@ -259,6 +259,10 @@ Result<bool> AgentPhase::note_facts(const core::AgentFacts& facts) {
             std::printf("ralph: %s\n", counted.error().line().c_str());
         }
     }
+    if (facts.waits != waits_told_) {
+        waits_told_ = facts.waits;
+        waits_until_ = wall_clock() + core::Milliseconds{static_cast<std::int64_t>(facts.wait_ms)};
+    }
     if (facts.answered) {
         TRY(account_.answered());
     }
@@ -322,6 +326,8 @@ Result<core::Judgement> AgentPhase::attempt() {
                 record_.resumed ? "goes on with its session " : "begins",
                 record_.resumed ? record_.session.c_str() : "", phase.c_str());
     static_cast<void>(std::fflush(stdout));
+    waits_told_ = 0;
+    waits_until_.reset();
     TRY_ASSIGN(auto ended, run_agent_program(program));
     last_answered_ = ended.facts.answered;
     if (!ended.facts.denied.empty()) {
@@ -336,6 +342,9 @@ Result<core::Judgement> AgentPhase::attempt() {
                        : ended.facts.stops      ? "verdict"
                                                 : "";
     core::Judgement judgement = core::judge(preset_, ended.facts, ended.end, now, utc_offset_minutes(now));
+    if (judgement.verdict == Verdict::limited && !judgement.resets_at) {
+        judgement.resets_at = waits_until_;
+    }
     TRY(end_record(judgement));
     if (judgement.verdict == Verdict::ok || judgement.verdict == Verdict::denied) {
         TRY(account_.answered());

@@ -83,6 +83,8 @@ class AgentPhase {
     core::Usage before_attempt_;     // used by this phase
     core::Usage of_session_before_;  // what was counted for the session before the attempt
     std::set<core::Verdict> began_anew_after_;
+    std::uint32_t waits_told_ = 0;              // by the agent in this attempt
+    std::optional<core::Instant> waits_until_;  // of its own accord, the last time that it told so
     bool stopped_ = false;
     bool last_answered_ = false;                      // the model, in the last attempt
     std::optional<core::AccountPause> shared_pause_;  // a budget that all tasks share is spent

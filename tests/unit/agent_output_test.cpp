@@ -322,3 +322,18 @@ TEST_CASE(
         CHECK(odd.facts().usage.tokens() == 0);
     }
 }
+
+TEST_CASE("agent output: how long an agent waits by itself for a limit is taken from its own words") {
+    const AgentPreset claude = config::built_in_agents().at("claude");
+    AgentOutput output(claude);
+    static_cast<void>(
+        output.read("{\"type\":\"system\",\"subtype\":\"api_retry\",\"attempt\":1,\"retry_delay_ms\":67000.5,"
+                    "\"error_status\":429,\"error\":\"rate_limit\"}\n"));
+    CHECK(output.facts().waits == 1);
+    CHECK(output.facts().wait_ms == 67000);
+    CHECK(output.facts().verdict == Verdict::limited);
+    static_cast<void>(
+        output.read("{\"type\":\"system\",\"subtype\":\"api_retry\",\"attempt\":2,\"retry_delay_ms\":500,"
+                    "\"error_status\":500,\"error\":\"x\"}\n"));
+    CHECK(output.facts().waits == 1);  // that is no limit
+}
