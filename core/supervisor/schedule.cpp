@@ -233,10 +233,12 @@ void start_discard(Supervisor& supervisor, Instant now, std::vector<Action>& act
 
 using Ids = std::set<std::string, std::less<>>;
 
+// What has failed is tried again by the next run of somebody who starts it by hand; a supervisor that waits
+// for tasks is restarted by machines, and failing again costs money: it waits to be asked.
 Ids excluded_tasks(const Supervisor& supervisor, const Ids& reused, const Ids& of_paused_accounts) {
     Ids excluded = supervisor.attempted;
     for (const WorkerRecord& record : supervisor.state.workers) {
-        if (record.lifecycle != Lifecycle::failed) {
+        if (record.lifecycle != Lifecycle::failed || supervisor.settings.continuous) {
             excluded.insert(record.task_id);
         }
     }

@@ -10,6 +10,7 @@
 
 #include "core/agents/agent_record.h"
 #include "core/base/jsonc.h"
+#include "daemon/os/clock.h"
 #include "daemon/store/agent_records.h"
 #include "tests/support/project.h"
 #include "tests/support/robots.h"
@@ -420,4 +421,29 @@ TEST_CASE("what an agent's environment holds gets to the agent, and into no reco
         CAPTURE(file.path().string());
         CHECK(Project::read(file.path()).find("hush") == std::string::npos);
     }
+}
+
+TEST_CASE(
+    "an agent that is killed while it waits for a limit by itself pauses its account for as long as it "
+    "told") {
+    Project project;
+    Project::write(project.paths().supervisor_config(), R"({
+        "worker": {"agent": "claude"},
+        "agents": {"claude": {"first": ["sh", "-c",
+            "echo '{{\"type\":\"system\",\"subtype\":\"api_retry\",\"error_status\":429,\"retry_delay_ms\":7200000}}'; kill -9 $$"]}}})");
+    CHECK(project.ralph({"task", "add", "A task"}).succeeded());
+    project.commit_and_push();
+    project.start({"run", "--parallel", "2"});
+    CHECK(Project::eventually([&] {
+        return project.ralph({"account", "list"}).output.find("claude") != std::string::npos;
+    }));
+    const auto listed = project.ralph({"account", "list", "--json"});
+    const std::size_t until = listed.output.find("\"until\": \"");
+    REQUIRE(until != std::string::npos);
+    const auto time = ralph::core::parse_rfc3339(
+        listed.output.substr(until + 10, listed.output.find('"', until + 10) - until - 10));
+    REQUIRE(time.has_value());
+    CHECK(time->instant > ralph::daemon::wall_clock() + std::chrono::minutes{110});
+    project.signal(SIGTERM);
+    CHECK(project.wait() == 128 + SIGTERM);
 }

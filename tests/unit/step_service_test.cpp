@@ -110,3 +110,22 @@ TEST_CASE("the supervisor in one line") {
     driver.run_first("T2", 2);
     CHECK(summary(driver.supervisor) == "0 running, 1 integrating, 1 queued; merge queue 1");
 }
+
+TEST_CASE("service: what had failed before a restart runs again only if somebody asks for it") {
+    for (const bool continuous : {true, false}) {
+        CAPTURE(continuous);
+        SupervisorSettings settings = StepDriver::defaults();
+        settings.continuous = continuous;
+        StepDriver driver(settings, {ended_record("T1", Lifecycle::failed, "2026-02-20T00:00:00Z")});
+        const std::string said = driver.queue({"T1"});
+        CHECK((said.find("read T1 and keep") != std::string::npos) == !continuous);
+        if (continuous) {
+            driver.take(event::RetryRequested{"T1"});
+            RunHistory known;
+            known.last_number = 2;
+            known.work_attempts = 1;
+            CHECK(driver.take(event::RetryHistoryRead{"T1", known}).find("start T1 3-prepare attempt=2") !=
+                  std::string::npos);
+        }
+    }
+}
