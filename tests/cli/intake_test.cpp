@@ -69,7 +69,8 @@ TEST_CASE("intake: what the user has staged is in no commit of ours, and is ther
     CHECK(project.ralph({"task", "add", "Two", "--run", "true"}).output == "RQ-0002\n");
 }
 
-TEST_CASE("intake: clones that add at the same time get different ids, and none is lost") {
+TEST_CASE("intake: clones that add at the same time get different ids, and none is lost" *
+          doctest::test_suite("as-built")) {
     const Project project;
     const std::array<std::string, 3> places{project.root(), clone(project, "second"),
                                             clone(project, "third")};
@@ -101,7 +102,8 @@ TEST_CASE("intake: clones that add at the same time get different ids, and none 
     }
 }
 
-TEST_CASE("intake: a task that cannot be pushed waits until it is, and the way out works as it is told") {
+TEST_CASE("intake: a task that cannot be pushed waits until it is, and the way out works as it is told" *
+          doctest::test_suite("as-built")) {
     const Project project;
     project.git(project.root(), {"remote", "set-url", "origin", project.outside("gone.git")});
     const auto end = project.ralph({"task", "add", "Say hello", "--run", "echo hello > hello"});
@@ -151,7 +153,8 @@ TEST_CASE("intake: a dependency that names no task is refused, and nothing is ad
     CHECK(lines_of(project, {"rev-parse", "main"}) == tip);
 }
 
-TEST_CASE("intake: a task that is pushed from elsewhere is noticed by a supervisor that has nothing to do") {
+TEST_CASE("intake: a task that is pushed from elsewhere is noticed by a supervisor that has nothing to do" *
+          doctest::test_suite("as-built")) {
     Project project;
     struct Way {
         const char* pause;

@@ -26,7 +26,7 @@ std::string do_it(const Project& project, const std::vector<std::string>& argume
 
 }  // namespace
 
-TEST_CASE("task verbs: each change is one commit on the target, and here") {
+TEST_CASE("task verbs: each change is one commit on the target, and here" * doctest::test_suite("as-built")) {
     const Project project;
     for (const char* const title : {"one", "two", "three", "four"}) {
         do_it(project, {"task", "add", title, "--run", "true"});

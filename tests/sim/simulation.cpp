@@ -144,6 +144,10 @@ daemon::Supervision Simulation::supervision() {
 
 // Whoever asks why a task stands where it stands is told.
 void Simulation::explain_all(const core::Supervisor& supervisor) {
+    constexpr std::uint32_t asks_after = 4;  // decisions: asking costs more than deciding
+    if (++decisions_ % asks_after != 0) {
+        return;
+    }
     const core::Moment now = daemon::present_moment();
     for (const FakeTask& task : model_.tasks()) {
         const auto why = core::explain(supervisor, task.id, now, true);

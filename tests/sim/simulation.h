@@ -99,6 +99,7 @@ class Simulation {
     std::uint32_t faults_left_ = 0;
     std::int64_t disk_full_until_ms_ = 0;
     std::int64_t read_only_until_ms_ = 0;
+    std::uint32_t decisions_ = 0;
     bool is_quiet_ = false;
 };
 
