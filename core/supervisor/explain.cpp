@@ -62,6 +62,37 @@ std::string why_not_landing(const Supervisor& supervisor, Moment now) {
                             : std::string("in the merge queue, for others that may land with it");
 }
 
+// What keeps every task from starting, whoever's it is.
+std::vector<Hold> holds_of_starts(const Supervisor& supervisor) {
+    std::vector<Hold> found;
+    if (supervisor.outage) {
+        found.push_back(
+            {"outage",
+             fmt::format("nothing starts or lands until this is over: {}", supervisor.outage->reason), ""});
+    }
+    if (supervisor.pressure) {
+        found.push_back({"pressure",
+                         fmt::format("no worker starts until this is over: {}", supervisor.pressure->reason),
+                         ""});
+    }
+    return found;
+}
+
+// And from being selected before that.
+std::vector<Hold> holds_of_selection(const Supervisor& supervisor) {
+    std::vector<Hold> found = holds_of_starts(supervisor);
+    if (supervisor.queue_fault) {
+        found.insert(found.begin(), {"queue_unreadable",
+                                     fmt::format("the queue cannot be used: {}", *supervisor.queue_fault),
+                                     "ralph queue validate"});
+    }
+    return found;
+}
+
+std::string wants_slot(const Supervisor& supervisor) {
+    return fmt::format("for a free slot: all of the {} are taken", supervisor.settings.workers);
+}
+
 // Of one that is ready, and whose time has come or will come.
 std::string why_not_started(const Supervisor& supervisor, const ActiveTask& task, const WorkerRecord& record,
                             Moment now) {
@@ -82,13 +113,8 @@ std::string why_not_started(const Supervisor& supervisor, const ActiveTask& task
     if (task.run.step == StepKind::integrate) {
         return why_not_landing(supervisor, now);
     }
-    if (supervisor.outage) {
-        return fmt::format("nothing starts until this is over: {}", supervisor.outage->reason);
-    }
-    if (supervisor.pressure) {
-        return fmt::format("no worker starts until this is over: {}", supervisor.pressure->reason);
-    }
-    return fmt::format("for a free slot: all of the {} are taken", supervisor.settings.workers);
+    const auto holds = holds_of_starts(supervisor);
+    return holds.empty() ? wants_slot(supervisor) : holds.front().reason;
 }
 
 Explanation explain_active(const Supervisor& supervisor, const ActiveTask& task, const WorkerRecord& record,
@@ -207,11 +233,9 @@ Explanation explain_queued(const Supervisor& supervisor, const Task& task, const
     } else if (supervisor.mode != Mode::running) {
         out.reason = std::string_view("the supervisor is told to end, and starts nothing new");
         out.next = start_command;
-    } else if (const auto found = holds_of(supervisor, now); !found.empty() &&
-                                                             found.front().kind != "target_red" &&
-                                                             found.front().kind != "account_paused") {
-        out.reason = found.front().reason;
-        out.next = found.front().next;
+    } else if (const auto holds = holds_of_selection(supervisor); !holds.empty()) {
+        out.reason = holds.front().reason;
+        out.next = holds.front().next;
     } else if (tasks_of_paused_accounts(supervisor, now.wall).count(id) != 0) {
         out.reason = std::string_view("the account of its agent is paused");
         out.next = std::string_view("ralph account list");
@@ -224,7 +248,7 @@ Explanation explain_queued(const Supervisor& supervisor, const Task& task, const
         out.reason = fmt::format("until fewer than {} tasks are at work or wait to land",
                                  2 * supervisor.settings.workers);
     } else {
-        out.reason = fmt::format("for a free slot: all of the {} are taken", supervisor.settings.workers);
+        out.reason = wants_slot(supervisor);
     }
     return out;
 }
@@ -263,26 +287,13 @@ std::string_view to_string(Place place) {
 }
 
 std::vector<Hold> holds_of(const Supervisor& supervisor, Moment now) {
-    std::vector<Hold> found;
-    if (supervisor.queue_fault) {
-        found.push_back({"queue_unreadable",
-                         fmt::format("the queue cannot be used: {}", *supervisor.queue_fault),
-                         "ralph queue validate"});
-    }
-    if (supervisor.outage) {
-        found.push_back(
-            {"outage",
-             fmt::format("nothing starts or lands until this is over: {}", supervisor.outage->reason), ""});
-    }
+    std::vector<Hold> found = holds_of_selection(supervisor);
     if (supervisor.target_fault) {
         found.push_back({"target_red",
                          fmt::format("nothing lands: the target itself fails the gate, since {}: {}",
                                      format_rfc3339_seconds(supervisor.target_fault->since),
                                      supervisor.target_fault->reason),
                          "ralph gate"});
-    }
-    if (supervisor.pressure) {
-        found.push_back({"pressure", fmt::format("no worker starts: {}", supervisor.pressure->reason), ""});
     }
     for (const auto& [name, account] : supervisor.accounts) {
         if (holds(account.pause, now.wall)) {
@@ -293,14 +304,13 @@ std::vector<Hold> holds_of(const Supervisor& supervisor, Moment now) {
     return found;
 }
 
-std::vector<Explanation> explain_open(const Supervisor& supervisor, Moment now, bool lives,
-                                      std::size_t most_waiting) {
+std::vector<Explanation> explain_open(const Supervisor& supervisor, Moment now, std::size_t most_waiting) {
     std::vector<Explanation> out;
     for (const ActiveTask& task : supervisor.active) {
         const WorkerRecord* const record = supervisor.state.find(task.task_id);
         if (record != nullptr) {
             out.push_back(
-                named(explain_active(supervisor, task, *record, now, lives), supervisor, task.task_id));
+                named(explain_active(supervisor, task, *record, now, true), supervisor, task.task_id));
         }
     }
     std::stable_sort(out.begin(), out.end(), [](const Explanation& left, const Explanation& right) {
@@ -315,7 +325,7 @@ std::vector<Explanation> explain_open(const Supervisor& supervisor, Moment now, 
         const std::string_view id = trimmed(task.id);
         const bool is_open = each[i].what != Obstacle::ended && each[i].what != Obstacle::group;
         if (is_open && !supervisor.state.has(id)) {
-            out.push_back(named(explain_queued(supervisor, task, each[i], now, lives), supervisor, id));
+            out.push_back(named(explain_queued(supervisor, task, each[i], now, true), supervisor, id));
             ++told;
         }
     }

@@ -36,13 +36,13 @@ struct Explanation {
 // The most urgent first.
 [[nodiscard]] std::vector<Hold> holds_of(const Supervisor& supervisor, Moment now);
 
-// All tasks that are not over, those at work first, then the merge queue, then those of the queue in its
-// order; at most so many of the last. `lives`: the supervisor is one that runs, and not what the disk tells
-// of one that ran.
-[[nodiscard]] std::vector<Explanation> explain_open(const Supervisor& supervisor, Moment now, bool lives,
+// By a supervisor that runs: all tasks that are not over, those at work first, then the merge queue, then
+// those of the queue in its order; at most so many of the last.
+[[nodiscard]] std::vector<Explanation> explain_open(const Supervisor& supervisor, Moment now,
                                                     std::size_t most_waiting);
 
-// Of any task that a record or the queue knows; nothing of any other.
+// Of any task that a record or the queue knows; nothing of any other. `lives`: the supervisor is one that
+// runs, and not what the disk tells of one that ran.
 [[nodiscard]] std::optional<Explanation> explain(const Supervisor& supervisor, std::string_view task_id,
                                                  Moment now, bool lives);
 

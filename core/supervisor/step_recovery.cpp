@@ -64,8 +64,8 @@ void Handler::operator()(const event::TaskRecovered& event) {
     const auto place = static_cast<std::ptrdiff_t>(actions_.size());
     recover(task, event.history);
     if (!title.empty()) {  // only its runs tell which attempt this is
-        CHECK(event.history.newest || find(supervisor_.active, event.task_id) != supervisor_.active.end());
         const auto again = find(supervisor_.active, event.task_id);
+        CHECK(again != supervisor_.active.end() || event.history.newest);
         const std::uint32_t attempt =
             again != supervisor_.active.end() ? again->run.attempt : event.history.newest->run.attempt;
         actions_.insert(actions_.begin() + place,

@@ -33,6 +33,11 @@ core::Result<Settings> open_repository(const CommonArguments& common) {
     return settings;
 }
 
+core::Result<LoadedQueue> open_queue(const CommonArguments& common) {
+    TRY_ASSIGN(const auto settings, open_repository(common));
+    return open_queue(settings);
+}
+
 core::Result<LoadedQueue> open_queue(const Settings& settings) {
     auto queue = load_queue(settings);
     if (!queue && !path_exists(settings.queue_file)) {

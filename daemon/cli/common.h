@@ -19,6 +19,9 @@ namespace ralph::daemon {
 // load_queue; a queue that is missing in the working tree but not in git is not to be made with `ralph init`.
 [[nodiscard]] core::Result<LoadedQueue> open_queue(const Settings& settings);
 
+// The same of the repository that --repo names.
+[[nodiscard]] core::Result<LoadedQueue> open_queue(const CommonArguments& common);
+
 // A table with columns as wide as their widest cell, two spaces apart. A cell is one line, escaped, and has
 // at most so many characters.
 inline constexpr std::size_t widest_cell = 100;

@@ -45,11 +45,7 @@ int notify(const CommonArguments& common) {
 }
 
 int list_queue(const CommonArguments& common, bool json) {
-    const auto settings = open_repository(common);
-    if (!settings) {
-        return report_error(settings.error());
-    }
-    const auto queue = open_queue(*settings);
+    const auto queue = open_queue(common);
     if (!queue) {
         return report_error(queue.error());
     }
@@ -75,11 +71,7 @@ int list_queue(const CommonArguments& common, bool json) {
 }
 
 int validate_queue_files(const CommonArguments& common) {
-    const auto settings = open_repository(common);
-    if (!settings) {
-        return report_error(settings.error());
-    }
-    const auto queue = open_queue(*settings);
+    const auto queue = open_queue(common);
     if (!queue) {
         return report_error(queue.error());
     }

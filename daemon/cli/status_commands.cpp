@@ -14,6 +14,7 @@
 #include "daemon/store/accounts.h"
 #include "daemon/store/agent_records.h"
 #include "daemon/store/block_marker.h"
+#include "daemon/store/remote_view.h"
 #include "daemon/store/retry_requests.h"
 #include "daemon/store/spending.h"
 #include "daemon/store/state_store.h"
@@ -79,6 +80,10 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
     }
     facts.now = wall_clock();
     facts.live = facts.living_supervisor ? read_live_view(settings.paths) : std::nullopt;
+    if (facts.live) {
+        const auto seen = holds_of(read_remote_view(settings.paths));
+        facts.live->holds.insert(facts.live->holds.end(), seen.begin(), seen.end());
+    }
     const auto rewritten = read_file(settings.paths.rewritten_target(), 1U << 16U);
     if (rewritten && *rewritten) {
         facts.drift.push_back(

@@ -77,7 +77,7 @@ Result<ChangeEnd> push_change(const Settings& settings, const Change& change, co
                      }};
     TRY_ASSIGN(end.push, push_queue_change(settings, lock, push));
     if (!only_here.empty()) {
-        end.push = {false, true, only_here};
+        end.push = {false, only_here};
     }
     return end;
 }
@@ -88,7 +88,8 @@ Result<ChangeEnd> change_under_locks(const Settings& settings, const Change& cha
     TRY_ASSIGN(auto lock, FileLock::acquire(settings.paths.repository_lock(), FileLock::Wait::yes));
     TRY_ASSIGN(auto end, push_change(settings, change, *lock));
     if (!end.push.pushed) {
-        TRY(QueueLock::acquire_shared(settings.paths, core::format_rfc3339(wall_clock())));
+        TRY_ASSIGN(const auto shared,
+                   QueueLock::acquire_shared(settings.paths, core::format_rfc3339(wall_clock())));
         TRY(change_files(settings, change, true));
     }
     return end;
@@ -289,11 +290,7 @@ int move_task(const CommonArguments& common, const std::string& task_id, const s
 }
 
 int show_task(const CommonArguments& common, const std::string& task_id) {
-    const auto settings = open_repository(common);
-    if (!settings) {
-        return report_error(settings.error());
-    }
-    const auto queue = open_queue(*settings);
+    const auto queue = open_queue(common);
     if (!queue) {
         return report_error(queue.error());
     }

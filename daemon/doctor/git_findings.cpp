@@ -221,7 +221,7 @@ void check_refusals(Diagnosis& diagnosis) {
     if (const auto clean = check_clean(*diagnosis.settings); !clean) {
         diagnosis.add({"checkout_dirty", severity, "The checkout has uncommitted changes",
                        clean.error().message,
-                       "`ralph run` refuses to begin, and the checkout is not brought forward to what lands.",
+                       "`ralph run` refuses to begin. A checkout stays behind what lands in these files.",
                        clean.error().remedy, "", nullptr});
     }
 }

@@ -12,6 +12,7 @@
 #include "daemon/doctor/diagnosis.h"
 #include "daemon/os/identity.h"
 #include "daemon/store/live_view.h"
+#include "daemon/store/remote_view.h"
 
 namespace ralph::daemon {
 namespace {
@@ -124,8 +125,11 @@ void check_staging(Diagnosis& diagnosis) {
 
 // What it says itself: status says the same. A queue or an account is found elsewhere.
 void check_holds(Diagnosis& diagnosis) {
-    const auto view = read_live_view(diagnosis.paths);
-    for (const core::Hold& hold : view ? view->holds : std::vector<core::Hold>{}) {
+    auto holds = holds_of(read_remote_view(diagnosis.paths));
+    if (const auto view = read_live_view(diagnosis.paths)) {
+        holds.insert(holds.begin(), view->holds.begin(), view->holds.end());
+    }
+    for (const core::Hold& hold : holds) {
         if (hold.kind == "queue_unreadable" || hold.kind == "account_paused") {
             continue;
         }

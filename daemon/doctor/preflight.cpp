@@ -38,7 +38,8 @@ Result<void> check_clean(const Settings& settings) {
                              path.rfind(".ralph/cache/", 0) == 0;
         if (!allowed) {
             return Error{fmt::format("{} has uncommitted changes in {}", settings.paths.root, path),
-                         "commit or stash them, or use --force (the checkout is then not brought forward)"};
+                         "commit or stash them, or use --force (the checkout then stays behind where these "
+                         "files land)"};
         }
     }
     return {};

@@ -45,47 +45,6 @@ void read_time(core::ObjectReader& reader, std::string_view key, std::optional<c
     }
 }
 
-}  // namespace
-
-json::object explanation_object(const core::Explanation& explanation) {
-    json::object object;
-    object["task_id"] = explanation.task_id;
-    object["title"] = explanation.title;
-    object["place"] = core::to_string(explanation.place);
-    object["reason"] = explanation.reason;
-    object["next"] = explanation.next;
-    if (explanation.step) {
-        object["step"] = core::to_string(*explanation.step);
-        object["attempt"] = explanation.attempt;
-    }
-    if (explanation.since) {
-        object["since"] = core::format_rfc3339_seconds(*explanation.since);
-    }
-    if (explanation.not_before) {
-        object["not_before"] = core::format_rfc3339_seconds(*explanation.not_before);
-    }
-    return object;
-}
-
-std::string live_view_text(const core::Supervisor& supervisor, core::Moment now) {
-    json::object document;
-    document["version"] = format_version;
-    document["mode"] = to_string(supervisor.mode);
-    document["workers"] = supervisor.settings.workers;
-    json::array& holds = document["holds"].emplace_array();
-    for (const core::Hold& hold : core::holds_of(supervisor, now)) {
-        json::object& object = holds.emplace_back(json::object{}).get_object();
-        object["kind"] = hold.kind;
-        object["reason"] = hold.reason;
-        object["next"] = hold.next;
-    }
-    json::array& open = document["open"].emplace_array();
-    for (const core::Explanation& each : core::explain_open(supervisor, now, true, most_waiting)) {
-        open.emplace_back(explanation_object(each));
-    }
-    return core::canonical_json(document) + "\n";
-}
-
 core::Result<LiveView> parse_live_view(std::string text, const std::string& path) {
     TRY_ASSIGN(const auto document, core::JsonDocument::parse(std::move(text), path));
     std::optional<core::JsonFault> fault;
@@ -93,7 +52,6 @@ core::Result<LiveView> parse_live_view(std::string text, const std::string& path
     core::ObjectReader reader(document.root(), "", fault);
     reader.require_version(format_version);
     reader.read("mode", view.mode);
-    reader.read("workers", view.workers);
     reader.read_objects("holds", [&view](core::ObjectReader& object) {
         core::Hold hold;
         object.read("kind", hold.kind);
@@ -120,6 +78,46 @@ core::Result<LiveView> parse_live_view(std::string text, const std::string& path
         return document.error_at(fault->path, fault->message);
     }
     return view;
+}
+
+}  // namespace
+
+json::object explanation_object(const core::Explanation& explanation) {
+    json::object object;
+    object["task_id"] = explanation.task_id;
+    object["title"] = explanation.title;
+    object["place"] = core::to_string(explanation.place);
+    object["reason"] = explanation.reason;
+    object["next"] = explanation.next;
+    if (explanation.step) {
+        object["step"] = core::to_string(*explanation.step);
+        object["attempt"] = explanation.attempt;
+    }
+    if (explanation.since) {
+        object["since"] = core::format_rfc3339_seconds(*explanation.since);
+    }
+    if (explanation.not_before) {
+        object["not_before"] = core::format_rfc3339_seconds(*explanation.not_before);
+    }
+    return object;
+}
+
+std::string live_view_text(const core::Supervisor& supervisor, core::Moment now) {
+    json::object document;
+    document["version"] = format_version;
+    document["mode"] = to_string(supervisor.mode);
+    json::array& holds = document["holds"].emplace_array();
+    for (const core::Hold& hold : core::holds_of(supervisor, now)) {
+        json::object& object = holds.emplace_back(json::object{}).get_object();
+        object["kind"] = hold.kind;
+        object["reason"] = hold.reason;
+        object["next"] = hold.next;
+    }
+    json::array& open = document["open"].emplace_array();
+    for (const core::Explanation& each : core::explain_open(supervisor, now, most_waiting)) {
+        open.emplace_back(explanation_object(each));
+    }
+    return core::canonical_json(document) + "\n";
 }
 
 std::optional<LiveView> read_live_view(const Paths& paths) {

@@ -14,13 +14,11 @@ namespace ralph::daemon {
 
 struct LiveView {
     std::string mode;  // "running", "draining" or "ending"
-    std::uint32_t workers = 0;
     std::vector<core::Hold> holds;
     std::vector<core::Explanation> open;  // as core::explain_open has them
 };
 
 [[nodiscard]] std::string live_view_text(const core::Supervisor& supervisor, core::Moment now);
-[[nodiscard]] core::Result<LiveView> parse_live_view(std::string text, const std::string& path);
 // Nothing if there is none, or it cannot be read.
 [[nodiscard]] std::optional<LiveView> read_live_view(const Paths& paths);
 

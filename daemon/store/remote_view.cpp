@@ -1,5 +1,7 @@
 #include "daemon/store/remote_view.h"
 
+#include <fmt/format.h>
+
 #include <boost/json/object.hpp>
 
 #include "core/base/canonical_json.h"
@@ -27,6 +29,20 @@ RemoteView read_remote_view(const Paths& paths) {
     reader.read("reason", view.reason);
     reader.read("left_behind", view.left_behind);
     return fault ? RemoteView{} : view;
+}
+
+std::vector<core::Hold> holds_of(const RemoteView& view) {
+    std::vector<core::Hold> found;
+    if (!view.unreachable_since.empty()) {
+        found.push_back(
+            {"remote_unreachable",
+             fmt::format("origin cannot be reached, since {}: {}", view.unreachable_since, view.reason),
+             "git ls-remote origin"});
+    }
+    if (!view.left_behind.empty()) {
+        found.push_back({"checkout_behind", view.left_behind, "git status"});
+    }
+    return found;
 }
 
 Result<void> save_remote_view(const Paths& paths, const RemoteView& view) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "core/supervisor/explain.h"
 #include "daemon/os/files.h"
 #include "daemon/store/paths.h"
 
@@ -24,6 +26,8 @@ struct RemoteView {
 
 // What cannot be read is as if it had never been looked at.
 [[nodiscard]] RemoteView read_remote_view(const Paths& paths);
+// What of it stops the work, or keeps the checkout behind.
+[[nodiscard]] std::vector<core::Hold> holds_of(const RemoteView& view);
 [[nodiscard]] Result<void> save_remote_view(const Paths& paths, const RemoteView& view);
 
 }  // namespace ralph::daemon

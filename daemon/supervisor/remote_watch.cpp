@@ -1,6 +1,5 @@
 #include "daemon/supervisor/remote_watch.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -89,20 +88,13 @@ void RemoteWatch::Impl::look() {
     request.arguments = program.arguments;
     request.environment = our_environment();
     auto started = spawn(request);
-    const int watched = started ? ::fcntl(started->pidfd.get(), F_DUPFD_CLOEXEC, 0) : -1;
-    if (watched < 0) {
-        spdlog::debug("the remote is not looked at: {}",
-                      started ? "no descriptor is free" : started.error().line());
-        if (started) {
-            child.emplace(std::move(*started));
-            on_end();
-        } else {
-            wait();
-        }
+    if (!started) {
+        spdlog::debug("the remote is not looked at: {}", started.error().line());
+        wait();
         return;
     }
     child.emplace(std::move(*started));
-    ended.assign(watched);
+    ended.assign(child->pidfd.release());
     ended.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                      [this](const boost::system::error_code& problem) {
                          if (!problem) {
@@ -110,14 +102,14 @@ void RemoteWatch::Impl::look() {
                          }
                      });
     timer.arm(longest_look, [this] {
-        static_cast<void>(::syscall(SYS_pidfd_send_signal, child->pidfd.get(), SIGKILL, nullptr, 0));
+        static_cast<void>(::syscall(SYS_pidfd_send_signal, ended.native_handle(), SIGKILL, nullptr, 0));
     });
 }
 
 void RemoteWatch::Impl::on_end() {
     boost::system::error_code ignored;
-    ended.close(ignored);
     const int status = reap(*child);
+    ended.close(ignored);
     child.reset();
     wait();
     if (std::exchange(again, false)) {

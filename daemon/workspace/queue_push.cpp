@@ -70,7 +70,7 @@ Result<std::vector<NewFile>> edited_files(const Settings& settings, const QueueC
 }
 
 QueuePushEnd not_pushed(std::string why) {
-    return {false, true, std::move(why)};
+    return {false, std::move(why)};
 }
 
 // Nothing: somebody else was faster.
@@ -94,7 +94,7 @@ Result<std::optional<QueuePushEnd>> push_commit(const Settings& settings, const 
     }
     TRY_ASSIGN(auto arrived, repository.is_ancestor(commit, *now));
     if (arrived) {
-        return std::optional(QueuePushEnd{true, true, {}});
+        return std::optional(QueuePushEnd{true, {}});
     }
     return *now == tip ? std::optional(
                              not_pushed(fmt::format("the push to origin/{} was refused: {}", branch, words)))
@@ -127,7 +127,7 @@ Result<QueuePushEnd> push_queue_change(const Settings& settings, const FileLock&
         }
         TRY_ASSIGN(auto files, edited_files(settings, change, std::move(*target)));
         if (files.empty()) {
-            return QueuePushEnd{true, true, {}};
+            return QueuePushEnd{true, {}};
         }
         TRY_ASSIGN(auto commit, make_commit(settings, *tip, files, change.subject));
         TRY_ASSIGN(auto end, push_commit(settings, lock, change.branch, *tip, commit));

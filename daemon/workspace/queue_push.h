@@ -21,8 +21,7 @@ struct QueueChange {
 
 struct QueuePushEnd {
     bool pushed = false;
-    bool tracked = false;  // the target holds a queue, so that only what is there is worked on
-    std::string why_not;   // one line; empty where there is nothing to be said
+    std::string why_not;  // one line; empty where there is nothing to be said: the target holds no queue
 };
 
 // `lock` is the repository's lock of ralph. Never overwrites anything: the push counts only if the target is

@@ -205,12 +205,26 @@ TEST_CASE("intake: a remote that cannot be reached is told once, and again when 
     project.git(project.root(), {"remote", "set-url", "origin", project.outside("gone.git")});
     CHECK(Project::eventually(
         [&] { return project.log().find("origin cannot be reached: ") != std::string::npos; }));
+    const std::string said = "origin cannot be reached, since ";
+    CHECK(project.ralph({"status"}).output.find("! " + said) != std::string::npos);
+    CHECK(project.ralph({"doctor"}).output.find(said) != std::string::npos);
     project.git(project.root(), {"remote", "set-url", "origin", project.remote()});
     CHECK(Project::eventually(
         [&] { return project.log().find("origin can be reached again") != std::string::npos; }));
     const std::string log = project.log();
     const std::size_t first = log.find("origin cannot be reached: ");
     CHECK(log.find("origin cannot be reached: ", first + 1) == std::string::npos);
+    CHECK(project.ralph({"status"}).output.find(said) == std::string::npos);
+
+    Project::write(project.root() + "/README", "staged\n");
+    project.git(project.root(), {"add", "README"});
+    const std::string colleague = clone(project, "colleague");
+    REQUIRE(project.ralph({"--repo", colleague, "init", "--trust"}).succeeded());
+    REQUIRE(add_in(project, colleague, "from elsewhere").succeeded());
+    CHECK(Project::eventually([&] {
+        return project.ralph({"status"}).output.find("it has uncommitted changes in README") !=
+               std::string::npos;
+    }));
     project.signal(SIGTERM);
     project.wait();
 }

@@ -185,6 +185,18 @@ TEST_CASE("nothing is decided on the text of an error" * doctest::test_suite("as
     CHECK(in_git_words > 0);  // else the pattern finds nothing any more
 }
 
+// TRY keeps nothing of what it is given: a lock would be let go before the next line.
+TEST_CASE("no lock is let go where it is taken" * doctest::test_suite("as-built")) {
+    const std::regex dropped(R"(TRY\((FileLock|QueueLock|SupervisorLock)::)");
+    CHECK(std::regex_search("TRY(FileLock::acquire(path, FileLock::Wait::yes));", dropped));
+    for (const fs::path& file : sources_in("daemon")) {
+        for (const std::string& line : lines_of(file)) {
+            CAPTURE(file.string());
+            CHECK_FALSE(std::regex_search(line, dropped));
+        }
+    }
+}
+
 TEST_CASE("core and config include nothing that touches the world, and nothing includes what costs seconds") {
     const std::map<std::string, std::vector<std::string>> refused{
         {"core",
