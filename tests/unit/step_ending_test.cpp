@@ -364,12 +364,12 @@ TEST_CASE("step ending: losses are no longer in a row when the worker was put ba
     StepDriver driver(settings);
     driver.queue({"T1"});
     driver.run_first("T1", 1);
+    driver.supervisor.active.front().account = "robot";  // an agent goes on at once, without another prepare
     driver.ended("T1", 2, LostRun{"killed"});
     driver.supervisor.active.front().put_back = true;
-    driver.ended("T1", 3, stopped());
-    driver.ended("T1", 4, 0);  // prepare
-    driver.ended("T1", 5, LostRun{"killed"});
+    CHECK(driver.ended("T1", 3, stopped()).find("start T1 4-work") != std::string::npos);
+    driver.ended("T1", 4, LostRun{"killed"});
     CHECK(driver.lifecycle("T1") == "running");
-    driver.ended("T1", 6, LostRun{"killed"});
+    driver.ended("T1", 5, LostRun{"killed"});
     CHECK(driver.lifecycle("T1") == "failed");
 }
