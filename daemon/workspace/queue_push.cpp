@@ -73,6 +73,20 @@ QueuePushEnd not_pushed(std::string why) {
     return {false, std::move(why)};
 }
 
+// Whether the files here, committed or not, say more than the target did when this checkout was there last.
+// Then the user publishes them, and a change from beside them would be in the way of that.
+Result<bool> has_changes_of_its_own(const Settings& settings, const std::string& tip) {
+    const Git repository(settings.paths.root);
+    TRY_ASSIGN(const auto base, repository.run({"merge-base", "HEAD", tip}));
+    if (base.status != 0) {
+        return true;
+    }
+    TRY_ASSIGN(const auto difference,
+               repository.run({"diff", "--quiet", base.output.substr(0, base.output.find('\n')), "--",
+                               settings.queue_relative, settings.done_relative}));
+    return difference.status != 0;
+}
+
 // Nothing: somebody else was faster.
 Result<std::optional<QueuePushEnd>> push_commit(const Settings& settings, const FileLock& lock,
                                                 const std::string& branch, const std::string& tip,
@@ -120,6 +134,10 @@ Result<QueuePushEnd> push_queue_change(const Settings& settings, const FileLock&
         TRY_ASSIGN(auto texts, bookkeeping_at(settings, repository, *tip, "origin/" + change.branch));
         if (!texts.queue) {
             return QueuePushEnd{};
+        }
+        TRY_ASSIGN(const auto is_ahead, has_changes_of_its_own(settings, *tip));
+        if (is_ahead) {
+            return not_pushed(fmt::format("{} has changes here that are not there", settings.queue_relative));
         }
         auto target = parse_bookkeeping(settings, std::move(texts));
         if (!target) {

@@ -24,7 +24,8 @@ struct QueuePushEnd {
     std::string why_not;  // one line; empty where there is nothing to be said: the target holds no queue
 };
 
-// `lock` is the repository's lock of ralph. Never overwrites anything: the push counts only if the target is
+// Nothing is pushed while queue or done file have changes here that the target does not hold. `lock` is the
+// repository's lock of ralph. Never overwrites anything: the push counts only if the target is
 // still the commit that the change was made on. The user's own index and checkout are not touched. An error
 // is one of `edit`, or of the disk; what a remote refuses is none.
 [[nodiscard]] core::Result<QueuePushEnd> push_queue_change(const Settings& settings, const FileLock& lock,

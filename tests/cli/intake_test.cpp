@@ -69,6 +69,31 @@ TEST_CASE("intake: what the user has staged is in no commit of ours, and is ther
     CHECK(project.ralph({"task", "add", "Two", "--run", "true"}).output == "RQ-0002\n");
 }
 
+TEST_CASE("intake: who has changed the queue by hand publishes it, and nothing is pushed from beside that") {
+    const Project project;
+    REQUIRE(project.ralph({"task", "add", "Old", "--run", "true"}).succeeded());
+    const std::string tip = lines_of(project, {"rev-parse", "main"});
+    Project::write(project.root() + "/.ralph/queue.jsonc", R"({"version": 1, "tasks": []})");
+    const bool committed = [] {
+        bool found = false;
+        SUBCASE("in the working tree") {}
+        SUBCASE("and committed it") {
+            found = true;
+        }
+        return found;
+    }();
+    if (committed) {
+        project.git(project.root(), {"commit", "-q", "-a", "-m", "by hand"});
+    }
+    const auto end = project.ralph({"task", "add", "New", "--run", "echo n > new.txt"});
+    CHECK(end.succeeded());
+    CHECK(end.errors.find(".ralph/queue.jsonc has changes here that are not there") != std::string::npos);
+    CHECK(lines_of(project, {"rev-parse", "main"}) == tip);
+    project.commit_and_push("queue");
+    CHECK(project.ralph({"run", "--parallel", "2"}).status == 0);
+    CHECK(project.git(project.remote(), {"show", "main:new.txt"}) == "n\n");
+}
+
 TEST_CASE("intake: clones that add at the same time get different ids, and none is lost" *
           doctest::test_suite("as-built")) {
     const Project project;
