@@ -90,7 +90,7 @@ std::vector<Hold> holds_of_selection(const Supervisor& supervisor) {
 }
 
 std::string wants_slot(const Supervisor& supervisor) {
-    return fmt::format("for a free slot: all of the {} are taken", supervisor.settings.workers);
+    return fmt::format("for a slot, all {} are taken", supervisor.settings.workers);
 }
 
 // Of one that is ready, and whose time has come or will come.

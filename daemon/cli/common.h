@@ -27,7 +27,7 @@ namespace ralph::daemon {
 inline constexpr std::size_t widest_cell = 100;
 [[nodiscard]] std::string text_table(const std::vector<std::vector<std::string>>& rows);
 
-// "waits: for a free slot: all of the 2 are taken", "work, attempt 1, for 12m".
+// "waits: for a slot, all 2 are taken", "work, attempt 1, for 12m".
 [[nodiscard]] std::string explanation_line(const core::Explanation& each, core::Instant now);
 
 // "3d", "5h", "12m" or "7s": how long ago, roughly.
