@@ -1,6 +1,6 @@
 // The handling of one event, for step.cpp and its parts alone: what happens to runs (step.cpp), what a start
-// finds (step_recovery.cpp), what waits and counts for nothing (step_waiting.cpp), and how it all ends
-// (step_ending.cpp).
+// finds (step_recovery.cpp), what waits and counts for nothing (step_waiting.cpp), what a person asks of
+// tasks (step_steering.cpp), and how it all ends (step_ending.cpp).
 #pragma once
 
 #include <algorithm>
@@ -26,6 +26,8 @@ class Handler {
     void operator()(const event::RunStarted& event);
     void operator()(const event::RunEnded& event);
     void operator()(const event::RetryRequested& event);
+    void operator()(const event::CancelRequested& event);
+    void operator()(const event::SteeringRead& event);
     void operator()(const event::RetryHistoryRead& event);
     void operator()(const event::RunsForgotten& event);
     void operator()(const event::DrainRequested& event);
@@ -38,6 +40,8 @@ class Handler {
 
     // What the service manager gave to drain is over.
     void end_if_overdue();
+    // What was asked to be cancelled is told to end, or has ended.
+    void cancel_asked();
     // While ending, what waits for its turn will not get one.
     void interrupt_waiting();
 
@@ -85,6 +89,7 @@ class Handler {
     void resume(ActiveTask& task, const RunHistory& history);
     void ask_to_end(ActiveTask& task);
     void forget_kept(std::string_view task_id);
+    [[nodiscard]] bool lands_now() const;
     [[nodiscard]] bool refuses_retry(const std::string& task_id);
 
     Supervisor& supervisor_;

@@ -65,6 +65,9 @@ std::string why_not_landing(const Supervisor& supervisor, Moment now) {
 // What keeps every task from starting, whoever's it is.
 std::vector<Hold> holds_of_starts(const Supervisor& supervisor) {
     std::vector<Hold> found;
+    if (supervisor.paused) {
+        found.push_back({"paused", describe(*supervisor.steering.pause), "ralph resume"});
+    }
     if (supervisor.outage) {
         found.push_back(
             {"outage",
@@ -90,7 +93,7 @@ std::vector<Hold> holds_of_selection(const Supervisor& supervisor) {
 }
 
 std::string wants_slot(const Supervisor& supervisor) {
-    return fmt::format("for a slot, all {} are taken", supervisor.settings.workers);
+    return fmt::format("for a slot, all {} are taken", supervisor.workers());
 }
 
 // Of one that is ready, and whose time has come or will come.
@@ -143,6 +146,11 @@ Explanation explain_active(const Supervisor& supervisor, const ActiveTask& task,
                            : fmt::format("{}, attempt {}", to_string(task.run.step), task.run.attempt);
         if (!record.last_error.value_or("").empty() && task.run.step == StepKind::remediate) {
             out.reason += ", since it could not be landed: " + *record.last_error;
+        }
+        if (supervisor.cancels.count(task.task_id) != 0) {
+            constexpr std::string_view being_ended = "; it is being ended, as was asked for";
+            constexpr std::string_view too_late = "; it is to be cancelled, unless it lands now";
+            out.reason += lands ? too_late : being_ended;
         }
         if (task.began != Instant::min()) {
             out.since = now.wall - (now.monotonic - task.began);
@@ -220,6 +228,13 @@ Explanation explain_queued(const Supervisor& supervisor, const Task& task, const
     if (hindrance.what == Obstacle::draft) {
         out.next = fmt::format("{} --include-draft", start_command);
     }
+    if (hindrance.what == Obstacle::dependency) {
+        const WorkerRecord* const other = supervisor.state.find(hindrance.by);
+        if (other != nullptr &&
+            (other->lifecycle == Lifecycle::failed || other->lifecycle == Lifecycle::blocked_push)) {
+            out.next = retry_command(hindrance.by);
+        }
+    }
     if (hindrance.what == Obstacle::missing_dependency) {
         out.next = std::string_view("ralph queue validate");
     }
@@ -245,8 +260,8 @@ Explanation explain_queued(const Supervisor& supervisor, const Task& task, const
     } else if (supervisor.forgetting.count(id) != 0) {
         out.reason = std::string_view("what an earlier task of this id has left is being removed");
     } else if (has_free_slot(supervisor)) {
-        out.reason = fmt::format("until fewer than {} tasks are at work or wait to land",
-                                 2 * supervisor.settings.workers);
+        out.reason =
+            fmt::format("until fewer than {} tasks are at work or wait to land", 2 * supervisor.workers());
     } else {
         out.reason = wants_slot(supervisor);
     }

@@ -47,10 +47,10 @@ std::optional<std::uint32_t> free_slot(const Supervisor& supervisor) {
             taken.insert(*task.slot);
         }
     }
-    if (taken.size() >= supervisor.settings.workers) {
+    if (taken.size() >= supervisor.workers()) {
         return std::nullopt;
     }
-    for (std::uint32_t slot = 0; slot < supervisor.settings.workers; ++slot) {
+    for (std::uint32_t slot = 0; slot < supervisor.workers(); ++slot) {
         if (taken.count(slot) == 0) {
             return slot;
         }
@@ -109,10 +109,16 @@ void look_at_outage(Supervisor& supervisor, Instant now, std::vector<Action>& ac
     if (!supervisor.outage || looks) {
         return;
     }
+    if (std::none_of(supervisor.active.begin(), supervisor.active.end(), needs_host)) {
+        supervisor.outage
+            .reset();  // those who would look are cancelled or withdrawn: the next task finds out
+        return;
+    }
     ActiveTask* next = nullptr;
     for (ActiveTask& task : supervisor.active) {
-        const bool may_begin = integrates(task) ? supervisor.merge_queue_opens <= now
-                                                : task.slot || free_slot(supervisor).has_value();
+        const bool may_begin = integrates(task)
+                                   ? supervisor.merge_queue_opens <= now
+                                   : !supervisor.paused && (task.slot || free_slot(supervisor).has_value());
         if (needs_host(task) && is_due(task, now) && may_begin &&
             (next == nullptr || task.not_before < next->not_before)) {
             next = &task;
@@ -191,13 +197,14 @@ void start_slots(Supervisor& supervisor, Moment moment, std::vector<Action>& act
     const auto uses_slot = [](const ActiveTask& task) {
         return task.run.step != StepKind::integrate && in_progress(task);
     };
-    const std::uint32_t workers = supervisor.settings.workers;
+    const std::uint32_t workers = supervisor.workers();
     auto busy = std::count_if(supervisor.active.begin(), supervisor.active.end(), uses_slot);
     for (ActiveTask& task : supervisor.active) {
         if (!supervisor.accounts.empty()) {
             learn_account(supervisor, task);
         }
-        const bool held_back = supervisor.outage && needs_host(task);
+        const bool held_back =
+            (supervisor.outage && needs_host(task)) || (supervisor.paused && needs_room(task));
         if (integrates(task) || held_back || !is_due(task, now) ||
             held_by_account(supervisor, task, moment.wall) || busy >= workers) {
             continue;
@@ -284,7 +291,7 @@ bool has_room(const Supervisor& supervisor) {
                 task.waits_for != WaitsFor::account);
     };
     const auto active = std::count_if(supervisor.active.begin(), supervisor.active.end(), takes_room);
-    return active < 2LL * supervisor.settings.workers && free_slot(supervisor).has_value();
+    return active < 2LL * supervisor.workers() && free_slot(supervisor).has_value();
 }
 
 void begin(Supervisor& supervisor, const Task& selected, Instant wall, std::vector<Action>& actions) {
@@ -336,7 +343,8 @@ bool waits_for_ever(const Supervisor& supervisor, const ActiveTask& task) {
     if (task.phase != Phase::ready) {
         return false;
     }
-    if ((supervisor.outage && needs_host(task)) || (supervisor.pressure && needs_room(task)) ||
+    if ((supervisor.outage && needs_host(task)) ||
+        ((supervisor.pressure || supervisor.paused) && needs_room(task)) ||
         (supervisor.merge_queue_opens != Instant::min() && integrates(task))) {
         return true;
     }
@@ -428,7 +436,7 @@ void request_queue(Supervisor& supervisor, std::vector<Action>& actions) {
 // Nothing is selected while records are still being recovered: their slots are not known yet.
 bool may_select(const Supervisor& supervisor) {
     return supervisor.mode == Mode::running && supervisor.queue && !supervisor.queue_fault &&
-           !supervisor.outage && !any_recovering(supervisor);
+           !supervisor.outage && !supervisor.paused && !any_recovering(supervisor);
 }
 
 // Only the next run has a new budget, so this one drains. A service has no next run, and waits.
@@ -510,6 +518,9 @@ void schedule(Supervisor& supervisor, Moment moment, std::vector<Action>& action
             actions.emplace_back(action::WakeAt{*blocked->earliest_start, true});
         }
         end_when_idle(supervisor, selection, moment, actions);
+    }
+    if (supervisor.paused && supervisor.steering.pause->until) {
+        actions.emplace_back(action::WakeAt{*supervisor.steering.pause->until, true});
     }
     wake_for_accounts(supervisor, moment.wall, actions);
     watch_host(supervisor, now, actions);

@@ -142,10 +142,12 @@ void Handler::end_stopped(ActiveTask& task) {
     task.not_before = now_;
     task.start_failures = 0;
     task.counts.restarts = 0;  // as whoever reads its runs counts them
-    note(false, task.task_id,
-         fmt::format("{} was ended{}; {}", to_string(task.run.step),
-                     task.put_back ? "" : " with the supervisor",
-                     supervisor_.mode == Mode::ending ? "the next start runs it again" : "it runs again"));
+    if (supervisor_.cancels.count(task.task_id) == 0) {
+        note(false, task.task_id,
+             fmt::format(
+                 "{} was ended{}; {}", to_string(task.run.step), task.put_back ? "" : " with the supervisor",
+                 supervisor_.mode == Mode::ending ? "the next start runs it again" : "it runs again"));
+    }
     // What a worker leaves when it is told to end is not the next one's; an agent goes on with its session.
     if (task.run.step == StepKind::work) {
         task.run.step = task.account.empty() ? StepKind::prepare : StepKind::work;
@@ -182,7 +184,8 @@ void Handler::end_run(Tasks::iterator task, const RunEnd& end, const std::option
         return;
     }
     task->waits_for = WaitsFor::turn;
-    if ((resumed || supervisor_.resumes || task->put_back || task->may_have_been_told) &&
+    if ((resumed || supervisor_.resumes || task->put_back || task->may_have_been_told ||
+         supervisor_.cancels.count(task->task_id) != 0) &&
         classify(task->run.step, record, {}) == TaskEvent::interrupted) {
         end_stopped(*task);
         return;
@@ -452,7 +455,9 @@ std::vector<Action> step(Supervisor& supervisor, const Event& event, Moment now)
         return actions;
     }
     Handler handler(supervisor, now, actions);
+    supervisor.paused = is_paused(supervisor.steering, now.wall);
     std::visit(handler, event);
+    handler.cancel_asked();
     handler.end_if_overdue();
     if (supervisor.mode == Mode::ending) {
         handler.interrupt_waiting();

@@ -44,7 +44,7 @@ void Handler::operator()(const event::SettingsChanged& event) {
     for (ActiveTask& task : supervisor_.active) {
         task.account = account_of(supervisor_.settings, task.runner);
     }
-    note(false, "", fmt::format("the settings were read again: {} workers", event.settings.workers));
+    note(false, "", fmt::format("the settings were read again: {} workers", supervisor_.workers()));
 }
 
 void Handler::end_if_overdue() {

@@ -40,6 +40,9 @@ std::string summary(const Supervisor& supervisor) {
             std::count_if(supervisor.active.begin(), supervisor.active.end(),
                           [](const ActiveTask& task) { return task.waits_for == WaitsFor::branch; })),
         "not pushed");
+    if (supervisor.paused) {
+        text += "; " + describe(*supervisor.steering.pause);
+    }
     if (supervisor.queue_fault) {
         text += fmt::format("; the queue cannot be used: {}", *supervisor.queue_fault);
     }

@@ -34,6 +34,7 @@
 #include "core/supervisor/history.h"
 #include "core/supervisor/run_record.h"
 #include "core/supervisor/state.h"
+#include "core/supervisor/steering.h"
 #include "core/supervisor/transition.h"
 
 namespace ralph::core {
@@ -178,6 +179,12 @@ struct Supervisor {
     std::optional<HostPressure> pressure;                        // as it was measured last: no worker starts
     std::optional<Instant> host_measured;
     bool host_requested = false;  // a MeasureHost is under way
+    Steering steering;
+    bool paused = false;  // by it, as of the present step: no worker starts, and nothing is selected
+    // Tasks that are to be ended, with the number of the run that was told so; 0: none was.
+    std::map<std::string, std::uint32_t, std::less<>> cancels;
+
+    [[nodiscard]] std::uint32_t workers() const { return steering.workers.value_or(settings.workers); }
 };
 
 namespace event {
@@ -218,6 +225,15 @@ struct RetryRequested {
     std::string task_id;
     bool at_start = false;
 };
+// Somebody has asked for it (a file that stays until ForgetCancelRequest).
+struct CancelRequested {
+    std::string task_id;
+    bool at_start = false;
+};
+// What is asked of all tasks now.
+struct SteeringRead {
+    Steering steering;
+};
 // The answer to ReadRetryHistory.
 struct RetryHistoryRead {
     std::string task_id;
@@ -253,11 +269,12 @@ struct TargetMoved {};
 struct TimePassed {};
 }  // namespace event
 
-using Event = std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft,
-                           event::QueueLoaded, event::QueueInvalid, event::RunStarted, event::RunEnded,
-                           event::RetryRequested, event::RetryHistoryRead, event::RunsForgotten,
-                           event::DrainRequested, event::StopRequested, event::SettingsChanged,
-                           event::AccountsRead, event::HostMeasured, event::TargetMoved, event::TimePassed>;
+using Event =
+    std::variant<event::TaskRecovered, event::HistoryUnreadable, event::WorkspaceLeft, event::QueueLoaded,
+                 event::QueueInvalid, event::RunStarted, event::RunEnded, event::RetryRequested,
+                 event::CancelRequested, event::SteeringRead, event::RetryHistoryRead, event::RunsForgotten,
+                 event::DrainRequested, event::StopRequested, event::SettingsChanged, event::AccountsRead,
+                 event::HostMeasured, event::TargetMoved, event::TimePassed>;
 
 namespace action {
 struct StartRun {
@@ -303,6 +320,9 @@ struct ReadRetryHistory {
 struct ForgetRetryRequest {
     std::string task_id;
 };
+struct ForgetCancelRequest {
+    std::string task_id;
+};
 struct LoadQueue {};
 struct MeasureHost {};
 struct WakeAt {
@@ -334,8 +354,8 @@ struct Finish {
 using Action =
     std::variant<action::StartRun, action::ReadHistory, action::AdoptRun, action::EndRun,
                  action::AcknowledgeRuns, action::NoteExpired, action::ForgetRuns, action::ReadRetryHistory,
-                 action::ForgetRetryRequest, action::LoadQueue, action::MeasureHost, action::WakeAt,
-                 action::Announce, action::Note, action::Finish>;
+                 action::ForgetRetryRequest, action::ForgetCancelRequest, action::LoadQueue,
+                 action::MeasureHost, action::WakeAt, action::Announce, action::Note, action::Finish>;
 
 // Exit codes of `ralph run`.
 inline constexpr int exit_all_landed = 0;

@@ -35,6 +35,7 @@ enum class TaskEvent {
     step_lost,           // the outcome cannot be known, restarts are left: the step runs again
     restarts_exhausted,  // the outcome cannot be known, none is left
     interrupted,         // ended because the operator ended the supervisor
+    cancelled,           // a person wants it to end
     retry_requested,     // `ralph run parallel retry`
 };
 
@@ -52,7 +53,7 @@ struct Transition {
 };
 
 // As s6-supervise keeps its states: one row for each event.
-inline constexpr std::array<Transition, 21> transitions{{
+inline constexpr std::array<Transition, 22> transitions{{
     {TaskEvent::prepare_succeeded, "prepare_succeeded", "r....", StepKind::work, true},
     {TaskEvent::prepare_found_landed, "prepare_found_landed", "c...."},
     {TaskEvent::prepare_failed, "prepare_failed", "f...."},
@@ -73,6 +74,7 @@ inline constexpr std::array<Transition, 21> transitions{{
     {TaskEvent::step_lost, "step_lost", "ri..."},
     {TaskEvent::restarts_exhausted, "restarts_exhausted", "ff..."},
     {TaskEvent::interrupted, "interrupted", "f...."},
+    {TaskEvent::cancelled, "cancelled", "ff..."},
     {TaskEvent::retry_requested, "retry_requested", "...rr"},
 }};
 

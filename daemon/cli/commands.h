@@ -28,6 +28,7 @@ struct RunArguments {
 
 struct TaskAddArguments {
     std::string title;
+    std::string from;  // instead: a file of many
     std::string description;
     std::string run;
     std::string priority = "medium";
@@ -63,7 +64,13 @@ struct ServiceArguments {
 int run_supervisor(const CommonArguments& common, const RunArguments& arguments);
 // `agent`: the agent for new settings; empty: none.
 int initialize(const CommonArguments& common, bool trust, const std::string& agent);
+// Says what of it is missing; 0 if nothing is.
+int check_initialized(const CommonArguments& common);
 int add_task(const CommonArguments& common, const TaskAddArguments& arguments);
+// Many at once: a title on each line, or what export_queue prints as JSON; "-" is standard input.
+int add_tasks_from(const CommonArguments& common, const std::string& path, bool no_push);
+// `format`: "json" or "csv".
+int export_queue(const CommonArguments& common, const std::string& format, bool include_done);
 int edit_task(const CommonArguments& common, const TaskEditArguments& arguments);
 // Done, or rejected: it is archived, and not worked on any more.
 int end_task(const CommonArguments& common, const std::string& task_id, bool rejected,
@@ -79,11 +86,30 @@ int show_history(const CommonArguments& common, const std::string& task_id, bool
 int notify(const CommonArguments& common);
 // Looks at the remote, for the supervisor that runs it. Returns what daemon/store/remote_view.h says.
 int look(const CommonArguments& common, const std::string& branch);
-int list_queue(const CommonArguments& common, bool json);
+struct MergeArguments {
+    std::string base;    // paths
+    std::string ours;    // holds the merge afterwards
+    std::string theirs;  // the same as it was
+};
+int merge_queue(const MergeArguments& arguments);
+struct QueueListArguments {
+    bool json = false;   // a document
+    std::string format;  // "json": the tasks alone; "csv", of export
+    std::vector<std::string> statuses;
+    std::vector<std::string> tags;
+    bool include_done = false;
+    std::size_t limit = 0;  // 0: none
+};
+int list_queue(const CommonArguments& common, const QueueListArguments& arguments);
 int validate_queue_files(const CommonArguments& common);
 // `now`: what runs is ended, not finished.
 int request_stop(const CommonArguments& common, bool now);
-int show_status(const CommonArguments& common, bool json);
+struct StatusArguments {
+    bool json = false;
+    bool watch = false;      // go on until a signal
+    bool exit_code = false;  // 4 if a person is to do something
+};
+int show_status(const CommonArguments& common, const StatusArguments& arguments);
 // Why a task stands where it stands, and what to type.
 int explain_task(const CommonArguments& common, const std::string& task_id, bool json);
 struct RetryArguments {
@@ -91,6 +117,25 @@ struct RetryArguments {
     bool failed = false;   // all that have failed
     bool blocked = false;  // all that are blocked
 };
+struct LogsArguments {
+    std::string task_id;
+    std::string step;           // only of this one; of all if empty
+    std::uint32_t attempt = 0;  // only of this one; of all if 0
+    std::optional<std::size_t> tail;
+    bool follow = false;
+    bool all = false;  // what all tasks write from now on
+};
+int show_logs(const CommonArguments& common, const LogsArguments& arguments);
+// No worker starts, for a duration or until `resume`; "": until then.
+int pause_all(const CommonArguments& common, const std::string& note, const std::string& for_how_long);
+int resume_all(const CommonArguments& common);
+// Nothing: as many as the settings say.
+int set_workers(const CommonArguments& common, std::optional<std::uint32_t> workers);
+int cancel_tasks(const CommonArguments& common, const std::vector<std::string>& task_ids);
+// Until all of them have come to an end; of all that are open if none is named. Returns 0 if all have landed,
+// 3 if some have not, 6 if `timeout`, a duration, was over first; "": there is none.
+int wait_for_tasks(const CommonArguments& common, const std::vector<std::string>& task_ids,
+                   const std::string& timeout);
 int retry_tasks(const CommonArguments& common, const RetryArguments& arguments);
 int kept_list(const CommonArguments& common, bool json);
 int kept_show(const CommonArguments& common, const std::string& name, bool patch);

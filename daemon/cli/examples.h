@@ -25,6 +25,7 @@ Exit codes:
   3      `run` has drained the queue, but some tasks failed or are blocked
   4      `doctor` has found something that is wrong
   5      `gate` is red
+  6      `wait`: the time is over
   128+n  `run` was ended by signal n
 )";
 
@@ -145,6 +146,86 @@ inline constexpr const char* demo_examples = R"(
 Examples:
   ralph demo                    in a temporary folder, which is named first
   ralph demo --dir /tmp/demo    in a folder of your choice
+)";
+
+inline constexpr const char* logs_examples = R"(
+Examples:
+  ralph logs RQ-0001                   all that its steps have written, and how each has ended
+  ralph logs RQ-0001 -f                the same, and then what comes; Ctrl-C ends it
+  ralph logs RQ-0001 --step work --attempt 2 --tail 50
+  ralph logs --all -f                  what all tasks write from now on, each line with its task
+)";
+
+inline constexpr const char* pause_examples = R"(
+Examples:
+  ralph pause                                      no worker starts; what runs goes on and lands
+  ralph pause --for 30m --note "the host is updated"
+  ralph resume                                     workers start again
+)";
+
+inline constexpr const char* drain_examples = R"(
+Examples:
+  ralph drain          says for whom it waits; the supervisor ends when they are finished
+  ralph drain --now    end them, too; their work is kept
+)";
+
+inline constexpr const char* workers_examples = R"(
+Examples:
+  ralph workers 8          from now on, also after a restart; what runs is left alone
+  ralph workers default    as `ralph run --parallel N` and the settings say
+)";
+
+inline constexpr const char* cancel_examples = R"(
+Examples:
+  ralph cancel RQ-0001            its worker is told to end; then it counts as failed, and its work is kept
+  ralph retry RQ-0001             go on with it
+  ralph task reject RQ-0001       or give it up
+)";
+
+inline constexpr const char* wait_examples = R"(
+Examples:
+  ralph wait                            until all open tasks have come to an end
+  ralph wait RQ-0001 RQ-0002 --timeout 2h
+
+Exit codes: 0 all have landed, 3 some have not, 6 the time is over, 1 no supervisor runs.
+)";
+
+inline constexpr const char* config_examples = R"(
+Examples:
+  ralph config show          the settings that are in force, without secrets
+  ralph config paths         where queue, state, logs and workspaces lie
+  ralph config trust init    allow this repository's files to name commands that are run
+)";
+
+inline constexpr const char* machine_examples = R"(
+Examples:
+  ralph machine run parallel-status    as `ralph status --json`
+  ralph machine queue read             as `ralph queue list --json`
+  ralph machine doctor report          as `ralph doctor --json`
+)";
+
+inline constexpr const char* daemon_examples = R"(
+Examples:
+  ralph daemon status    whether a supervisor runs here
+  ralph daemon stop      as `ralph drain`
+
+A supervisor is started by `ralph run --parallel`, or as a service by `ralph service install`.
+)";
+
+inline constexpr const char* migrate_examples = R"(
+Examples:
+  ralph migrate --check    says that there is nothing to do
+)";
+
+inline constexpr const char* version_examples = R"(
+Examples:
+  ralph version    the same as `ralph --version`
+)";
+
+inline constexpr const char* completions_examples = R"(
+Examples:
+  ralph completions bash > ~/.local/share/bash-completion/completions/ralph
+  ralph completions zsh
 )";
 
 }  // namespace ralph::daemon

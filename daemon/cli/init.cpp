@@ -74,6 +74,22 @@ constexpr unsigned shared_mode = 0644;  // what goes into the repository
 constexpr const char* ignored[] = {".ralph/cache/", ".ralph/lock/", ".ralph/logs/", ".ralph/workspaces/",
                                    ".ralph/trust.jsonc"};
 
+// gitattributes(5): whose clone does not know the driver merges line by line, as before.
+constexpr const char* attributes = R"(/queue.jsonc merge=ralph-queue
+/done.jsonc merge=ralph-queue
+)";
+// What is meant differently by both sides, or a ralph that is not there, is left to git's own merge.
+constexpr const char* merge_driver = "ralph merge-queue %O %A %B %P || git merge-file %A %O %B";
+
+Result<void> register_merge_driver(const std::string& root) {
+    if (!path_exists(Paths{root}.git())) {
+        return {};
+    }
+    const Git git(root);
+    TRY(git.set_config("merge.ralph-queue.name", "tasks of ralph, one by one"));
+    return git.set_config("merge.ralph-queue.driver", merge_driver);
+}
+
 Result<void> write_if_missing(const std::string& path, const std::string& text,
                               std::vector<std::string>& written) {
     if (path_exists(path)) {
@@ -159,6 +175,12 @@ Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool
         made = write_if_missing(paths.supervisor_config(), supervisor_config, written);
     }
     if (made) {
+        made = write_if_missing(paths.ralph() + "/.gitattributes", attributes, written);
+    }
+    if (made) {
+        made = register_merge_driver(root);
+    }
+    if (made) {
         made = extend_gitignore(root + "/.gitignore", written);
     }
     if (made && trust && path_exists(paths.trust()) && !is_trusting(paths.trust())) {
@@ -171,6 +193,25 @@ Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool
         return made.error();
     }
     return written;
+}
+
+int check_initialized(const CommonArguments& common) {
+    const auto root = find_repository(common.repository);
+    if (!root) {
+        return report_error(root.error());
+    }
+    const Paths paths{*root};
+    std::vector<std::string> missing;
+    for (const std::string& path : {paths.ralph() + "/queue.jsonc", paths.ralph() + "/done.jsonc",
+                                    paths.config(), paths.supervisor_config(), *root + "/.gitignore"}) {
+        if (!path_exists(path)) {
+            missing.push_back(path);
+        }
+    }
+    if (missing.empty()) {
+        return print("everything is there\n");
+    }
+    return report_error(Error{fmt::format("missing: {}", fmt::join(missing, ", ")), "run `ralph init`"});
 }
 
 int initialize(const CommonArguments& common, bool trust, const std::string& agent) {

@@ -11,4 +11,12 @@ namespace ralph::daemon {
 // an environment without root's settings. A user without a name is one, too. Else does nothing.
 [[nodiscard]] core::Result<void> become_owner(const CommonArguments& common);
 
+// As whom the commands are run that work in a repository without supervising it: never as root in somebody
+// else's.
+template <class Command>
+int as_owner(const CommonArguments& common, Command command) {
+    const auto became = become_owner(common);
+    return became ? command() : report_error(became.error());
+}
+
 }  // namespace ralph::daemon

@@ -1,6 +1,7 @@
-// queue list, queue validate, queue stop, notify.
+// queue list, queue validate, notify.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
@@ -10,7 +11,6 @@
 #include "daemon/cli/common.h"
 #include "daemon/os/clock.h"
 #include "daemon/os/files.h"
-#include "daemon/store/queue_lock.h"
 #include "daemon/store/supervisor_lock.h"
 
 namespace ralph::daemon {
@@ -25,6 +25,16 @@ std::string joined(const std::vector<std::string>& items) {
         text += text.empty() ? item : ", " + item;
     }
     return text;
+}
+
+bool is_wanted(const core::Task& task, const QueueListArguments& arguments) {
+    const auto has = [](const std::vector<std::string>& items, std::string_view item) {
+        return std::find(items.begin(), items.end(), item) != items.end();
+    };
+    return (arguments.statuses.empty() || has(arguments.statuses, to_string(task.status))) &&
+           (arguments.tags.empty() ||
+            std::any_of(task.tags.begin(), task.tags.end(),
+                        [&](const std::string& tag) { return has(arguments.tags, tag); }));
 }
 
 }  // namespace
@@ -44,28 +54,44 @@ int notify(const CommonArguments& common) {
     return print("the supervisor looks at the remote now\n");
 }
 
-int list_queue(const CommonArguments& common, bool json) {
+int list_queue(const CommonArguments& common, const QueueListArguments& arguments) {
     const auto queue = open_queue(common);
     if (!queue) {
         return report_error(queue.error());
     }
-    if (json) {
-        boost::json::array tasks;
-        for (const core::Task& task : queue->snapshot.queue.tasks) {
-            tasks.push_back(core::write_task(task));
+    std::vector<const core::Task*> tasks;
+    const auto take = [&](const core::TaskFile& file) {
+        for (const core::Task& task : file.tasks) {
+            if (is_wanted(task, arguments) && (arguments.limit == 0 || tasks.size() < arguments.limit)) {
+                tasks.push_back(&task);
+            }
+        }
+    };
+    take(queue->snapshot.queue);
+    if (arguments.include_done) {
+        take(queue->snapshot.done);
+    }
+    if (arguments.json || arguments.format == "json") {
+        boost::json::array listed;
+        for (const core::Task* const task : tasks) {
+            listed.push_back(core::write_task(*task));
+        }
+        if (!arguments.json) {
+            return print(core::canonical_json(listed) + "\n");
         }
         boost::json::object document;
         document["version"] = 1;
-        document["tasks"] = std::move(tasks);
+        document["tasks"] = std::move(listed);
         return print(core::canonical_json(document) + "\n");
     }
-    if (queue->snapshot.queue.tasks.empty()) {
-        return print("the queue is empty\n");
+    if (tasks.empty()) {
+        return print(queue->snapshot.queue.tasks.empty() ? "the queue is empty\n"
+                                                         : "there is no such task\n");
     }
     std::vector<std::vector<std::string>> rows{{"ID", "STATUS", "PRIORITY", "TITLE", "DEPENDS ON"}};
-    for (const core::Task& task : queue->snapshot.queue.tasks) {
-        rows.push_back({task.id, std::string(to_string(task.status)), std::string(to_string(task.priority)),
-                        task.title, joined(task.depends_on)});
+    for (const core::Task* const task : tasks) {
+        rows.push_back({task->id, std::string(to_string(task->status)),
+                        std::string(to_string(task->priority)), task->title, joined(task->depends_on)});
     }
     return print(text_table(rows));
 }
@@ -81,34 +107,6 @@ int validate_queue_files(const CommonArguments& common) {
     }
     return print(text + fmt::format("the queue is valid: {} open, {} done\n",
                                     queue->snapshot.queue.tasks.size(), queue->snapshot.done.tasks.size()));
-}
-
-int request_stop(const CommonArguments& common, bool now) {
-    const auto settings = open_repository(common);
-    if (!settings) {
-        return report_error(settings.error());
-    }
-    if (auto made = make_directories(settings->paths.cache()); !made) {
-        return report_error(made.error());
-    }
-    const std::string text = "stop requested at " + core::format_rfc3339(wall_clock());
-    auto written =
-        write_file_durably(settings->paths.stop_file(), now ? fmt::format("{}: {}", stop_now, text) : text);
-    if (!written) {
-        return report_error(written.error());
-    }
-    const auto owner = living_supervisor(settings->paths);
-    const auto other = owner ? std::nullopt : living_lock_owner(settings->paths);
-    const std::string said =
-        owner && now ? "stop requested: what runs is ended"
-        : owner      ? "stop requested: no new task starts, what runs is finished"
-        : other      ? fmt::format(
-                           "stop requested: no supervisor of this ralph runs here, but process {} ({}) holds the "
-                                "queue; if it is another tool's loop, it ends after its task",
-                           other->pid, core::printable(other->label))
-                : std::string("stop requested, but no supervisor runs here; the next one will not see it");
-    static_cast<void>(std::fprintf(stderr, "%s\n", said.c_str()));
-    return 0;
 }
 
 }  // namespace ralph::daemon

@@ -1,6 +1,9 @@
 // run parallel status, run parallel retry.
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <set>
 #include <vector>
 
@@ -14,14 +17,18 @@
 #include "daemon/store/accounts.h"
 #include "daemon/store/agent_records.h"
 #include "daemon/store/block_marker.h"
-#include "daemon/store/remote_view.h"
-#include "daemon/store/retry_requests.h"
+#include "daemon/store/holds.h"
 #include "daemon/store/spending.h"
 #include "daemon/store/state_store.h"
 #include "daemon/store/supervisor_lock.h"
+#include "daemon/store/task_requests.h"
+#include "daemon/supervisor/loop.h"
+#include "daemon/supervisor/watcher.h"
 
 namespace ralph::daemon {
 namespace {
+
+constexpr int exit_needs_person = 4;  // as of the doctor
 
 std::string marker_text(const std::string& workspace) {
     if (!path_exists(block_marker_path(workspace))) {
@@ -81,15 +88,19 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
     facts.now = wall_clock();
     facts.live = facts.living_supervisor ? read_live_view(settings.paths) : std::nullopt;
     if (facts.live) {
-        const auto seen = holds_of(read_remote_view(settings.paths));
-        facts.live->holds.insert(facts.live->holds.end(), seen.begin(), seen.end());
+        facts.holds = facts.live->holds;
+    }
+    const auto seen = holds_beside(settings.paths, facts.live, facts.now);
+    facts.holds.insert(facts.holds.end(), seen.begin(), seen.end());
+    if (auto lock = hold_of_lock(settings.paths)) {
+        facts.holds.push_back(std::move(*lock));
     }
     const auto rewritten = read_file(settings.paths.rewritten_target(), 1U << 16U);
     if (rewritten && *rewritten) {
         facts.drift.push_back(
             fmt::format("{} (run `ralph doctor --fix` once you have seen it)", core::trimmed(**rewritten)));
     }
-    if (auto retries = requested_retries(settings.paths)) {
+    if (auto retries = requested_tasks(settings.paths.retry_requests())) {
         facts.retries = std::move(*retries);
     }
     facts.state = std::move(state);
@@ -155,17 +166,97 @@ Result<void> check_retryable(const Settings& settings, const std::string& task_i
 
 }  // namespace
 
-int show_status(const CommonArguments& common, bool json) {
-    const auto settings = open_repository(common);
-    if (!settings) {
-        return report_error(settings.error());
-    }
-    auto state = read_state_file(settings->paths.state());
+namespace {
+
+Result<StatusFacts> look(const CommonArguments& common) {
+    TRY_ASSIGN(const auto settings, open_repository(common));
+    auto state = read_state_file(settings.paths.state());
     if (!state) {
-        return report_error(Error{state.error().message, "run `ralph doctor`"});
+        return Error{state.error().message, "run `ralph doctor`"};
     }
-    const StatusFacts facts = gather(*settings, std::move(*state));
-    return print(json ? core::canonical_json(status_document(facts)) + "\n" : status_text(facts));
+    return gather(settings, std::move(*state));
+}
+
+// Something that a person is to do.
+bool needs_person(const StatusFacts& facts) {
+    const bool is_held = std::any_of(facts.holds.begin(), facts.holds.end(),
+                                     [](const core::Hold& hold) { return !hold.next.empty(); });
+    return is_held ||
+           (facts.state && facts.state->count(core::Lifecycle::failed) + facts.state->blocked_count() > 0);
+}
+
+// Shows it again whenever something has happened, and as time passes.
+class StatusWatch {
+  public:
+    StatusWatch(const CommonArguments& common, Paths paths) : common_(common), paths_(std::move(paths)) {}
+
+    int run() {
+        loop_.watch_signals({SIGINT, SIGTERM}, [this](int signal) { end(128 + signal); });
+        watcher_.start({paths_.parallel()}, [this](const std::string&, std::string_view) {
+            if (!std::exchange(is_due_, true)) {
+                soon_.arm(settling, [this] { show(); });
+            }
+        });
+        show();
+        loop_.run();
+        return exit_code_;
+    }
+
+  private:
+    static constexpr std::chrono::milliseconds settling{200};
+    static constexpr std::chrono::seconds ages_change{5};
+
+    void show() {
+        is_due_ = false;
+        const auto facts = look(common_);
+        if (!facts) {
+            end(report_error(facts.error()));
+            return;
+        }
+        const std::string text = status_text(*facts);
+        if (text != shown_) {
+            shown_ = text;
+            const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
+            const int printed = print_unchanged(is_terminal ? "\033[H\033[2J" : "");
+            if (const int told = printed != 0 ? printed : print(text + (is_terminal ? "" : "\n"));
+                told != 0) {
+                end(told);
+                return;
+            }
+        }
+        later_.arm(ages_change, [this] { show(); });
+    }
+
+    void end(int exit_code) {
+        exit_code_ = exit_code;
+        loop_.stop();
+    }
+
+    const CommonArguments& common_;
+    Paths paths_;
+    std::string shown_;
+    bool is_due_ = false;
+    Loop loop_;
+    Timer soon_{loop_};
+    Timer later_{loop_};
+    Watcher watcher_{loop_};
+    int exit_code_ = 0;
+};
+
+}  // namespace
+
+int show_status(const CommonArguments& common, const StatusArguments& arguments) {
+    const auto facts = look(common);
+    if (!facts) {
+        return report_error(facts.error());
+    }
+    if (arguments.watch) {
+        const auto settings = open_repository(common);
+        return settings ? StatusWatch(common, settings->paths).run() : report_error(settings.error());
+    }
+    const int told =
+        print(arguments.json ? core::canonical_json(status_document(*facts)) + "\n" : status_text(*facts));
+    return told != 0 ? told : arguments.exit_code && needs_person(*facts) ? exit_needs_person : 0;
 }
 
 int retry_tasks(const CommonArguments& common, const RetryArguments& arguments) {
@@ -201,7 +292,7 @@ int retry_tasks(const CommonArguments& common, const RetryArguments& arguments) 
     for (const std::string& task_id : wanted) {
         // The supervisor owns the state; it sees the request, now or at its next start, and answers in its
         // log.
-        if (auto requested = request_retry(settings->paths, task_id); !requested) {
+        if (auto requested = make_request(settings->paths.retry_requests(), task_id); !requested) {
             return report_error(requested.error());
         }
     }

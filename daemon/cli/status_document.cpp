@@ -364,15 +364,15 @@ std::string state_text_for_people(const core::ParallelState& state) {
 // First what stops the work, then what each task does or waits for.
 std::string live_text(const StatusFacts& facts) {
     std::string text;
-    if (!facts.live) {
-        return text;
-    }
-    if (facts.live->mode != "running") {
+    if (facts.live && facts.live->mode != "running") {
         text += fmt::format("\nIt is {}: no new task starts.\n", facts.live->mode);
     }
-    for (const core::Hold& hold : facts.live->holds) {
-        text += core::shortened(fmt::format("\n! {}", hold.reason), longest_line) + "\n";
+    for (const core::Hold& hold : facts.holds) {
+        text += "\n! " + core::shortened(hold.reason, longest_line) + "\n";
         text += hold.next.empty() ? std::string{} : fmt::format("  Next: {}\n", hold.next);
+    }
+    if (!facts.live) {
+        return text;
     }
     std::size_t waiting = 0;
     for (const core::Explanation& each : facts.live->open) {
@@ -427,12 +427,14 @@ json::object status_document(const StatusFacts& facts) {
     if (facts.lane || count(facts, Lifecycle::integrating) > 0) {
         document["lane"] = landing_object(facts);
     }
-    if (facts.live) {
-        document["mode"] = facts.live->mode;
+    if (facts.live || !facts.holds.empty()) {
         json::array& holds = document["holds"].emplace_array();
-        for (const core::Hold& hold : facts.live->holds) {
+        for (const core::Hold& hold : facts.holds) {
             holds.push_back({{"kind", hold.kind}, {"reason", hold.reason}, {"next", hold.next}});
         }
+    }
+    if (facts.live) {
+        document["mode"] = facts.live->mode;
         json::array& open = document["open"].emplace_array();
         for (const core::Explanation& each : facts.live->open) {
             open.emplace_back(explanation_object(each));

@@ -9,15 +9,14 @@
 #include "daemon/cli/common.h"
 #include "daemon/os/clock.h"
 #include "daemon/store/live_view.h"
-#include "daemon/store/retry_requests.h"
 #include "daemon/store/state_store.h"
 #include "daemon/store/supervisor_lock.h"
+#include "daemon/store/task_requests.h"
 
 namespace ralph::daemon {
 namespace {
 
-// What the supervisor itself says comes before what the disk tells of it.
-Result<core::Explanation> find_explanation(const Settings& settings, const std::string& task_id) {
+Result<core::Explanation> explanation_of(const Settings& settings, const std::string& task_id) {
     const bool lives = living_supervisor(settings.paths).has_value();
     if (lives) {
         if (const auto view = read_live_view(settings.paths)) {
@@ -36,7 +35,7 @@ Result<core::Explanation> find_explanation(const Settings& settings, const std::
     } else {
         supervisor.queue_fault = queue.error().line();
     }
-    if (const auto retries = requested_retries(settings.paths)) {
+    if (const auto retries = requested_tasks(settings.paths.retry_requests())) {
         supervisor.retries.insert(retries->begin(), retries->end());
     }
     auto found = core::explain(supervisor, task_id, present_moment(), lives);
@@ -49,6 +48,11 @@ Result<core::Explanation> find_explanation(const Settings& settings, const std::
 }
 
 }  // namespace
+
+core::Result<core::Explanation> find_explanation(const CommonArguments& common, const std::string& task_id) {
+    TRY_ASSIGN(const auto settings, open_repository(common));
+    return explanation_of(settings, task_id);
+}
 
 std::string explanation_line(const core::Explanation& each, core::Instant now) {
     std::string text = (each.place == core::Place::waits ? "waits: " : "") + each.reason;
@@ -66,7 +70,7 @@ int explain_task(const CommonArguments& common, const std::string& task_id, bool
     if (!settings) {
         return report_error(settings.error());
     }
-    const auto found = find_explanation(*settings, task_id);
+    const auto found = explanation_of(*settings, task_id);
     if (!found) {
         return report_error(found.error());
     }

@@ -264,7 +264,7 @@ Result<std::vector<std::string>> doubles(const DemoPlaces& places) {
 
 Result<int> show(const DemoPlaces& places, int kills) {
     const CommonArguments common{places.clone(), "warn", {}};
-    if (print("\n") != 0 || show_status(common, false) != 0) {
+    if (print("\n") != 0 || show_status(common, {}) != 0) {
         return 1;
     }
     const auto log =

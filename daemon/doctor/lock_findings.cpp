@@ -11,8 +11,8 @@
 #include "core/base/shown_text.h"
 #include "daemon/doctor/diagnosis.h"
 #include "daemon/os/identity.h"
+#include "daemon/store/holds.h"
 #include "daemon/store/live_view.h"
-#include "daemon/store/remote_view.h"
 
 namespace ralph::daemon {
 namespace {
@@ -125,16 +125,19 @@ void check_staging(Diagnosis& diagnosis) {
 
 // What it says itself: status says the same. A queue or an account is found elsewhere.
 void check_holds(Diagnosis& diagnosis) {
-    auto holds = holds_of(read_remote_view(diagnosis.paths));
-    if (const auto view = read_live_view(diagnosis.paths)) {
+    const auto view = diagnosis.supervisor ? read_live_view(diagnosis.paths) : std::nullopt;
+    auto holds = holds_beside(diagnosis.paths, view, diagnosis.now);
+    if (view) {
         holds.insert(holds.begin(), view->holds.begin(), view->holds.end());
     }
     for (const core::Hold& hold : holds) {
         if (hold.kind == "queue_unreadable" || hold.kind == "account_paused") {
             continue;
         }
-        diagnosis.add({hold.kind, Severity::wrong, "The supervisor that runs here is held up",
-                       diagnosis.paths.live_view(), core::printable(hold.reason),
+        const bool is_wanted = hold.kind == "paused";
+        diagnosis.add({hold.kind, is_wanted ? Severity::notice : Severity::wrong,
+                       "The supervisor that runs here is held up", diagnosis.paths.live_view(),
+                       core::printable(hold.reason),
                        hold.next.empty() ? std::string("it goes on by itself once that is over")
                                          : fmt::format("see `{}`", hold.next),
                        "", nullptr});
@@ -150,8 +153,8 @@ void check_locks(Diagnosis& diagnosis) {
                        fmt::format("Process {}, since {}. While it runs nothing is fixed.",
                                    diagnosis.supervisor->pid, diagnosis.supervisor->started_at),
                        "nothing; `ralph queue stop` asks it to finish", "", nullptr});
-        check_holds(diagnosis);
     }
+    check_holds(diagnosis);
     check_queue_lock(diagnosis);
     check_staging(diagnosis);
 }

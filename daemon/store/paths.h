@@ -38,6 +38,8 @@ struct Paths {
     [[nodiscard]] std::string look_request() const { return cache() + "/look_requested"; }
     // What the supervisor that runs does and waits for (daemon/store/live_view.h).
     [[nodiscard]] std::string live_view() const { return parallel() + "/live.json"; }
+    // When the session's supervisors began, one a line (daemon/store/holds.h).
+    [[nodiscard]] std::string starts() const { return parallel() + "/starts"; }
     // Held by a running integrate step.
     [[nodiscard]] std::string integrate_lock() const { return parallel() + "/integrate.lock"; }
     [[nodiscard]] std::string events() const { return parallel() + "/events.jsonl"; }
@@ -45,6 +47,10 @@ struct Paths {
     [[nodiscard]] std::string spending() const { return parallel() + "/spending.json"; }
     [[nodiscard]] std::string spending_lock() const { return parallel() + "/spending.lock"; }
     [[nodiscard]] std::string retry_requests() const { return parallel() + "/retry-requests"; }
+    [[nodiscard]] std::string cancel_requests() const { return parallel() + "/cancel-requests"; }
+    // What a person asks of all tasks (daemon/store/steering.h), and what is held while that is changed.
+    [[nodiscard]] std::string steering() const { return cache() + "/steering.json"; }
+    [[nodiscard]] std::string steering_lock() const { return parallel() + "/steering.lock"; }
     // Since when what is kept of one kind has seemed to be kept for long enough.
     [[nodiscard]] std::string expired(std::string_view kind) const {
         return parallel() + "/expired-" + std::string(kind) + ".json";

@@ -46,13 +46,14 @@ Result<void> check_no_links_in(const std::string& folder) {
 
 core::Result<void> check_ralph_folder(const Paths& paths) {
     // From the outside in: what lies behind a link is not looked at.
-    for (const std::string& path : {paths.ralph(), paths.config(), paths.supervisor_config(), paths.trust(),
-                                    paths.queue_lock(), paths.cache(), paths.stop_file(), paths.parallel(),
-                                    paths.ralph() + "/logs", paths.logs(), paths.gate_logs()}) {
+    for (const std::string& path :
+         {paths.ralph(), paths.config(), paths.supervisor_config(), paths.trust(), paths.queue_lock(),
+          paths.cache(), paths.stop_file(), paths.steering(), paths.parallel(), paths.ralph() + "/logs",
+          paths.logs(), paths.gate_logs()}) {
         TRY(check_no_link(path));
     }
-    for (const std::string& folder :
-         {paths.parallel(), paths.runs(), paths.retry_requests(), paths.queue_lock()}) {
+    for (const std::string& folder : {paths.parallel(), paths.runs(), paths.retry_requests(),
+                                      paths.cancel_requests(), paths.queue_lock()}) {
         TRY(check_no_links_in(folder));
     }
     return {};

@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "core/queue/queue_validation.h"
 #include "daemon/log/log.h"
 #include "daemon/os/files.h"
 #include "daemon/supervisor/live_table.h"
@@ -50,6 +51,31 @@ std::string verb(const core::action::Announce& announcement) {
 
 }  // namespace
 
+std::string describe(const core::action::Announce& announcement) {
+    return announcement.detail.empty() ? verb(announcement)
+                                       : fmt::format("{}: {}", verb(announcement), announcement.detail);
+}
+
+std::string describe_end(const core::RunEnd& end) {
+    if (const auto* const lost = std::get_if<core::LostRun>(&end)) {
+        return "its end is not known: " + lost->reason;
+    }
+    if (const auto* const not_started = std::get_if<core::StartFailed>(&end)) {
+        return "could not be started: " + not_started->reason;
+    }
+    const auto& record = std::get<core::ExitRecord>(end);
+    std::string text = core::describe(record);
+    const auto began = core::parse_rfc3339(record.started_at);
+    const auto ended = core::parse_rfc3339(record.ended_at);
+    if (began && ended && began->instant <= ended->instant) {
+        const std::chrono::duration<double> took = ended->instant - began->instant;
+        text += fmt::format(" after {:.1f} s", took.count());
+    }
+    const double cpu =
+        static_cast<double>(record.user_cpu_microseconds + record.system_cpu_microseconds) / 1e6;
+    return text + fmt::format("; CPU {:.1f} s, {} MiB", cpu, record.peak_memory_kib / 1024);
+}
+
 Reporter::Reporter(Paths paths, bool live) : paths_(std::move(paths)) {
     if (live && ::isatty(STDERR_FILENO) == 1) {
         table_ = std::make_shared<LiveTable>();
@@ -63,9 +89,7 @@ Reporter::~Reporter() {
 }
 
 std::string Reporter::announce(const core::action::Announce& announcement, core::Instant now) {
-    const std::string text = announcement.detail.empty()
-                                 ? verb(announcement)
-                                 : fmt::format("{}: {}", verb(announcement), announcement.detail);
+    const std::string text = describe(announcement);
     const bool bad =
         announcement.to == core::Lifecycle::failed || announcement.to == core::Lifecycle::blocked_push;
     log_with(bad ? spdlog::level::warn : spdlog::level::info, fields_of(announcement), text);
@@ -101,6 +125,14 @@ void Reporter::remember(const std::string& line) {
         spdlog::warn("the history is not complete: {}", appended.error().line());
     }
     history_failed_ = !appended;
+}
+
+// What cannot be written to a log is in the history all the same.
+void Reporter::write_log(const std::string& task_id, std::string_view text) const {
+    if (core::is_safe_task_id(task_id)) {
+        static_cast<void>(
+            append_file(paths_.log(task_id), fmt::format("==> {} {}\n", task_id, core::printable(text))));
+    }
 }
 
 void Reporter::note(const core::action::Note& note) {

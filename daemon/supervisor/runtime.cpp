@@ -16,10 +16,10 @@
 #include "daemon/store/expiry_notes.h"
 #include "daemon/store/live_view.h"
 #include "daemon/store/queue_files.h"
-#include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/spending.h"
 #include "daemon/store/state_store.h"
+#include "daemon/store/task_requests.h"
 
 namespace ralph::daemon {
 namespace {
@@ -64,8 +64,9 @@ int Runtime::run() {
     loop_.watch_signals(watched_signals(service_.is_service()), [this](int signal) { on_signal(signal); });
     start_watching();
     look_at_accounts();
+    look_at_steering();
     recover_tasks();
-    look_for_retry_requests(true);
+    look_for_requests(true);
     service_.begin();
     loop_.run();
     reporter_.close();
@@ -257,6 +258,7 @@ void Runtime::stop_waiting() {
     save_again_.cancel();
     queue_settles_.cancel();
     tells_soon_.cancel();
+    looks_again_.cancel();
 }
 
 // --- actions
@@ -276,6 +278,9 @@ std::shared_ptr<StepRun> Runtime::make_run(const std::string& task_id, const cor
         if (run.step == core::StepKind::work || run.step == core::StepKind::remediate) {
             look_at_accounts();
         }
+        loop_.post_to_helper([this, task_id,
+                              text = fmt::format("{} run {} {}", core::to_string(run.step), run.number,
+                                                 describe_end(end))] { reporter_.write_log(task_id, text); });
         post(core::event::RunEnded{task_id, run.number, std::move(end), std::move(marker),
                                    std::move(outcome)});
     };
@@ -489,11 +494,32 @@ void Runtime::perform(const core::action::ReadRetryHistory& action) {
 }
 
 void Runtime::perform(const core::action::ForgetRetryRequest& action) {
-    loop_.post_to_helper([this, task_id = action.task_id] {
-        if (const auto removed = forget_retry_request(settings_.paths, task_id); !removed) {
-            loop_.post([error = removed.error()] { spdlog::warn("{}", error.line()); });
+    forget_requests(settings_.paths.retry_requests(), action.task_id);
+}
+
+void Runtime::perform(const core::action::ForgetCancelRequest& action) {
+    forget_requests(settings_.paths.cancel_requests(), action.task_id);
+}
+
+// Those that were seen: one that comes now is not answered yet.
+void Runtime::forget_requests(const std::string& folder, std::string_view task_id) {
+    auto& seen = requests_[folder];
+    for (auto& [file, is_answered] : seen) {
+        if (is_answered || requested_task(file) != task_id) {
+            continue;
         }
-    });
+        is_answered = true;
+        loop_.post_to_helper([this, folder, &seen, file = file] {
+            const auto removed = forget_request(folder, file);
+            loop_.post([&seen, file, removed] {
+                if (removed) {
+                    seen.erase(file);
+                } else {
+                    spdlog::warn("{}", removed.error().line());
+                }
+            });
+        });
+    }
 }
 
 void Runtime::perform(const core::action::LoadQueue&) {
@@ -524,8 +550,11 @@ void Runtime::perform(const core::action::WakeAt& action) {
 }
 
 void Runtime::perform(const core::action::Announce& action) {
-    loop_.post_to_helper(
-        [this, line = reporter_.announce(action, wall_clock())] { reporter_.remember(line); });
+    loop_.post_to_helper([this, line = reporter_.announce(action, wall_clock()), task_id = action.task_id,
+                          text = describe(action)] {
+        reporter_.remember(line);
+        reporter_.write_log(task_id, text);
+    });
     if (!action.from) {  // begun anew, which is what a retry that was asked for before would have done
         perform(core::action::ForgetRetryRequest{action.task_id});
     }

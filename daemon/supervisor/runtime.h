@@ -71,6 +71,7 @@ class Runtime {
     void perform(const core::action::ForgetRuns& action);
     void perform(const core::action::ReadRetryHistory& action);
     void perform(const core::action::ForgetRetryRequest& action);
+    void perform(const core::action::ForgetCancelRequest& action);
     void perform(const core::action::LoadQueue& action);
     void perform(const core::action::MeasureHost& action);
     void perform(const core::action::WakeAt& action);
@@ -90,7 +91,10 @@ class Runtime {
     void load_queue_soon();
     void load_queue_now(bool last_try);
     void look_for_stop_request();
-    void look_for_retry_requests(bool at_start = false);
+    void look_for_requests(bool at_start = false);
+    void forget_requests(const std::string& folder, std::string_view task_id);
+    void look_at_steering();
+    void look_again_soon();
     [[nodiscard]] std::optional<core::Task> task_now(const std::string& task_id) const;
     void look_at_accounts();
     void show();
@@ -113,6 +117,7 @@ class Runtime {
     Timer save_again_{loop_};
     Timer queue_settles_{loop_};
     Timer tells_soon_{loop_};
+    Timer looks_again_{loop_};
     Watcher watcher_{loop_};
     RemoteWatch remote_{loop_};
     ServiceNotifier service_;
@@ -135,8 +140,11 @@ class Runtime {
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
     std::map<std::string, std::uint32_t> unacknowledged_;  // whose end is not noted yet, and up to which run
     std::set<std::string> unreadable_;  // tasks whose run directories could not be read: told once
+    // By folder the files that were seen; whether they were answered.
+    std::map<std::string, std::map<std::string, bool>> requests_;
     bool accounts_unreadable_ = false;  // told once
     bool remote_unreachable_ = false;   // the same
+    bool steering_unreadable_ = false;  // the same
     int signals_seen_ = 0;
     int exit_code_ = core::exit_could_not_run;
 };

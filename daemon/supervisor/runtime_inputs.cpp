@@ -13,9 +13,10 @@
 #include "daemon/store/accounts.h"
 #include "daemon/store/queue_files.h"
 #include "daemon/store/remote_view.h"
-#include "daemon/store/retry_requests.h"
 #include "daemon/store/run_directory.h"
 #include "daemon/store/spending.h"
+#include "daemon/store/steering.h"
+#include "daemon/store/task_requests.h"
 #include "daemon/supervisor/runtime.h"
 
 namespace ralph::daemon {
@@ -24,7 +25,7 @@ namespace {
 // Writers save done.jsonc first and queue.jsonc right after it; in between the pair does not validate.
 constexpr std::chrono::milliseconds queue_settling{50};
 constexpr std::chrono::milliseconds queue_settling_at_most{500};
-constexpr std::chrono::milliseconds unreadable_queue_retry{5000};
+constexpr std::chrono::milliseconds unreadable_file_retry{5000};
 
 std::string folder_of(const std::string& path) {
     return path.substr(0, path.rfind('/'));
@@ -35,7 +36,7 @@ std::string folder_of(const std::string& path) {
 void Runtime::start_watching() {
     queue_files_.insert(settings_.queue_file);
     std::vector<std::string> folders{folder_of(settings_.queue_file), settings_.paths.cache(),
-                                     settings_.paths.retry_requests()};
+                                     settings_.paths.retry_requests(), settings_.paths.cancel_requests()};
     if (is_directory(settings_.accounts_folder)) {  // without agents it is not needed
         folders.push_back(settings_.accounts_folder);
     }
@@ -67,8 +68,12 @@ void Runtime::on_changed(const std::string& folder, std::string_view name) {
     if (everything || path == settings_.paths.look_request()) {
         look_at_remote_if_asked();
     }
-    if (everything || folder == settings_.paths.retry_requests()) {
-        look_for_retry_requests();
+    if (everything || folder == settings_.paths.retry_requests() ||
+        folder == settings_.paths.cancel_requests()) {
+        look_for_requests();
+    }
+    if (everything || path == settings_.paths.steering()) {
+        look_at_steering();
     }
     if (everything || (folder == settings_.accounts_folder && name.ends_with(".json"))) {
         look_at_accounts();
@@ -136,7 +141,7 @@ void Runtime::load_queue_now(bool last_try) {
         return;
     }
     if (unreadable) {  // what cannot be read now tells of no change when it can be
-        queue_settles_.arm(unreadable_queue_retry, [this] { load_queue_now(true); });
+        queue_settles_.arm(unreadable_file_retry, [this] { load_queue_now(true); });
     }
     post(core::event::QueueInvalid{loaded.error().line(), std::exchange(queue_answer_owed_, false)});
 }
@@ -153,14 +158,50 @@ void Runtime::look_for_stop_request() {
     }
 }
 
-void Runtime::look_for_retry_requests(bool at_start) {
-    const auto requested = requested_retries(settings_.paths);
-    if (!requested) {
-        spdlog::warn("{}", requested.error().line());
+void Runtime::look_for_requests(bool at_start) {
+    for (const std::string& folder : {settings_.paths.retry_requests(), settings_.paths.cancel_requests()}) {
+        const auto files = list_requests(folder);
+        if (!files) {
+            spdlog::warn("{}", files.error().line());
+            look_again_soon();
+            continue;
+        }
+        for (const std::string& file : *files) {
+            if (!requests_[folder].try_emplace(file, false).second) {
+                continue;  // one request is one event, however often we look
+            }
+            std::string task_id{requested_task(file)};
+            if (folder == settings_.paths.retry_requests()) {
+                post(core::event::RetryRequested{std::move(task_id), at_start});
+            } else {
+                post(core::event::CancelRequested{std::move(task_id), at_start});
+            }
+        }
+    }
+}
+
+// At what a person asks for and could not be read now.
+void Runtime::look_again_soon() {
+    looks_again_.arm(unreadable_file_retry, [this] {
+        look_for_requests();
+        look_at_steering();
+    });
+}
+
+// While it cannot be read, nobody knows whether to pause, and nothing starts.
+void Runtime::look_at_steering() {
+    const auto steering = read_steering_file(settings_.paths);
+    if (steering) {
+        steering_unreadable_ = false;
+        post(core::event::SteeringRead{*steering});
         return;
     }
-    for (const std::string& task_id : *requested) {
-        post(core::event::RetryRequested{task_id, at_start});
+    look_again_soon();
+    if (!std::exchange(steering_unreadable_, true)) {
+        core::Steering unknown;
+        unknown.pause =
+            core::Pause{wall_clock(), {}, steering.error().message + "; `ralph resume` makes the file anew"};
+        post(core::event::SteeringRead{std::move(unknown)});
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/queue/task.h"
 #include "daemon/os/clock.h"
+#include "daemon/store/holds.h"
 #include "daemon/store/queue_lock.h"
 #include "daemon/store/spending.h"
 #include "daemon/store/supervisor_lock.h"
@@ -20,7 +21,8 @@ namespace {
 constexpr std::chrono::minutes recovery_patience{15};
 
 Result<void> make_folders(const Paths& paths) {
-    for (const std::string& folder : {paths.parallel(), paths.runs(), paths.retry_requests(), paths.logs()}) {
+    for (const std::string& folder :
+         {paths.parallel(), paths.runs(), paths.retry_requests(), paths.cancel_requests(), paths.logs()}) {
         if (auto made = make_directories(folder); !made) {
             return Error{made.error().message, "make sure that the folder can be written"};
         }
@@ -56,6 +58,7 @@ Result<int> supervise(Supervision supervision) {
         !claimed) {
         return claimed.error();
     }
+    note_start(paths, lock.resumed(), now.wall);
     // A request made before the start is lost, as with the Rust tools.
     TRY(remove_file(paths.stop_file()));
     if (auto counts = begin_run(paths, lock.session_started_at()); !counts) {

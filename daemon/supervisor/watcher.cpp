@@ -34,6 +34,7 @@ struct Watcher::Impl {
     std::vector<std::string> folders;
     std::map<int, std::string> watched;
     Changed changed;
+    Writes writes = Writes::whole;
     bool stopped = false;
 };
 
@@ -41,7 +42,8 @@ Watcher::Watcher(Loop& loop) : impl_(std::make_unique<Impl>(loop)) {}
 
 Watcher::~Watcher() = default;
 
-void Watcher::start(std::vector<std::string> folders, Changed changed) {
+void Watcher::start(std::vector<std::string> folders, Changed changed, Writes writes) {
+    impl_->writes = writes;
     impl_->folders = std::move(folders);
     impl_->changed = std::move(changed);
     if (const auto begun = impl_->begin(); !begun) {
@@ -91,9 +93,10 @@ void Watcher::Impl::look_by_timer() {
 }
 
 Result<void> Watcher::Impl::add(const std::string& folder) {
-    const int watch = ::inotify_add_watch(
-        inotify.native_handle(), folder.c_str(),
-        IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_MOVE_SELF | IN_ONLYDIR);
+    const std::uint32_t each_write = writes == Writes::each ? IN_MODIFY : 0U;
+    const int watch = ::inotify_add_watch(inotify.native_handle(), folder.c_str(),
+                                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE |
+                                              IN_DELETE | IN_MOVE_SELF | IN_ONLYDIR | each_write);
     if (watch < 0) {
         return system_error("watch", folder, errno);
     }

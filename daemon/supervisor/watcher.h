@@ -18,6 +18,9 @@ class Watcher {
     // removed; with an empty name when something may have been missed and everything should be looked at.
     using Changed = std::function<void(const std::string& folder, std::string_view name)>;
 
+    // Whether a file that is being written is told of when it is closed, or at each write.
+    enum class Writes { whole, each };
+
     explicit Watcher(Loop& loop);
     Watcher(const Watcher&) = delete;
     Watcher& operator=(const Watcher&) = delete;
@@ -26,7 +29,7 @@ class Watcher {
     // A folder that is removed and made again later is watched again. Where the kernel has no inotify for us
     // (a user has 128 of them), that is told once, and everything is looked at every other second until it
     // has.
-    void start(std::vector<std::string> folders, Changed changed);
+    void start(std::vector<std::string> folders, Changed changed, Writes writes = Writes::whole);
     void stop();
 
     struct Impl;

@@ -253,3 +253,25 @@ TEST_CASE("intake: a remote that cannot be reached is told once, and again when 
     project.signal(SIGTERM);
     project.wait();
 }
+
+TEST_CASE("intake: git merges the queue task by task, in clones that know ralph") {
+    Project project;
+    project.add_to_environment({"PATH=" RALPH_BINARY_DIR ":/usr/local/bin:/usr/bin:/bin"});
+    project.git(project.root(), {"add", "-A"});
+    project.git(project.root(), {"commit", "-q", "--allow-empty", "-m", "ralph"});
+    project.git(project.root(), {"push", "-q", "origin", "HEAD:main"});
+    const std::string other = clone(project, "other");
+    REQUIRE(project.ralph({"--repo", other, "init", "--trust"}).succeeded());
+    REQUIRE(project.ralph({"--repo", other, "task", "add", "Old", "--run", "true"}).succeeded());
+    project.git(project.root(), {"pull", "-q", "--rebase"});
+    // Neighbours in the file, which lines cannot merge: one is archived here, one added there.
+    REQUIRE(project.ralph({"task", "done", "RQ-0001", "--no-push"}).succeeded());
+    project.git(project.root(), {"commit", "-q", "-a", "-m", "done here"});
+    REQUIRE(project.ralph({"--repo", other, "task", "add", "New", "--run", "true"}).succeeded());
+    project.git(project.root(), {"pull", "-q", "--no-rebase", "--no-edit"});
+    CHECK(project.git(project.root(), {"status", "--porcelain"}).empty());
+    const std::string listed = project.ralph({"queue", "list"}).output;
+    CHECK(listed.find("RQ-0002") != std::string::npos);
+    CHECK(listed.find("RQ-0001") == std::string::npos);
+    CHECK(project.ralph({"queue", "validate"}).output.find("1 open, 1 done") != std::string::npos);
+}

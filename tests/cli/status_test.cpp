@@ -2,6 +2,8 @@
 // says the same of a task, and the doctor agrees.
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -119,4 +121,63 @@ TEST_CASE("status: without a supervisor, and with nothing to do") {
     CHECK(has(why(project, "RQ-0001"), "has failed: work exited with status 3"));
     CHECK(has(why(project, "RQ-0001"), "Next: ralph run parallel retry --task RQ-0001"));
     CHECK(has(project.ralph({"why", "RQ-0001", "--json"}).output, "\"place\": \"ended\""));
+}
+
+TEST_CASE("status: a worker that writes nothing, and a dependency that never ends") {
+    Project project;
+    const std::string go = project.outside("go");
+    project.add("hangs", "until [ -e '" + go + "' ]; do sleep 0.05; done; exit 3");
+    project.add("fails", "exit 3");
+    project.add("waits for ever", "true", {"RQ-0002"});
+    project.commit_and_push();
+    project.start({"run", "--parallel", "2", "--continuous"});
+    CHECK(comes_to_say(project, "RQ-0001 hangs: work, attempt 1, for "));
+    CHECK(comes_to_say(project, "RQ-0003 waits for ever: waits: until RQ-0002 (failed) is done"));
+    CHECK(has(why(project, "RQ-0003"), "Next: ralph run parallel retry --task RQ-0002"));
+    CHECK(project.ralph({"status", "--exit-code"}).status == 4);
+    CHECK_FALSE(has(status(project), "has written nothing"));
+    // As after some time: it began, and its log was written, long ago.
+    const std::string live = Project::read(project.paths().live_view());
+    const std::size_t since = live.find("\"since\": \"20");
+    REQUIRE(since != std::string::npos);
+    Project::write(project.paths().live_view(), std::string(live).replace(since + 10, 4, "2001"));
+    const timespec long_ago[2] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
+    REQUIRE(::utimensat(AT_FDCWD, project.paths().log("RQ-0001").c_str(), long_ago, 0) == 0);
+    const std::string told = status(project);
+    CHECK(has(told, "! RQ-0001 has written nothing for "));
+    CHECK(has(told, "`ralph cancel RQ-0001` ends it"));
+    CHECK(has(told, "Next: ralph logs RQ-0001 -f"));
+    CHECK(has(doctor(project), "RQ-0001 has written nothing for "));
+    Project::write(go, "");
+    project.signal(SIGTERM);
+    CHECK(project.wait() == 128 + SIGTERM);
+}
+
+TEST_CASE("status: a full disk, a lock of somebody else, and a supervisor that keeps dying") {
+    Project project;
+    project.add("one", "echo x > x");
+    Project::write(project.paths().supervisor_config(), "{\"limits\": {\"host\": {\"disk\": \"900TiB\"}}}\n");
+    project.commit_and_push();
+    std::filesystem::create_directories(project.paths().queue_lock());
+    const std::string owner = project.paths().queue_lock() + "/owner";
+    Project::write(owner,
+                   "pid: " + std::to_string(::getpid()) +
+                       "\nstarted_at: 2026-01-01T00:00:00Z\ncommand: ralph run loop\nlabel: run loop\n");
+    CHECK(comes_to_say(project,
+                       "! process " + std::to_string(::getpid()) + " (run loop) holds the queue's lock"));
+    CHECK(has(project.ralph({"doctor"}).output, "The queue is locked"));
+    std::filesystem::remove_all(project.paths().queue_lock());
+    project.start({"run", "--parallel", "2", "--continuous"});
+    CHECK(comes_to_say(project, "! no worker starts until this is over: disk: "));
+    CHECK(has(doctor(project), "no worker starts until this is over: disk: "));
+    for (int i = 0; i < 3; ++i) {
+        CHECK_FALSE(has(status(project), "has died"));
+        project.crash();
+        project.start({"run", "--parallel", "2", "--continuous"});
+        CHECK(comes_to_say(project, "disk: "));
+    }
+    CHECK(has(status(project), "! the supervisor has died and was started again 3 times in 10 minutes"));
+    CHECK(has(doctor(project), "the supervisor has died and was started again 3 times"));
+    project.signal(SIGTERM);
+    CHECK(project.wait() == 128 + SIGTERM);
 }

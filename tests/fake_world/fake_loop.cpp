@@ -92,7 +92,7 @@ Watcher::Watcher(Loop& loop) : impl_(new Impl{&loop.impl().state}) {}
 
 Watcher::~Watcher() = default;
 
-void Watcher::start(std::vector<std::string> folders, Changed changed) {
+void Watcher::start(std::vector<std::string> folders, Changed changed, Writes /*writes*/) {
     impl_->loop->watched_folders = std::move(folders);
     impl_->loop->file_changed = std::move(changed);
 }

@@ -208,11 +208,14 @@ class Life {
     [[nodiscard]] std::chrono::milliseconds age() const { return std::chrono::milliseconds{world_.now_ms}; }
     [[nodiscard]] bool is_on_loop() const { return world_.loop != nullptr && on_loop_; }
 
-    void request_retry() {
-        const std::string path = paths().retry_requests() + "/" + task_id;
+    // The file of it.
+    std::string request_retry() {
+        std::string path = fmt::format("{}/{}~{}", paths().retry_requests(), task_id, ++requests_);
         world_.disk.put(path, "");
         world_.tell_watchers(path);
+        return path;
     }
+    [[nodiscard]] bool has(const std::string& path) const { return world_.disk.find(path) != nullptr; }
     [[nodiscard]] const Paths& paths() const { return settings_.paths; }
     [[nodiscard]] std::optional<Lifecycle> saved() {
         const std::string* const text = world_.disk.content(paths().state());
@@ -267,6 +270,7 @@ class Life {
     fake::World world_;
     Settings settings_;
     std::size_t turns_ = 0;
+    std::size_t requests_ = 0;
     bool on_loop_ = false;
 
   public:
@@ -519,4 +523,35 @@ TEST_CASE("a signal ends the supervisor although the disk does not take the end 
     life.fault = nullptr;
     CHECK(life.run() == 128 + SIGTERM);  // the next one finds it
     CHECK(life.saved() == Lifecycle::failed);
+}
+
+// Found by the simulation, seed 45290: the second request was taken away with the first, unread.
+TEST_CASE("a request that comes while an earlier one is taken away is answered, too") {
+    Life life;
+    std::string first;
+    std::string second;
+    bool is_seen = false;
+    life.before_turn = [&] {
+        if (first.empty() && life.shims.works()) {
+            life.shims.fail_the_work();
+        } else if (life.shims.works()) {
+            life.shims.finish_the_work();
+        } else if (first.empty() && life.saved() == Lifecycle::failed) {
+            first = life.request_retry();
+        } else if (!second.empty() && !is_seen) {
+            is_seen = true;
+            CHECK(!life.has(first));
+            CHECK(life.has(second));
+        }
+    };
+    life.fault = [&](Operation operation, const std::string& path) {
+        if (operation == Operation::unlink && path == first && second.empty()) {
+            second = life.request_retry();
+        }
+        return Fault{};
+    };
+    CHECK(life.run() == 128 + SIGTERM);
+    CHECK(is_seen);
+    CHECK(!life.has(second));
+    CHECK(life.saved() == Lifecycle::completed);
 }

@@ -73,6 +73,7 @@ struct FakeTask {
     std::uint32_t landings = 0;
     bool done_in_queue = false;
     bool retry_requested = false;
+    bool cancel_requested = false;
     // What the batches of others have said of it since its last run: how it ended for it, and how often it
     // was put off.
     std::optional<std::uint32_t> told;

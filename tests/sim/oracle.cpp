@@ -256,6 +256,12 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
     if (circumstances.stop_requested) {
         return;
     }
+    if (task.cancel_requested) {
+        demand(task.live() == nullptr || task.live()->run.step == StepKind::discard ||
+                   circumstances.state_was_lost,
+               task.id, "cancelled while its run is alive");
+        return;
+    }
     if (task.told) {
         demand(
             task.told != 0U && task.told != 65U && task.told != 66U && task.told != 67U && task.told != 75U,

@@ -39,7 +39,8 @@ Simulation::Simulation(std::uint64_t seed, bool keep_trace, bool batches)
       keep_trace_(keep_trace),
       oracle_(model_),
       shims_(world_, model_, random_, seed),
-      host_(world_, seed) {
+      host_(world_, seed),
+      person_(world_, model_, settings_.paths, seed, [this](const std::string& line) { record(line); }) {
     is_service_ = service_random_.chance(30);
     limits_.stop_timeout = core::Milliseconds{service_random_.below(3) * 20'000LL};
     limits_.workers = 1 + random_.below(4);
@@ -122,6 +123,7 @@ void Simulation::settle_down() {
     shims_.hazards = Hazards{0, 0, 0, 50, 0, 10, 10, 5, shims_.hazards.fixable};
     shims_.account.settle_down();
     host_.settle_down();
+    person_.settle_down();
     shims_.landing_hazards = LandingHazards{0, 0, 0, 0, 0, 0, 0, 0};
     shims_.target.is_red = false;
     limits_.continuous = false;
@@ -232,7 +234,7 @@ void Simulation::between_lives() {
         make_state_anew();
     }
     if (random_.chance(10)) {
-        request_retry();
+        person_.request_retry(model_.tasks()[random_.below(model_.tasks().size())]);
     }
     const std::int64_t until = world_.now_ms + random_.below(random_.chance(70) ? 500 : 30'000);
     while (shims_.next_event() && *shims_.next_event() <= until && report_.violation.empty()) {
@@ -254,6 +256,8 @@ void Simulation::turn() {
     if (!is_quiet_) {
         host_.turn();
     }
+    person_.turn();
+    circumstances_.workers = std::max(circumstances_.workers, person_.most_workers());
     if (!is_quiet_ && faults_left_ > 0 && random_.chance(3)) {
         --faults_left_;
         inject_fault();
@@ -282,6 +286,11 @@ void Simulation::advance() {
     if (const auto timer = world_.loop->next_timer()) {
         next = std::min(*timer, next.value_or(*timer));
     }
+    // In the end the host's clock is set right, since what waits for a time that was told waits no less.
+    if (world_.clock_error_ms < 0 && !shims_.next_event() && service_random_.chance(2)) {
+        record("the clock is set right");
+        world_.clock_error_ms = 0;
+    }
     // The queue's owner fixes it in the end.
     if (!queue_is_valid_ && (!next || random_.chance(2))) {
         queue_is_valid_ = true;
@@ -294,6 +303,9 @@ void Simulation::advance() {
 }
 
 void Simulation::nothing_happens() {
+    if (person_.resume()) {
+        return;
+    }
     const bool waits_for_tasks = limits_.continuous && world_.loop->signal_arrived;
     if (!waits_for_tasks) {
         judge([] { throw Violation{"stuck: nothing is under way, and the supervisor waits"}; });
@@ -381,7 +393,7 @@ void Simulation::disturb_supervisor(std::uint32_t kind) {
             arrived(SIGTERM);
         }
     } else if (kind < 54) {
-        request_retry();
+        person_.request_retry(model_.tasks()[random_.below(model_.tasks().size())]);
     } else if (kind < 58) {
         start_second_supervisor();
     } else if (kind < 62) {
@@ -429,15 +441,6 @@ void Simulation::start_second_supervisor() {
     world_.supervisor_pid = pid;
     if (refused && !world_.dead) {
         judge([] { throw Violation{"two supervisors"}; });
-    }
-}
-
-void Simulation::request_retry() {
-    FakeTask& task = model_.tasks()[random_.below(model_.tasks().size())];
-    if (world_.disk.find(settings_.paths.retry_requests())) {
-        record(task.id + " retry is requested");
-        task.retry_requested = true;
-        put_file(settings_.paths.retry_requests() + "/" + task.id, "");
     }
 }
 
@@ -557,20 +560,11 @@ void Simulation::on_state_written(const std::string& text) {
             }
             record(line);
         }
-        // One that was forgotten comes back when the power fails.
-        for (FakeTask& task : model_.tasks()) {
-            task.retry_requested = task.retry_requested || has_retry_request(task.id);
-        }
+        person_.look(true);  // one that was forgotten comes back when the power fails
         oracle_.on_saved(last_state_, *state, circumstances_);
         last_state_ = std::move(*state);
     });
-    for (FakeTask& task : model_.tasks()) {
-        task.retry_requested = world_.disk.find(settings_.paths.retry_requests() + "/" + task.id) != nullptr;
-    }
-}
-
-bool Simulation::has_retry_request(const std::string& task_id) const {
-    return world_.disk.find(settings_.paths.retry_requests() + "/" + task_id) != nullptr;
+    person_.look(false);
 }
 
 // What a start after a loss of power would find. After a rot of our own making that is the previous

@@ -15,6 +15,7 @@
 #include "tests/sim/random.h"
 #include "tests/sim/shims.h"
 #include "tests/sim/simulated_host.h"
+#include "tests/sim/simulated_person.h"
 
 namespace ralph::sim {
 
@@ -60,7 +61,6 @@ class Simulation {
     void disturb_supervisor(std::uint32_t kind);
     void disturb_world(std::uint32_t kind);
     void start_second_supervisor();
-    void request_retry();
     void rot_state();
     void make_state_anew();
     void put_file(const std::string& path, const std::string& content);
@@ -72,7 +72,6 @@ class Simulation {
     [[nodiscard]] fake::Fault disk_trouble(fake::Operation operation);
     void on_renamed(const std::string& path);
     void on_state_written(const std::string& text);
-    [[nodiscard]] bool has_retry_request(const std::string& task_id) const;
     void judge(const std::function<void()>& check);
     [[nodiscard]] core::ParallelState durable_state();
     [[nodiscard]] daemon::Supervision supervision();
@@ -88,8 +87,9 @@ class Simulation {
     Oracle oracle_;
     Shims shims_;
     SimulatedHost host_;
-    core::SupervisorSettings limits_;
     daemon::Settings settings_;
+    SimulatedPerson person_;
+    core::SupervisorSettings limits_;
     Circumstances circumstances_;
     FaultProfile faults_;
     core::TaskFile queue_;

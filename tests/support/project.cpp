@@ -142,7 +142,7 @@ void Project::start(const std::vector<std::string>& arguments) {
     request.program = "/bin/sh";
     request.arguments = {"-c",
                          "cd \"$1\" && shift && log=\"$1\" && shift && exec 3</dev/null 4</dev/null "
-                         "5</dev/null && exec \"$@\" 2>>\"$log\"",
+                         "5</dev/null && exec \"$@\" 2>>\"$log\" >>\"$log.out\"",
                          "sh",
                          root(),
                          folder_ / "supervisor.log",
@@ -181,6 +181,10 @@ int Project::wait() {
 
 std::string Project::log() const {
     return read(folder_ / "supervisor.log");
+}
+
+std::string Project::output() const {
+    return read(folder_ / "supervisor.log.out");
 }
 
 core::ParallelState Project::state() const {

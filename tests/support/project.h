@@ -43,7 +43,7 @@ class Project {
                     const std::vector<std::string>& needs = {}) const;
     void commit_and_push(const std::string& message = "change") const;
 
-    // A supervisor in the background, its log in log().
+    // A supervisor, or another command, in the background; its standard error is in log().
     void start(const std::vector<std::string>& arguments);
     void signal(int number) const;
     // Stops it where it is, and returns when it has stopped; SIGCONT lets it go on.
@@ -54,6 +54,7 @@ class Project {
     // Waits for its end; the exit code, or 1000 + signal.
     int wait();
     [[nodiscard]] std::string log() const;
+    [[nodiscard]] std::string output() const;  // its standard output
 
     [[nodiscard]] core::ParallelState state() const;  // empty while there is none
     [[nodiscard]] std::optional<core::WorkerRecord> record(const std::string& task_id) const;

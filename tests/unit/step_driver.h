@@ -62,6 +62,9 @@ struct ActionLine {
     std::string operator()(const core::action::ForgetRetryRequest& forget) const {
         return "forget " + forget.task_id;
     }
+    std::string operator()(const core::action::ForgetCancelRequest& forget) const {
+        return "forget the cancel of " + forget.task_id;
+    }
     std::string operator()(const core::action::LoadQueue&) const { return "load"; }
     std::string operator()(const core::action::MeasureHost&) const { return "measure"; }
     std::string operator()(const core::action::WakeAt& wake) const {
