@@ -71,7 +71,8 @@ std::vector<std::string> partial_files(const Project& project) {
                                    name == "exit.json.reserved" ||
                                    entry.path().string().ends_with("/.ralph/lock");
             const bool ours_for_good = name == "supervisor.lock" || name == "repository.lock" ||
-                                       name == "integrate.lock" || name == "spending.lock";
+                                       name == "integrate.lock" || name == "spending.lock" ||
+                                       name == "steering.lock";
             if (temporary && !ours_for_good) {
                 found.push_back(entry.path().string());
             }
@@ -197,6 +198,14 @@ bool check_point(const Options& options, int n, int& failures) {
     return true;
 }
 
+// Full runs take an hour: says now and then how far it is.
+void tell_progress(int n, const char* what) {
+    constexpr int now_and_then = 50;
+    if (n % now_and_then == 0) {
+        static_cast<void>(std::fprintf(stderr, "  point %d%s\n", n, what));
+    }
+}
+
 // Kills one process of them all before its n-th call, and then all of them.
 int check_checkout(const Options& options, int& failures) {
     int points = 0;
@@ -210,6 +219,7 @@ int check_checkout(const Options& options, int& failures) {
                 break;
             }
             ++points;
+            tell_progress(n, victims == ralph::tests::Victims::all ? ", all are killed" : "");
             failures += different.empty() ? 0 : 1;
             for (const std::string& line : different) {
                 std::printf("point %d (before %s%s): %s\n", n, traced.call.c_str(),
@@ -271,6 +281,7 @@ int main(int argc, char** argv) {
          options.role != Role::any && n <= options.to && check_point(options, n, failures);
          n += options.every) {
         ++points;
+        tell_progress(n, "");
     }
     std::printf("%s: killed at %d points, %d of them left a trace\n", name.c_str(), points, failures);
     return failures == 0 && points > 0 ? 0 : 1;
