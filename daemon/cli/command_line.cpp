@@ -243,11 +243,14 @@ void add_logs(CLI::App& app, Arguments& all) {
         [&all] { all.exit_code = as_owner(all.common, [&all] { return show_logs(all.common, all.logs); }); });
 }
 
-// Not for people: run by the supervisor, by git, and by the unit when its main process has ended.
+// Not for people: run by the supervisor, by git, by completions, and by the unit when its main process has
+// ended.
 void add_internal(CLI::App& app, Arguments& all) {
     auto* step = app.add_subcommand("step", "")->group("");
     step->add_option("STEP", all.step)->required();
     step->callback([&] { all.exit_code = run_step(all.step); });
+    app.add_subcommand("ids", "")->group("")->fallthrough()->callback(
+        [&all] { all.exit_code = as_owner(all.common, [&all] { return print_ids(all.common); }); });
     auto* merge = app.add_subcommand("merge-queue", "")->group("");
     merge->add_option("BASE", all.merge.base)->required();
     merge->add_option("OURS", all.merge.ours)->required();

@@ -79,6 +79,8 @@ int remove_task(const CommonArguments& common, const std::string& task_id, bool 
 // Before the other task; at the beginning of the queue if none is named.
 int move_task(const CommonArguments& common, const std::string& task_id, const std::string& before,
               bool no_push);
+// For completions: one id a line, of all tasks that are open or have a record.
+int print_ids(const CommonArguments& common);
 int show_task(const CommonArguments& common, const std::string& task_id);
 // What happened to the tasks, oldest first; of one, or of all.
 int show_history(const CommonArguments& common, const std::string& task_id, bool json);

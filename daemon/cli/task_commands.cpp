@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "core/base/canonical_json.h"
 #include "core/base/shown_text.h"
@@ -10,6 +11,7 @@
 #include "daemon/cli/common.h"
 #include "daemon/cli/queue_change.h"
 #include "daemon/os/clock.h"
+#include "daemon/store/state_store.h"
 #include "daemon/workspace/known_ids.h"
 
 namespace ralph::daemon {
@@ -140,6 +142,26 @@ int move_task(const CommonArguments& common, const std::string& task_id, const s
                            queue.tasks.insert(place, std::move(task));
                            return {};
                        });
+}
+
+int print_ids(const CommonArguments& common) {
+    const auto settings = open_repository(common);
+    if (!settings) {
+        return report_error(settings.error());
+    }
+    std::set<std::string> ids;
+    if (const auto queue = open_queue(*settings)) {
+        for (const core::Task& task : queue->snapshot.queue.tasks) {
+            ids.insert(std::string(core::trimmed(task.id)));
+        }
+    }
+    const auto state = read_state_file(settings->paths.state());
+    if (state && *state) {
+        for (const core::WorkerRecord& record : (*state)->workers) {
+            ids.insert(record.task_id);
+        }
+    }
+    return print(ids.empty() ? std::string{} : fmt::format("{}\n", fmt::join(ids, "\n")));
 }
 
 int show_task(const CommonArguments& common, const std::string& task_id) {

@@ -27,9 +27,12 @@ _ralph() {
             ;;
     esac
     if [[ $word == -* ]]; then
-        values=$(grep -o -E '^  (-h,)?--[a-z-]+' <<<"$help" | grep -o -E -e '--[a-z-]+')
+        values=$(grep -o -E '^  (-[a-zA-Z],)?--[a-z-]+' <<<"$help" | grep -o -E -e '--[a-z-]+')
     else
         values=$(_ralph_commands <<<"$help")
+        if grep -q '^  TASK' <<<"$help"; then
+            values+=" $("${COMP_WORDS[0]}" ids 2>/dev/null)"
+        fi
     fi
     mapfile -t COMPREPLY < <(compgen -W "$values" -- "$word")
 }

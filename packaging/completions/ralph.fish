@@ -21,7 +21,10 @@ function __ralph_complete
         __fish_complete_directories (commandline -ct)
     else
         printf '%s\n' $help | sed -n -E '/^Subcommands:$/,/^$/s/^  ([a-z][a-z-]*) +(.*)/\1\t\2/p'
-        printf '%s\n' $help | sed -n -E 's/^  (-h,)?(--[a-z-]+).*/\2/p'
+        printf '%s\n' $help | sed -n -E 's/^  (-[a-zA-Z],)?(--[a-z-]+).*/\2/p'
+        if string match -q -r '^  TASK' -- $help
+            ralph ids 2>/dev/null
+        end
     end
 end
 
