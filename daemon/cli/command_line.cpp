@@ -221,6 +221,9 @@ void add_steering(CLI::App& app, Arguments& all) {
     auto* cancel = add("cancel", "End the worker of a task; its work is kept", cancel_examples,
                        [&all] { return cancel_tasks(all.common, all.task_ids); });
     cancel->add_option("TASK", all.task_ids, "Which")->required();
+    auto* shell = add("shell", "Open a shell in a task's workspace", shell_examples,
+                      [&all] { return open_shell(all.common, all.task_id); });
+    shell->add_option("TASK", all.task_id, "Which")->required();
     auto* wait = add("wait", "Wait until tasks have come to an end, for scripts", wait_examples,
                      [&all] { return wait_for_tasks(all.common, all.task_ids, all.duration); });
     wait->add_option("TASK", all.task_ids, "Which; all that are open if none is named");

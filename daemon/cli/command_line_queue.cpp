@@ -52,6 +52,14 @@ void add_task_verbs(CLI::App& task, Arguments& all) {
     }
     verb("remove", "Take a task out of the queue",
          [&all] { return remove_task(all.common, all.task_id, all.no_push); });
+    verb("start-now", "Make a task the next that starts: critical, first, not scheduled, no draft",
+         [&all] { return start_task_now(all.common, all.task_id, all.no_push); });
+    auto* cancel = task.add_subcommand("cancel", "The same as `ralph cancel`")->fallthrough();
+    cancel->footer(task_examples);
+    cancel->add_option("TASK", all.task_ids, "Which")->required();
+    cancel->callback([&all] {
+        all.exit_code = as_owner(all.common, [&all] { return cancel_tasks(all.common, all.task_ids); });
+    });
     auto* move = verb("move", "Change a task's place in the queue",
                       [&all] { return move_task(all.common, all.task_id, all.before, all.no_push); });
     auto* before = move->add_option("--before", all.before, "The task that it comes before")->type_name("ID");

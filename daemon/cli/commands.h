@@ -81,6 +81,8 @@ int move_task(const CommonArguments& common, const std::string& task_id, const s
               bool no_push);
 // For completions: one id a line, of all tasks that are open or have a record.
 int print_ids(const CommonArguments& common);
+// It is the next that starts.
+int start_task_now(const CommonArguments& common, const std::string& task_id, bool no_push);
 int show_task(const CommonArguments& common, const std::string& task_id);
 // What happened to the tasks, oldest first; of one, or of all.
 int show_history(const CommonArguments& common, const std::string& task_id, bool json);
@@ -134,6 +136,8 @@ int resume_all(const CommonArguments& common);
 // Nothing: as many as the settings say.
 int set_workers(const CommonArguments& common, std::optional<std::uint32_t> workers);
 int cancel_tasks(const CommonArguments& common, const std::vector<std::string>& task_ids);
+// Becomes a shell in the task's workspace; returns only if that cannot be.
+int open_shell(const CommonArguments& common, const std::string& task_id);
 // Until all of them have come to an end; of all that are open if none is named. Returns 0 if all have landed,
 // 3 if some have not, 6 if `timeout`, a duration, was over first; "": there is none.
 int wait_for_tasks(const CommonArguments& common, const std::vector<std::string>& task_ids,

@@ -79,6 +79,8 @@ Examples:
   ralph task add "Fix the typo" --run "make fix"             a command of its own does it
   ralph task add "Release" --depends-on RQ-0001 --priority high
   ralph task add "Try this" --no-push                        only in the file here; you commit and push it
+  ralph task add --from titles.txt                           many at once, a title on each line
+  ralph task start-now RQ-0007                               it is the next that starts
   ralph task edit RQ-0001 --description "It fails on an empty file" --priority critical
   ralph task reject RQ-0001 --note "It is not worth it"
   ralph task move RQ-0003 --before RQ-0001
@@ -226,6 +228,11 @@ inline constexpr const char* completions_examples = R"(
 Examples:
   ralph completions bash > ~/.local/share/bash-completion/completions/ralph
   ralph completions zsh
+)";
+
+inline constexpr const char* shell_examples = R"(
+Examples:
+  ralph shell RQ-0001    look at what a blocked task has left, mend it, commit; then `ralph retry RQ-0001`
 )";
 
 }  // namespace ralph::daemon

@@ -10,6 +10,7 @@
 #include "core/queue/queue_validation.h"
 #include "daemon/cli/common.h"
 #include "daemon/os/clock.h"
+#include "daemon/store/state_store.h"
 #include "daemon/workspace/kept_refs.h"
 #include "daemon/workspace/quarantine.h"
 
@@ -73,9 +74,41 @@ std::string note_on(const KeptRef& ref) {
     return ref.is_landed ? "landed since" : ref.is_side ? "side branch or stash" : "";
 }
 
-std::string list_text(const std::vector<Described>& all, core::Instant now) {
+// Work that lies where it was done, and was not saved as a ref yet: that of failed and blocked tasks.
+struct KeptWorkspace {
+    std::string task_id;
+    std::string lifecycle;
+    std::string path;
+};
+
+Result<std::vector<KeptWorkspace>> kept_workspaces(const Settings& settings) {
+    std::vector<KeptWorkspace> found;
+    TRY_ASSIGN(const auto state, read_state_file(settings.paths.state()));
+    for (const core::WorkerRecord& record : state ? state->workers : std::vector<core::WorkerRecord>{}) {
+        const bool is_kept =
+            record.lifecycle == core::Lifecycle::failed || record.lifecycle == core::Lifecycle::blocked_push;
+        if (is_kept && core::is_safe_task_id(record.task_id) &&
+            is_directory(settings.workspace(record.task_id))) {
+            found.push_back({record.task_id, std::string(to_string(record.lifecycle)),
+                             settings.workspace(record.task_id)});
+        }
+    }
+    return found;
+}
+
+std::string workspaces_text(const std::vector<KeptWorkspace>& workspaces) {
+    std::string text;
+    for (const KeptWorkspace& each : workspaces) {
+        text += fmt::format("  {} ({}): {}\n", each.task_id, each.lifecycle, core::printable(each.path));
+    }
+    return text.empty() ? text : "\nWorkspaces that are kept, with what is in them:\n" + text;
+}
+
+std::string list_text(const std::vector<Described>& all, const std::vector<KeptWorkspace>& workspaces,
+                      core::Instant now) {
     if (all.empty()) {
-        return nothing_kept;
+        return workspaces.empty() ? std::string(nothing_kept)
+                                  : "no refs are saved\n" + workspaces_text(workspaces);
     }
     std::vector<std::vector<std::string>> rows{
         {"KEPT", "WHEN (UTC)", "AGE", "COMMITS", "FILES", "PRUNED AFTER", "NOTE"}};
@@ -85,7 +118,7 @@ std::string list_text(const std::vector<Described>& all, core::Instant now) {
                         commits_text(kept.summary), std::to_string(kept.summary.files),
                         day_and_minute(kept.until), note_on(kept.ref)});
     }
-    return text_table(rows) + "\nLook at one with `ralph kept show TASK/N`.\n";
+    return text_table(rows) + "\nLook at one with `ralph kept show TASK/N`.\n" + workspaces_text(workspaces);
 }
 
 // Every line printable, the lines kept.
@@ -271,9 +304,13 @@ int kept_list(const CommonArguments& common, bool as_json) {
         }
         all.push_back(std::move(*described));
     }
+    const auto workspaces = kept_workspaces(*settings);
+    if (!workspaces) {
+        return report_error(workspaces.error());
+    }
     const core::Instant now = wall_clock();
     if (!as_json) {
-        return print(list_text(all, now));
+        return print(list_text(all, *workspaces, now));
     }
     json::array kept;
     for (const Described& each : all) {
@@ -282,6 +319,10 @@ int kept_list(const CommonArguments& common, bool as_json) {
     json::object document;
     document["version"] = 1;
     document["kept"] = std::move(kept);
+    json::array& places = document["workspaces"].emplace_array();
+    for (const KeptWorkspace& each : *workspaces) {
+        places.push_back({{"task_id", each.task_id}, {"lifecycle", each.lifecycle}, {"path", each.path}});
+    }
     return print(core::canonical_json(document) + "\n");
 }
 

@@ -144,6 +144,21 @@ int move_task(const CommonArguments& common, const std::string& task_id, const s
                        });
 }
 
+int start_task_now(const CommonArguments& common, const std::string& task_id, bool no_push) {
+    return change_task(common, task_id, "start now", no_push,
+                       [&](core::TaskFile& queue, core::TaskFile& /*done*/) -> Result<void> {
+                           TRY_ASSIGN(core::Task* const found, find_open(queue, task_id));
+                           found->priority = core::TaskPriority::critical;
+                           found->scheduled_start.reset();
+                           if (found->status == core::TaskStatus::draft) {
+                               TRY(core::set_status(queue, task_id, core::TaskStatus::todo, wall_clock()));
+                           }
+                           const auto place = queue.tasks.begin() + (found - queue.tasks.data());
+                           std::rotate(queue.tasks.begin(), place, place + 1);
+                           return {};
+                       });
+}
+
 int print_ids(const CommonArguments& common) {
     const auto settings = open_repository(common);
     if (!settings) {

@@ -21,15 +21,16 @@ namespace {
 using core::Result;
 
 Ending conflict_with_target(const StepContext& task, const std::vector<std::string>& paths) {
-    return fixable(fmt::format("conflict with {} in {}; resolve it in {} (git rebase {}), {}", task.target(),
-                               core::named(paths), task.workspace, task.target(), retry_command(task)));
+    return fixable(
+        fmt::format("conflict with {} in {}; resolve it in {} (git fetch origin && git rebase {}), {}",
+                    task.target(), core::named(paths), task.workspace, task.target(), retry_command(task)));
 }
 
 // A merge would bring back what was taken off the target.
 Ending merge_on_rewritten_target(const StepContext& task) {
     return fixable(
         fmt::format("{} was rewritten below the work, which holds a merge; put the work on it in {} "
-                    "(git rebase {}, and look at what the merge held), {}",
+                    "(git fetch origin && git rebase {}, and look at what the merge held), {}",
                     task.target(), task.workspace, task.target(), retry_command(task)));
 }
 

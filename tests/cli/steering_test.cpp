@@ -139,6 +139,25 @@ TEST_CASE("steering: wait ends with the tasks, and says how") {
     CHECK(project.ralph({"wait"}).status == 0);  // nothing is open
 }
 
+TEST_CASE("steering: a shell in a workspace, and a task that is to be the next") {
+    Project project;
+    project.add("fails", "echo half > half.txt; exit 3");
+    project.add("second", "true");
+    project.add("third", "true");
+    project.commit_and_push();
+    CHECK(project.ralph({"run", "--parallel", "1", "--max-tasks", "1"}).status == 3);
+    CHECK(has(do_it(project, {"kept", "list"}), "RQ-0001 (failed): " + project.workspaces() + "/RQ-0001"));
+    project.add_to_environment({"SHELL=/bin/ls"});
+    CHECK(has(do_it(project, {"shell", "RQ-0001"}), "half.txt\n"));
+    CHECK(has(project.ralph({"shell", "RQ-0002"}).errors, "RQ-0002 has no workspace now"));
+    CHECK(project.ralph({"shell", "../x"}).status == 1);
+    do_it(project, {"task", "schedule", "RQ-0003", "2099-01-01T00:00:00Z"});
+    do_it(project, {"task", "start-now", "RQ-0003"});
+    CHECK(do_it(project, {"queue", "next"}) == "RQ-0003\n");
+    CHECK(do_it(project, {"queue", "list"}).find("RQ-0003") <
+          do_it(project, {"queue", "list"}).find("RQ-0002"));
+}
+
 TEST_CASE("logs: begin and end of each step, and how the task fared") {
     const Project project;
     project.add("prints", "echo hello; printf '\\033[2J'; echo x > x");

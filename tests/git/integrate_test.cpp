@@ -241,7 +241,7 @@ TEST_CASE("a conflict is reported and leaves the workspace as it was" * doctest:
     const std::string workspace = fixture.workspace();
     CHECK(fixture.outcome().summary ==
           "conflict with origin/main in a.txt; resolve it in " + workspace +
-              " (git rebase origin/main), then run `ralph run parallel retry --task RQ-0001`");
+              " (git fetch origin && git rebase origin/main), then run `ralph run parallel retry --task RQ-0001`");
     CHECK(marker(fixture) == fixture.outcome().summary);
     CHECK(GitFixture::read(workspace + "/a.txt") == "mine\n");
     CHECK(fixture.git(workspace, {"symbolic-ref", "HEAD"}) == "refs/heads/main");
