@@ -16,9 +16,11 @@ using core::Error;
 namespace {
 
 // Build results, caches and our own run-time files are never copied.
-constexpr std::array<std::string_view, 12> denied{
-    "target/",      "node_modules/", ".venv/",       ".ralph/cache/",  ".ralph/workspaces/", ".ralph/logs/",
-    ".ralph/lock/", "__pycache__/",  ".ruff_cache/", ".pytest_cache/", ".ty_cache/",         ".git/"};
+constexpr std::array<std::string_view, 16> denied{
+    "target/",         "node_modules/",        ".venv/",         ".ralph/cache/",
+    ".ralph/lock/",    ".ralph/workspaces/",   ".ralph/logs/",   "__pycache__/",
+    ".cueloop/cache/", ".cueloop/workspaces/", ".cueloop/logs/", ".cueloop/lock/",
+    ".ruff_cache/",    ".pytest_cache/",       ".ty_cache/",     ".git/"};
 
 // What makes a pattern impossible to compile: a class or an alternation that does not end, or ends only.
 std::optional<std::string> glob_fault(std::string_view pattern) {

@@ -158,13 +158,15 @@ std::optional<JsonFault> combination_fault(const AgentSettings& agent) {
 }  // namespace
 
 core::Result<ProjectConfig> load_project_config(const std::optional<Layer>& global,
-                                                const std::optional<Layer>& project, bool trusted) {
+                                                const std::optional<Layer>& project, bool trusted,
+                                                const ProjectConfig& defaults) {
     const auto layers = open_layers(global, project, trusted, core::DuplicateKeys::last_wins);
     if (layers.has_error()) {
         return layers.error();
     }
-    ProjectConfig config;
+    ProjectConfig config = defaults;
     AgentSettings agent;
+    agent.ci_gate = defaults.ci_gate;
     for (const OpenLayer& layer : *layers) {
         auto error = read_layer(layer, [&config, &agent](ObjectReader& root, TrustGate& gate) {
             read_root(root, gate, config, agent);

@@ -55,6 +55,7 @@ struct ProjectConfig {
 // which runs commands while the repository is not `trusted`, and combinations that cannot work.
 [[nodiscard]] core::Result<ProjectConfig> load_project_config(const std::optional<Layer>& global,
                                                               const std::optional<Layer>& project,
-                                                              bool trusted);
+                                                              bool trusted,
+                                                              const ProjectConfig& defaults = {});
 
 }  // namespace ralph::config

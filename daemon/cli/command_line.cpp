@@ -221,6 +221,9 @@ void add_steering(CLI::App& app, Arguments& all) {
     auto* cancel = add("cancel", "End the worker of a task; its work is kept", cancel_examples,
                        [&all] { return cancel_tasks(all.common, all.task_ids); });
     cancel->add_option("TASK", all.task_ids, "Which")->required();
+    auto* clean = add("clean", "Remove what is old enough to go, for disk", clean_examples,
+                      [&all] { return ralph::daemon::clean(all.common, all.kept.prune.dry_run); });
+    clean->add_flag("--dry-run", all.kept.prune.dry_run, "Only say what would be removed");
     auto* shell = add("shell", "Open a shell in a task's workspace", shell_examples,
                       [&all] { return open_shell(all.common, all.task_id); });
     shell->add_option("TASK", all.task_id, "Which")->required();

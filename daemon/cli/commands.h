@@ -147,6 +147,8 @@ int kept_list(const CommonArguments& common, bool json);
 int kept_show(const CommonArguments& common, const std::string& name, bool patch);
 int kept_restore(const CommonArguments& common, const std::string& name, const std::string& branch);
 int kept_prune(const CommonArguments& common, const KeptPruneArguments& arguments);
+// Removes kept work as kept_prune does, and logs of tasks that nothing knows any more.
+int clean(const CommonArguments& common, bool dry_run);
 int account_list(const CommonArguments& common, bool json);
 int account_resume(const CommonArguments& common, const std::string& name);
 int run_gate(const CommonArguments& common);

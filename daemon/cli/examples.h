@@ -235,4 +235,10 @@ Examples:
   ralph shell RQ-0001    look at what a blocked task has left, mend it, commit; then `ralph retry RQ-0001`
 )";
 
+inline constexpr const char* clean_examples = R"(
+Examples:
+  ralph clean --dry-run    logs of tasks that are gone, and kept work, whose kept_work_retention has ended
+  ralph clean              remove them
+)";
+
 }  // namespace ralph::daemon

@@ -71,8 +71,7 @@ Result<std::string> supervisor_config_text(const std::string& agent) {
 
 constexpr unsigned shared_mode = 0644;  // what goes into the repository
 
-constexpr const char* ignored[] = {".ralph/cache/", ".ralph/lock/", ".ralph/logs/", ".ralph/workspaces/",
-                                   ".ralph/trust.jsonc"};
+constexpr const char* ignored[] = {"cache/", "lock/", "logs/", "workspaces/", "trust.jsonc"};
 
 // gitattributes(5): whose clone does not know the driver merges line by line, as before.
 constexpr const char* attributes = R"(/queue.jsonc merge=ralph-queue
@@ -82,7 +81,7 @@ constexpr const char* attributes = R"(/queue.jsonc merge=ralph-queue
 constexpr const char* merge_driver = "ralph merge-queue %O %A %B %P || git merge-file %A %O %B";
 
 Result<void> register_merge_driver(const std::string& root) {
-    if (!path_exists(Paths{root}.git())) {
+    if (!path_exists(paths_of(root).git())) {
         return {};
     }
     const Git git(root);
@@ -103,7 +102,9 @@ Result<void> write_if_missing(const std::string& path, const std::string& text,
     return {};
 }
 
-Result<void> extend_gitignore(const std::string& path, std::vector<std::string>& written) {
+// `folder`: .ralph or .cueloop.
+Result<void> extend_gitignore(const std::string& path, const std::string& folder,
+                              std::vector<std::string>& written) {
     const auto exists = is_there(path);
     const auto regular = exists ? is_regular_file_there(path) : exists;
     if (!regular) {
@@ -117,10 +118,13 @@ Result<void> extend_gitignore(const std::string& path, std::vector<std::string>&
     TRY_ASSIGN(auto text, read_file(path));
     std::string content = text.value_or("");
     const std::string before = content;
-    for (const char* entry : ignored) {
-        if (("\n" + content).find(std::string("\n") + entry + "\n") == std::string::npos) {
+    for (const char* name : ignored) {
+        const std::string entry = folder + "/" + name;
+        const bool is_there = ("\n" + content).find("\n" + entry + "\n") != std::string::npos ||
+                              ("\n" + content).find("\n" + folder + "/\n") != std::string::npos;
+        if (!is_there) {
             content += content.empty() || content.back() == '\n' ? "" : "\n";
-            content += std::string(entry) + "\n";
+            content += entry + "\n";
         }
     }
     if (content == before) {
@@ -143,7 +147,7 @@ bool is_trusting(const std::string& path) {
 
 Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust,
                                                    const std::string& agent) {
-    Paths paths{root};
+    Paths paths = paths_of(root);
     TRY(check_ralph_folder(paths));
     TRY_ASSIGN(const auto supervisor_config, supervisor_config_text(agent));
     if (std::string foreign = trust && path_exists(paths.trust()) ? foreign_trust(paths) : std::string{};
@@ -151,9 +155,9 @@ Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool
         return Error{std::move(foreign), trust_remedy};
     }
     // Made anew, they would be an empty queue over a full one.
-    if (auto refusal =
-            not_checked_out(root, {".ralph/queue.jsonc", ".ralph/done.jsonc", ".ralph/config.jsonc",
-                                   ".ralph/supervisor.jsonc", ".gitignore"})) {
+    if (auto refusal = not_checked_out(
+            root, {paths.folder + "/queue.jsonc", paths.folder + "/done.jsonc",
+                   paths.folder + "/config.jsonc", paths.folder + "/supervisor.jsonc", ".gitignore"})) {
         return std::move(*refusal);
     }
     std::vector<std::string> written;
@@ -181,7 +185,7 @@ Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool
         made = register_merge_driver(root);
     }
     if (made) {
-        made = extend_gitignore(root + "/.gitignore", written);
+        made = extend_gitignore(root + "/.gitignore", paths.folder, written);
     }
     if (made && trust && path_exists(paths.trust()) && !is_trusting(paths.trust())) {
         made = remove_file(paths.trust());
@@ -200,7 +204,7 @@ int check_initialized(const CommonArguments& common) {
     if (!root) {
         return report_error(root.error());
     }
-    const Paths paths{*root};
+    const Paths paths = paths_of(*root);
     std::vector<std::string> missing;
     for (const std::string& path : {paths.ralph() + "/queue.jsonc", paths.ralph() + "/done.jsonc",
                                     paths.config(), paths.supervisor_config(), *root + "/.gitignore"}) {
@@ -243,8 +247,8 @@ int initialize(const CommonArguments& common, bool trust, const std::string& age
     }
     if (!agent.empty() && settings->supervisor.worker.agent != agent) {
         return report_error(
-            Error{fmt::format("{} was there already, and does not name {}", Paths{*root}.supervisor_config(),
-                              agent),
+            Error{fmt::format("{} was there already, and does not name {}",
+                              paths_of(*root).supervisor_config(), agent),
                   fmt::format(
                       "set worker.agent to \"{}\" in it, or remove it and run `ralph init --agent {}` again",
                       agent, agent)});

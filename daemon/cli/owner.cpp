@@ -30,7 +30,7 @@ struct Owner {
 
 // Nothing: all of it is root's.
 std::optional<Owner> owner_of_repository(const std::string& root) {
-    for (const char* part : {"", "/.git", "/.ralph"}) {
+    for (const char* part : {"", "/.git", "/.ralph", "/.cueloop"}) {
         struct stat info {};
         if (::lstat((root + part).c_str(), &info) == 0 && info.st_uid != 0) {
             Owner owner{info.st_uid, info.st_gid, "", ""};

@@ -86,6 +86,7 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
         facts.living_supervisor = fmt::format("pid {} since {}", owner->pid, owner->started_at);
     }
     facts.now = wall_clock();
+    facts.paths = settings.paths;
     facts.live = facts.living_supervisor ? read_live_view(settings.paths) : std::nullopt;
     if (facts.live) {
         facts.holds = facts.live->holds;

@@ -437,7 +437,8 @@ json::object status_document(const StatusFacts& facts) {
         document["mode"] = facts.live->mode;
         json::array& open = document["open"].emplace_array();
         for (const core::Explanation& each : facts.live->open) {
-            open.emplace_back(explanation_object(each));
+            json::object& object = open.emplace_back(explanation_object(each)).get_object();
+            object["log"] = facts.paths.log(each.task_id);
         }
     }
     if (facts.pressure) {

@@ -42,6 +42,7 @@ struct StatusFacts {
     std::vector<AgentSummary> agents;  // of the tasks that an agent has worked on
     core::Usage used_in_run;  // by all of them, since the run of ralph began that goes on or was last
     core::Usage used_today;
+    Paths paths;
     std::optional<LiveView> live;   // of the supervisor that lives
     std::vector<core::Hold> holds;  // what it says that stops the work, and what else does
     core::Instant now = {};

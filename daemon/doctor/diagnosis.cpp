@@ -16,7 +16,7 @@ std::string_view to_string(Severity severity) {
 
 Diagnosis diagnose(const std::string& root, core::Instant now) {
     Diagnosis diagnosis;
-    diagnosis.paths = Paths{root};
+    diagnosis.paths = paths_of(root);
     diagnosis.now = now;
     diagnosis.supervisor = living_supervisor(diagnosis.paths);
     check_settings(diagnosis);

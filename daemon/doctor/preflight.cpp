@@ -32,10 +32,11 @@ Result<void> check_workspace_root(const Settings& settings) {
 
 Result<void> check_clean(const Settings& settings) {
     TRY_ASSIGN(const auto dirty, Git(settings.paths.root).dirty_paths(Git::Untracked::no));
+    const std::string& folder = settings.paths.folder;
     for (const std::string& path : dirty) {
         const bool allowed = path == settings.queue_relative || path == settings.done_relative ||
-                             path == ".ralph/config.jsonc" || path == ".ralph/supervisor.jsonc" ||
-                             path.rfind(".ralph/cache/", 0) == 0;
+                             path == folder + "/config.jsonc" || path == folder + "/supervisor.jsonc" ||
+                             path.rfind(folder + "/cache/", 0) == 0;
         if (!allowed) {
             return Error{fmt::format("{} has uncommitted changes in {}", settings.paths.root, path),
                          "commit or stash them, or use --force (the checkout then stays behind where these "

@@ -63,9 +63,9 @@ void check_users(Diagnosis& diagnosis, const Settings& settings) {
                                                       : Result<std::optional<WorkspaceUser>>{std::nullopt};
         if (user && *user) {
             diagnosis.add({"workspace_in_use", Severity::notice, "Another tool works in a workspace", path,
-                           fmt::format("Process {} ({}) says so by the lock {}/.ralph/lock. A task of that "
+                           fmt::format("Process {} ({}) says so by the lock {}. A task of that "
                                        "name waits until it has ended.",
-                                       (*user)->pid, (*user)->command, path),
+                                       (*user)->pid, (*user)->command, paths_of(path).queue_lock()),
                            "wait for it to end, or end it", "", nullptr});
         }
     }

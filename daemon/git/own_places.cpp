@@ -6,6 +6,7 @@
 #include <array>
 
 #include "daemon/git/git.h"
+#include "daemon/store/paths.h"
 
 namespace ralph::daemon {
 namespace {
@@ -13,10 +14,23 @@ namespace {
 using core::Error;
 using core::Result;
 
-constexpr std::string_view ralph_folder = ".ralph";
-constexpr std::string_view trust_file = ".ralph/trust.jsonc";
-constexpr std::array<std::string_view, 5> own_places{".ralph/cache/parallel", ".ralph/cache/stop_requested",
-                                                     ".ralph/lock", ".ralph/logs/parallel", trust_file};
+// Whichever folder a repository has, nobody puts anything in these places of either.
+constexpr std::array<std::string_view, 2> trust_files{".ralph/trust.jsonc", ".cueloop/trust.jsonc"};
+constexpr std::array<std::string_view, 12> own_places{
+    ".ralph/cache/parallel",        ".ralph/cache/stop_requested",
+    ".ralph/cache/steering.json",   ".ralph/lock",
+    ".ralph/logs/parallel",         trust_files[0],
+    ".cueloop/cache/parallel",      ".cueloop/cache/stop_requested",
+    ".cueloop/cache/steering.json", ".cueloop/lock",
+    ".cueloop/logs/parallel",       trust_files[1]};
+
+bool is_folder_of_ours(std::string_view path) {
+    return path == ralph_folder || path == cueloop_folder;
+}
+
+bool is_trust_file(std::string_view path) {
+    return std::find(trust_files.begin(), trust_files.end(), path) != trust_files.end();
+}
 
 bool is_in(std::string_view path, std::string_view folder) {
     return path.size() > folder.size() && path.substr(0, folder.size()) == folder &&
@@ -27,8 +41,8 @@ bool is_in(std::string_view path, std::string_view folder) {
 std::vector<std::string> own_places_of(const std::vector<std::string>& paths) {
     std::vector<std::string> places;
     for (const std::string& path : paths) {
-        const auto place = path == ralph_folder ? std::nullopt : own_place_of(path);
-        if (place && *place != trust_file &&
+        const auto place = is_folder_of_ours(path) ? std::nullopt : own_place_of(path);
+        if (place && !is_trust_file(*place) &&
             std::find(places.begin(), places.end(), *place) == places.end()) {
             places.push_back(*place);
         }
@@ -56,8 +70,8 @@ Result<std::vector<std::string>> own_places_in(const std::string& root, const st
     if (!tree || !*tree) {
         return tree ? Result<std::vector<std::string>>{std::vector<std::string>{}} : tree.error();
     }
-    auto paths = repository.output(
-        {"ls-tree", "-r", "-z", "--full-tree", "--name-only", **tree, "--", std::string(ralph_folder)});
+    auto paths = repository.output({"ls-tree", "-r", "-z", "--full-tree", "--name-only", **tree, "--",
+                                    std::string(ralph_folder), std::string(cueloop_folder)});
     return paths ? Result<std::vector<std::string>>{own_places_of(split_at_nul(*paths))} : paths.error();
 }
 

@@ -9,16 +9,18 @@
 namespace ralph::daemon {
 namespace {
 
-constexpr const char* trust_path = ".ralph/trust.jsonc";
+std::string trust_path(const Paths& paths) {
+    return paths.folder + "/trust.jsonc";
+}
 
 }  // namespace
 
 std::string foreign_trust(const Paths& paths) {
     if (path_exists(paths.ralph() + "/.git")) {
-        return fmt::format("{}: .ralph is a repository of its own, so this file is no permission of yours",
-                           paths.trust());
+        return fmt::format("{}: {} is a repository of its own, so this file is no permission of yours",
+                           paths.trust(), paths.folder);
     }
-    const auto tracked = is_tracked(paths.root, trust_path);
+    const auto tracked = is_tracked(paths.root, trust_path(paths));
     if (!tracked) {
         return fmt::format("{}: it cannot be known whether git tracks it, so it is no permission: {}",
                            paths.trust(), tracked.error().message);
@@ -34,7 +36,8 @@ core::Result<Trust> trust_of(const Paths& paths) {
         return Trust{};
     }
     // In a bad minute of the host nothing is refused for good.
-    if (const auto tracked = is_tracked(paths.root, trust_path); !tracked && tracked.error().is_passing()) {
+    if (const auto tracked = is_tracked(paths.root, trust_path(paths));
+        !tracked && tracked.error().is_passing()) {
         return tracked.error();
     }
     std::string refusal = foreign_trust(paths);
@@ -43,7 +46,7 @@ core::Result<Trust> trust_of(const Paths& paths) {
 }
 
 Result<Settings> load_settings(const std::string& root) {
-    const Paths paths{root};
+    const Paths paths = paths_of(root);
     TRY(check_ralph_folder(paths));
     TRY_ASSIGN(const auto trust, trust_of(paths));
     auto settings = read_settings(paths, trust.is_given);

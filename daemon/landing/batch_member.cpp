@@ -191,7 +191,7 @@ std::string BatchMember::what_is_left() const {
         workspace_.output({"--no-optional-locks", "status", "--porcelain=v1", "-z", "--ignored=traditional"});
     std::vector<std::string> ignored;
     for (const std::string& entry : status ? split_at_nul(*status) : std::vector<std::string>{}) {
-        const bool is_ours = entry.rfind("!! .ralph/", 0) == 0;
+        const bool is_ours = entry.rfind("!! .ralph/", 0) == 0 || entry.rfind("!! .cueloop/", 0) == 0;
         if (entry.rfind("!! ", 0) == 0 && !is_ours) {
             ignored.push_back(entry.substr(3));
         }

@@ -106,8 +106,9 @@ class Builder {
 
     // In every checkout of the target, what it holds there would be taken for the memory of a supervisor.
     Result<Addition> check_own_places() const {
-        TRY_ASSIGN(auto text, git_.output({"diff-tree", "-r", "-z", "--name-only", "--diff-filter=d", below_,
-                                           "HEAD", "--", ".ralph"}));
+        TRY_ASSIGN(auto text,
+                   git_.output({"diff-tree", "-r", "-z", "--name-only", "--diff-filter=d", below_, "HEAD",
+                                "--", std::string(ralph_folder), std::string(cueloop_folder)}));
         for (const std::string& path : split_at_nul(text)) {
             if (const auto place = own_place_of(path)) {
                 return Addition{Addition::Kind::stopped, holds_own_place(task_, *place), {path}};

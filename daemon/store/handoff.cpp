@@ -13,6 +13,8 @@
 #include "core/queue/queue_validation.h"
 #include "daemon/os/folder.h"
 
+#include "daemon/store/paths.h"
+
 namespace ralph::daemon {
 namespace {
 
@@ -21,9 +23,10 @@ namespace json = boost::json;
 constexpr std::string_view prefix = "attempt_";
 constexpr std::string_view suffix = ".json";
 
-std::string folder_of(const std::string& task_id) {
+// Relative to the workspace.
+std::string folder_of(const std::string& workspace, const std::string& task_id) {
     CHECK(core::is_safe_task_id(task_id));
-    return ".ralph/cache/parallel/handoffs/" + task_id;
+    return paths_of(workspace).folder + "/cache/parallel/handoffs/" + task_id;
 }
 
 // 0 if it is no packet's name.
@@ -93,7 +96,7 @@ std::string text_of(const Handoff& handoff) {
 
 Result<void> write_handoff(const std::string& workspace, const Handoff& handoff) {
     const auto opened = Folder::open(workspace);
-    auto folder = opened && *opened ? (*opened)->make_below(folder_of(handoff.task_id))
+    auto folder = opened && *opened ? (*opened)->make_below(folder_of(workspace, handoff.task_id))
                                     : Result<Folder>{opened ? Error{} : opened.error()};
     if (!folder) {
         return folder.error().is_passing()
@@ -108,7 +111,7 @@ Result<void> write_handoff(const std::string& workspace, const Handoff& handoff)
 
 Result<std::string> newest_handoff(const std::string& workspace, const std::string& task_id) {
     const auto opened = Folder::open(workspace);
-    const auto folder = opened && *opened ? (*opened)->below(folder_of(task_id))
+    const auto folder = opened && *opened ? (*opened)->below(folder_of(workspace, task_id))
                                           : Result<std::optional<Folder>>{opened ? Error{} : opened.error()};
     const auto newest = folder && *folder ? newest_number(**folder)
                         : folder          ? Result<std::uint32_t>{0U}

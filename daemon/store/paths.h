@@ -10,10 +10,16 @@ namespace ralph::daemon {
 
 inline constexpr std::string_view stop_now = "now";
 
-struct Paths {
-    std::string root;  // absolute, without a slash at the end
+// Both of the Rust tools' folders (contract section 14.2): a repository has one of them, and that of cueloop
+// is used as the other one is.
+inline constexpr std::string_view ralph_folder = ".ralph";
+inline constexpr std::string_view cueloop_folder = ".cueloop";
 
-    [[nodiscard]] std::string ralph() const { return root + "/.ralph"; }
+struct Paths {
+    std::string root;                  // absolute, without a slash at the end
+    std::string folder{ralph_folder};  // below it
+
+    [[nodiscard]] std::string ralph() const { return root + "/" + folder; }
     [[nodiscard]] std::string config() const { return ralph() + "/config.jsonc"; }
     [[nodiscard]] std::string supervisor_config() const { return ralph() + "/supervisor.jsonc"; }
     [[nodiscard]] std::string trust() const { return ralph() + "/trust.jsonc"; }
@@ -77,16 +83,14 @@ struct Paths {
     }
 };
 
+// Of a repository, or of a workspace, which has the folder of its repository: cueloop's if that is there and
+// the other one is not.
+[[nodiscard]] Paths paths_of(const std::string& root);
+
 // Inside a workspace (contract section 8.4).
-[[nodiscard]] inline std::string block_marker_path(std::string_view workspace) {
-    return std::string(workspace) + "/.ralph/cache/parallel/blocked_push.json";
-}
+[[nodiscard]] std::string block_marker_path(const std::string& workspace);
 // Where a planning phase leaves its plan, as with the Rust tools.
-[[nodiscard]] inline std::string plan_path(std::string_view workspace, std::string_view task_id) {
-    return std::string(workspace) + "/.ralph/cache/plans/" + std::string(task_id) + ".md";
-}
-[[nodiscard]] inline std::string followups_path(std::string_view workspace, std::string_view task_id) {
-    return std::string(workspace) + "/.ralph/cache/followups/" + std::string(task_id) + ".json";
-}
+[[nodiscard]] std::string plan_path(const std::string& workspace, std::string_view task_id);
+[[nodiscard]] std::string followups_path(const std::string& workspace, std::string_view task_id);
 
 }  // namespace ralph::daemon

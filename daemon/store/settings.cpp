@@ -37,12 +37,25 @@ std::string environment(const char* name) {
     return value == nullptr ? std::string{} : value;
 }
 
-std::string global_folder() {
+std::string global_folder(const std::string& product) {
     if (const std::string folder = environment("XDG_CONFIG_HOME"); !folder.empty()) {
-        return folder + "/ralph";
+        return folder + "/" + product;
     }
     const std::string home = environment("HOME");
-    return home.empty() ? std::string{} : home + "/.config/ralph";
+    return home.empty() ? std::string{} : home + "/.config/" + product;
+}
+
+// What holds where no file says otherwise: cueloop 0.8 has other prefixes, and no gate of its own (contract
+// section 14).
+config::ProjectConfig defaults_of(const Paths& paths) {
+    config::ProjectConfig defaults;
+    if (paths.folder == cueloop_folder) {
+        defaults.queue.file = paths.folder + "/queue.jsonc";
+        defaults.queue.done_file = paths.folder + "/done.jsonc";
+        defaults.queue.id_prefix = "CL";
+        defaults.ci_gate.enabled = false;
+    }
+    return defaults;
 }
 
 std::string absolute(const std::string& path, const std::string& root) {
@@ -105,9 +118,15 @@ Result<std::string> find_repository(const std::string& start) {
         return Error{fmt::format("{}: {}", start, problem.message()), "name an existing folder with --repo"};
     }
     for (fs::path folder = begin;; folder = folder.parent_path()) {
-        const fs::path ralph = folder / ".ralph";
+        const fs::path ralph = folder / ralph_folder;
+        const fs::path cueloop = folder / cueloop_folder;
+        if (fs::is_directory(ralph, problem) && fs::is_directory(cueloop, problem)) {
+            return Error{fmt::format("{} holds both .ralph and .cueloop, and two queues would disagree",
+                                     folder.string()),
+                         "keep the one that is in use, and move the other one away"};
+        }
         for (const char* name : {"queue.jsonc", "config.jsonc", "done.jsonc"}) {
-            if (fs::is_regular_file(ralph / name, problem)) {
+            if (fs::is_regular_file(ralph / name, problem) || fs::is_regular_file(cueloop / name, problem)) {
                 return folder.string();
             }
         }
@@ -129,8 +148,10 @@ Result<bool> trust_file_allows(const Paths& paths) {
 
 Result<Settings> read_settings(const Paths& paths, bool trusted) {
     SettingsFiles files;
-    if (const std::string folder = global_folder(); !folder.empty()) {
-        TRY_ASSIGN(files.global_project, read_layer(folder + "/config.jsonc"));
+    if (const std::string folder = global_folder("ralph"); !folder.empty()) {
+        const bool is_cueloops = paths.folder == cueloop_folder;
+        TRY_ASSIGN(files.global_project,
+                   read_layer((is_cueloops ? global_folder("cueloop") : folder) + "/config.jsonc"));
         TRY_ASSIGN(files.global_supervisor, read_layer(folder + "/supervisor.jsonc"));
     }
     TRY_ASSIGN(files.project, read_layer(paths.config()));
@@ -143,7 +164,8 @@ Result<Settings> make_settings(const Paths& paths, bool trusted, SettingsFiles f
     settings.paths = paths;
     settings.trusted = trusted;
     const std::string& root = paths.root;
-    TRY_ASSIGN(settings.project, config::load_project_config(files.global_project, files.project, trusted));
+    TRY_ASSIGN(settings.project,
+               config::load_project_config(files.global_project, files.project, trusted, defaults_of(paths)));
     TRY_ASSIGN(settings.supervisor,
                config::load_supervisor_config(files.global_supervisor, files.supervisor, trusted));
     const bool own_root = has_own_workspace_root(files.project);

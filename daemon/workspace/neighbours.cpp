@@ -69,7 +69,7 @@ std::vector<std::string> living_neighbours(const Settings& settings) {
             is_same_folder(common_git_folder(note->root), common_git_folder(settings.paths.root))) {
             continue;
         }
-        if (living_supervisor(Paths{note->root})) {
+        if (living_supervisor(paths_of(note->root))) {
             living.push_back(note->root);
         }
     }

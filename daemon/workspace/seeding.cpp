@@ -24,9 +24,11 @@ namespace {
 namespace fs = std::filesystem;
 
 // Build results and caches, wherever they are.
-constexpr std::array<std::string_view, 12> denied{
-    "target/",      "node_modules/", ".venv/",       ".ralph/cache/",  ".ralph/workspaces/", ".ralph/logs/",
-    ".ralph/lock/", "__pycache__/",  ".ruff_cache/", ".pytest_cache/", ".ty_cache/",         ".git/"};
+constexpr std::array<std::string_view, 16> denied{
+    "target/",         "node_modules/",        ".venv/",         ".ralph/cache/",
+    ".ralph/lock/",    ".ralph/workspaces/",   ".ralph/logs/",   "__pycache__/",
+    ".cueloop/cache/", ".cueloop/workspaces/", ".cueloop/logs/", ".cueloop/lock/",
+    ".ruff_cache/",    ".pytest_cache/",       ".ty_cache/",     ".git/"};
 
 bool is_denied(const std::string& path) {
     const std::string framed = "/" + path;

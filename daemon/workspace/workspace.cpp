@@ -266,7 +266,7 @@ Result<void> write_exclude_block(const Git& workspace, const std::vector<std::st
     }
     text += block_begin;
     for (const char* fixed : run_time_paths) {
-        text += fmt::format("/.ralph/{}\n", fixed);
+        text += fmt::format("/{}/{}\n/{}/{}\n", ralph_folder, fixed, cueloop_folder, fixed);
     }
     for (const std::string& excluded : paths) {
         text += exclude_pattern(excluded) + "\n";

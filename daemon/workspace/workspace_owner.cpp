@@ -149,7 +149,7 @@ Result<Git> open_workspace_of_any_task(const Settings& settings, const std::stri
 
 Result<std::optional<WorkspaceUser>> user_of_workspace(const std::string& path) {
     auto folder = Folder::open(path);
-    auto lock = folder && *folder ? (*folder)->below(".ralph/lock")
+    auto lock = folder && *folder ? (*folder)->below(paths_of(path).folder + "/lock")
                                   : Result<std::optional<Folder>>{std::optional<Folder>{}};
     auto text = lock && *lock ? (*lock)->read("owner", longest_owner)
                               : Result<std::optional<std::string>>{std::nullopt};

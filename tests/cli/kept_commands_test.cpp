@@ -1,5 +1,7 @@
 // `ralph kept` as people and programs use it.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -184,4 +186,29 @@ TEST_CASE("an answer that cannot be written is an error") {
     // A reader that has seen enough is none.
     request.arguments = {"-c", std::string(RALPH_BINARY_DIR) + "/ralph queue list | true"};
     CHECK(ralph::daemon::run_program(request)->errors.empty());
+}
+
+TEST_CASE("clean: logs of tasks that nothing knows any more go after their time, others stay") {
+    const Project project;
+    project.add("open", "true");
+    const auto log_of = [&](const std::string& name) { return project.paths().logs() + "/" + name; };
+    const timespec long_ago[2] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
+    for (const char* const name :
+         {"RQ-0001.log", "RQ-0077.log", "RQ-0077.log.1", "RQ-0078.log", "notes.txt"}) {
+        Project::write(log_of(name), "text");
+        if (std::string(name) != "RQ-0078.log") {
+            REQUIRE(::utimensat(AT_FDCWD, log_of(name).c_str(), long_ago, 0) == 0);
+        }
+    }
+    const auto would = project.ralph({"clean", "--dry-run"});
+    CHECK(would.status == 0);
+    CHECK(contains(would.output, "would remove " + log_of("RQ-0077.log.1")));
+    CHECK(Project::read(log_of("RQ-0077.log")) == "text");
+    CHECK(project.ralph({"clean"}).status == 0);
+    CHECK(Project::read(log_of("RQ-0077.log")).empty());
+    CHECK(Project::read(log_of("RQ-0077.log.1")).empty());
+    for (const char* const name : {"RQ-0001.log", "RQ-0078.log", "notes.txt"}) {
+        CAPTURE(name);
+        CHECK(Project::read(log_of(name)) == "text");
+    }
 }

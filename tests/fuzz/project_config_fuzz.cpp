@@ -5,8 +5,18 @@
 
 using namespace ralph;
 
+namespace {
+
+core::Result<config::ProjectConfig> load_as_ralphs(const std::optional<config::Layer>& global,
+                                                   const std::optional<config::Layer>& project,
+                                                   bool trusted) {
+    return config::load_project_config(global, project, trusted);
+}
+
+}  // namespace
+
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    const auto config = fuzz::load_layers(data, size, config::load_project_config);
+    const auto config = fuzz::load_layers(data, size, load_as_ralphs);
     if (config) {
         CHECK(!config->queue.id_prefix.empty());
         CHECK(config->queue.id_width >= 1 && config->queue.id_width <= 255);

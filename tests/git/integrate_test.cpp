@@ -239,9 +239,9 @@ TEST_CASE("a conflict is reported and leaves the workspace as it was" * doctest:
     fixture.push_by_colleague("a.txt", "theirs\n");
     CHECK(run_integrate_step(fixture.context()) == 66);
     const std::string workspace = fixture.workspace();
-    CHECK(fixture.outcome().summary ==
-          "conflict with origin/main in a.txt; resolve it in " + workspace +
-              " (git fetch origin && git rebase origin/main), then run `ralph run parallel retry --task RQ-0001`");
+    CHECK(fixture.outcome().summary == "conflict with origin/main in a.txt; resolve it in " + workspace +
+                                           " (git fetch origin && git rebase origin/main), then run `ralph "
+                                           "run parallel retry --task RQ-0001`");
     CHECK(marker(fixture) == fixture.outcome().summary);
     CHECK(GitFixture::read(workspace + "/a.txt") == "mine\n");
     CHECK(fixture.git(workspace, {"symbolic-ref", "HEAD"}) == "refs/heads/main");
