@@ -215,9 +215,7 @@ void add_steering(CLI::App& app, Arguments& all) {
     });
     workers->add_option("N", all.workers, "1 to 255, or `default` for what `ralph run` and the settings say")
         ->required()
-        ->check([](const std::string& text) {
-            return text == "default" ? std::string{} : CLI::Range(1, 255)(text);
-        });
+        ->check(CLI::Range(1, 255) | CLI::IsMember({"default"}));
     auto* cancel = add("cancel", "End the worker of a task; its work is kept", cancel_examples,
                        [&all] { return cancel_tasks(all.common, all.task_ids); });
     cancel->add_option("TASK", all.task_ids, "Which")->required();
