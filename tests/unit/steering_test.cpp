@@ -26,17 +26,17 @@ TEST_CASE("steering: what is written is read") {
 }
 
 TEST_CASE("steering: what cannot be meant is refused, and said where") {
-    for (const auto& [text, place] : std::initializer_list<std::pair<std::string, std::string>>{
+    for (const auto& each : std::initializer_list<std::pair<std::string, std::string>>{
              {R"({"version": 1, "workers": 0})", "workers"},
              {R"({"version": 1, "workers": 256})", "workers"},
              {R"({"version": 2})", "version"},
              {R"({"version": 1, "pause": {}})", "since"},
              {R"({"version": 1, "pause": {"since": "soon"}})", "pause.since"},
              {R"({"version": 1, "pause": {"since": "2026-02-20T00:00:00Z", "until": 5}})", "until"}}) {
-        CAPTURE(text);
-        const auto refused = read(text);
+        CAPTURE(each.first);
+        const auto refused = read(each.first);
         REQUIRE(!refused.has_value());
-        CHECK(refused.error().message.find(place) != std::string::npos);
+        CHECK(refused.error().message.find(each.second) != std::string::npos);
     }
 }
 
