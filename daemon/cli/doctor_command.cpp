@@ -96,7 +96,7 @@ std::string report_document(const std::vector<Finding>& findings, const std::vec
 }
 
 Result<std::vector<Fixed>> fix_all(const std::string& root) {
-    const Paths paths = paths_of(root);
+    TRY_ASSIGN(const auto paths, paths_of(root));
     const auto refusal = [](const std::string& who) {
         return Error{fmt::format("nothing is fixed while {}", who),
                      "ask it to finish with `ralph queue stop`, then run `ralph doctor --fix`"};

@@ -81,7 +81,7 @@ constexpr const char* attributes = R"(/queue.jsonc merge=ralph-queue
 constexpr const char* merge_driver = "ralph merge-queue %O %A %B %P || git merge-file %A %O %B";
 
 Result<void> register_merge_driver(const std::string& root) {
-    if (!path_exists(paths_of(root).git())) {
+    if (!path_exists(Paths{root}.git())) {
         return {};
     }
     const Git git(root);
@@ -147,7 +147,7 @@ bool is_trusting(const std::string& path) {
 
 Result<std::vector<std::string>> make_ralph_folder(const std::string& root, bool trust,
                                                    const std::string& agent) {
-    Paths paths = paths_of(root);
+    TRY_ASSIGN(const auto paths, paths_of(root));
     TRY(check_ralph_folder(paths));
     TRY_ASSIGN(const auto supervisor_config, supervisor_config_text(agent));
     if (std::string foreign = trust && path_exists(paths.trust()) ? foreign_trust(paths) : std::string{};
@@ -204,7 +204,11 @@ int check_initialized(const CommonArguments& common) {
     if (!root) {
         return report_error(root.error());
     }
-    const Paths paths = paths_of(*root);
+    const auto found = paths_of(*root);
+    if (!found) {
+        return report_error(found.error());
+    }
+    const Paths& paths = *found;
     std::vector<std::string> missing;
     for (const std::string& path : {paths.ralph() + "/queue.jsonc", paths.ralph() + "/done.jsonc",
                                     paths.config(), paths.supervisor_config(), *root + "/.gitignore"}) {
@@ -248,7 +252,7 @@ int initialize(const CommonArguments& common, bool trust, const std::string& age
     if (!agent.empty() && settings->supervisor.worker.agent != agent) {
         return report_error(
             Error{fmt::format("{} was there already, and does not name {}",
-                              paths_of(*root).supervisor_config(), agent),
+                              settings->paths.supervisor_config(), agent),
                   fmt::format(
                       "set worker.agent to \"{}\" in it, or remove it and run `ralph init --agent {}` again",
                       agent, agent)});

@@ -30,8 +30,8 @@ namespace {
 
 constexpr int exit_needs_person = 4;  // as of the doctor
 
-std::string marker_text(const std::string& workspace) {
-    if (!path_exists(block_marker_path(workspace))) {
+std::string marker_text(const Paths& workspace) {
+    if (!path_exists(workspace.block_marker())) {
         return "missing";
     }
     const auto marker = read_marker(workspace);
@@ -140,7 +140,8 @@ StatusFacts gather(const Settings& settings, std::optional<core::ParallelState> 
                 [[fallthrough]];
             case core::Lifecycle::failed:
                 if (there) {
-                    facts.retained.push_back({record.task_id, workspace, marker_text(workspace)});
+                    facts.retained.push_back(
+                        {record.task_id, workspace, marker_text(settings.paths.in(workspace))});
                 }
                 break;
         }

@@ -272,14 +272,13 @@ Result<int> show(const DemoPlaces& places, int kills) {
     if (!log) {
         return log.error();
     }
-    std::string text =
-        "\nThe remote's branch main:\n" + *log +
-        fmt::format(
-            "\nWhere everything lies:\n  remote      {}\n  repository  {}\n  workspaces  {}\n"
-            "  logs        {}\n  state       {}\n  ledger      {}\n",
-            places.remote(), places.clone(), places.folder + "/.workspaces/project/parallel",
-            paths_of(places.clone()).logs(), paths_of(places.clone()).state(), places.ledger());
-    const auto state = read_state_file(paths_of(places.clone()).state());
+    std::string text = "\nThe remote's branch main:\n" + *log +
+                       fmt::format(
+                           "\nWhere everything lies:\n  remote      {}\n  repository  {}\n  workspaces  {}\n"
+                           "  logs        {}\n  state       {}\n  ledger      {}\n",
+                           places.remote(), places.clone(), places.folder + "/.workspaces/project/parallel",
+                           Paths{places.clone()}.logs(), Paths{places.clone()}.state(), places.ledger());
+    const auto state = read_state_file(Paths{places.clone()}.state());
     if (!state || !*state) {
         return state ? Error{"the demo left no state"} : state.error();
     }

@@ -16,7 +16,8 @@ std::string_view to_string(Severity severity) {
 
 Diagnosis diagnose(const std::string& root, core::Instant now) {
     Diagnosis diagnosis;
-    diagnosis.paths = paths_of(root);
+    const auto paths = paths_of(root);  // what cannot be read is found again below
+    diagnosis.paths = paths ? *paths : Paths{root};
     diagnosis.now = now;
     diagnosis.supervisor = living_supervisor(diagnosis.paths);
     check_settings(diagnosis);

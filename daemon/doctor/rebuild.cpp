@@ -61,7 +61,8 @@ void end_as_batch(core::WorkerRecord& record, const RunView& last, const BatchRe
 
 // How a task whose runs were all dealt with has ended: as the last one that is not the removal of its
 // workspace.
-void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs, const BatchReports& reports) {
+void end_as_last_run(const Paths& paths, core::WorkerRecord& record, const TaskRuns& runs,
+                     const BatchReports& reports) {
     const auto last = std::find_if(runs.views.rbegin(), runs.views.rend(),
                                    [](const RunView& view) { return view.run.step != StepKind::discard; });
     if (last != runs.views.rend() &&
@@ -74,7 +75,7 @@ void end_as_last_run(core::WorkerRecord& record, const TaskRuns& runs, const Bat
         record.last_error = "the outcome of its last run is lost";
         return;
     }
-    const auto marker = last->run.step == StepKind::work ? read_marker(record.workspace_path)
+    const auto marker = last->run.step == StepKind::work ? read_marker(paths.in(record.workspace_path))
                                                          : Result<std::optional<core::BlockMarker>>{};
     core::Standing standing;
     standing.blocked = marker && marker->has_value();
@@ -116,7 +117,7 @@ std::optional<core::WorkerRecord> record_from(const Settings& settings, const st
         const bool is_landing = last.run.step == StepKind::integrate || last.run.step == StepKind::remediate;
         record.lifecycle = is_landing ? Lifecycle::integrating : Lifecycle::running;
     } else {
-        end_as_last_run(record, runs, reports);
+        end_as_last_run(settings.paths, record, runs, reports);
     }
     return record;
 }

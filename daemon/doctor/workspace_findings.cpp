@@ -65,7 +65,7 @@ void check_users(Diagnosis& diagnosis, const Settings& settings) {
             diagnosis.add({"workspace_in_use", Severity::notice, "Another tool works in a workspace", path,
                            fmt::format("Process {} ({}) says so by the lock {}. A task of that "
                                        "name waits until it has ended.",
-                                       (*user)->pid, (*user)->command, paths_of(path).queue_lock()),
+                                       (*user)->pid, (*user)->command, settings.paths.in(path).queue_lock()),
                            "wait for it to end, or end it", "", nullptr});
         }
     }

@@ -46,7 +46,7 @@ core::Result<Trust> trust_of(const Paths& paths) {
 }
 
 Result<Settings> load_settings(const std::string& root) {
-    const Paths paths = paths_of(root);
+    TRY_ASSIGN(const auto paths, paths_of(root));
     TRY(check_ralph_folder(paths));
     TRY_ASSIGN(const auto trust, trust_of(paths));
     auto settings = read_settings(paths, trust.is_given);

@@ -83,7 +83,8 @@ void BatchMember::hand_off(const std::string& reason, const std::vector<std::str
         // Whoever repairs it there shall see the target as it is; if that cannot be had, he can fetch it.
         static_cast<void>(git.fetch_origin());
     }
-    if (const auto written = write_handoff(context_.workspace, handoff); !written) {
+    if (const auto written = write_handoff(context_.settings.paths.in(context_.workspace), handoff);
+        !written) {
         note(written.error().line());
     }
 }
@@ -129,7 +130,7 @@ Result<Stop> BatchMember::commit_all() {
             fmt::format("{} is no usable git repository; repair it, or move it away and run the task again",
                         context_.workspace))};
     }
-    TRY(remove_marker(context_.workspace));
+    TRY(remove_marker(context_.settings.paths.in(context_.workspace)));
     TRY(recover_workspace(context_, workspace_, notes_));
     return commit_work(context_, workspace_);
 }
@@ -165,7 +166,7 @@ Result<Stop> BatchMember::take_over(const IntegrationWorkspace& integration, con
 Result<bool> BatchMember::is_without_work(const IntegrationWorkspace& integration,
                                           const IntegrationWorkspace::Work& work) const {
     const config::WorkerSettings& worker = context_.settings.supervisor.worker;
-    const auto proposal = proposes_tasks(context_.workspace, context_.task_id);
+    const auto proposal = proposes_tasks(context_.settings.paths.in(context_.workspace), context_.task_id);
     if (!proposal || *proposal || worker.no_change_completes) {
         return proposal ? Result<bool>{false} : proposal.error();
     }
@@ -251,7 +252,8 @@ void BatchMember::finish_landed(const std::string& commit, bool tracked) {
     }
     mark_kept();
     if (is_acknowledged) {  // the proposal has been used
-        if (auto removed = remove_followups(context_.workspace, context_.task_id); !removed) {
+        if (auto removed = remove_followups(context_.settings.paths.in(context_.workspace), context_.task_id);
+            !removed) {
             note(removed.error().line());
         }
     }
@@ -273,7 +275,7 @@ void BatchMember::leave_marker() {
     }
     const core::BlockMarker marker{context_.task_id, ending_->outcome.summary, context_.integration,
                                    context_.max_integrations, core::format_rfc3339(wall_clock())};
-    if (const auto written = write_marker(context_.workspace, marker); !written) {
+    if (const auto written = write_marker(context_.settings.paths.in(context_.workspace), marker); !written) {
         note(written.error().line());
     }
 }

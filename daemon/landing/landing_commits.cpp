@@ -91,8 +91,8 @@ Result<Stop> commit_bookkeeping(const StepContext& context, const Git& git, Book
     auto archived =
         core::archive_finished_task(bookkeeping.queue, bookkeeping.done, context.task_id, wall_clock());
     if (archived) {
-        archived =
-            add_followups(settings, context.workspace, context.task_id, bookkeeping.queue, bookkeeping.done);
+        archived = add_followups(settings, settings.paths.in(context.workspace), context.task_id,
+                                 bookkeeping.queue, bookkeeping.done);
     }
     if (!archived) {
         return stop(archived.error());

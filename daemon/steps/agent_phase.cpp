@@ -131,7 +131,7 @@ bool AgentPhase::task_has_changed() const {
 
 core::PhaseFacts AgentPhase::phase_facts() const {
     core::PhaseFacts facts;
-    facts.plan_file = plan_path(context_.workspace, context_.task_id);
+    facts.plan_file = context_.settings.paths.in(context_.workspace).plan(context_.task_id);
     facts.has_plan = path_exists(facts.plan_file);
     const core::AgentRecord* const before = earlier_.empty() ? nullptr : &earlier_.back();
     if (before != nullptr && !plan_.goes_on && before->phase != choice_.phase &&
@@ -412,7 +412,7 @@ Result<Ending> AgentPhase::block_for_budget() {
     marker.attempt = context_.attempt;
     marker.max_attempts = context_.attempt;
     marker.generated_at = core::format_rfc3339(wall_clock());
-    TRY(write_marker(context_.workspace, marker));
+    TRY(write_marker(context_.settings.paths.in(context_.workspace), marker));
     return Ending{1, {marker.reason, {}, {}, {}}};
 }
 

@@ -133,7 +133,7 @@ class Preparation {
         TRY_ASSIGN(auto interrupted, interrupted_restore(workspace));
         auto code = interrupted ? make_ready(workspace, interrupted) : keep_and_go_on(workspace);
         if (code && *code == 0) {
-            TRY(remove_marker(context_.workspace));
+            TRY(remove_marker(context_.settings.paths.in(context_.workspace)));
         }
         return code;
     }

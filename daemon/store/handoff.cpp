@@ -24,9 +24,9 @@ constexpr std::string_view prefix = "attempt_";
 constexpr std::string_view suffix = ".json";
 
 // Relative to the workspace.
-std::string folder_of(const std::string& workspace, const std::string& task_id) {
+std::string folder_of(const Paths& workspace, const std::string& task_id) {
     CHECK(core::is_safe_task_id(task_id));
-    return paths_of(workspace).folder + "/cache/parallel/handoffs/" + task_id;
+    return workspace.relative(workspace.handoffs(task_id));
 }
 
 // 0 if it is no packet's name.
@@ -94,8 +94,8 @@ std::string text_of(const Handoff& handoff) {
 
 }  // namespace
 
-Result<void> write_handoff(const std::string& workspace, const Handoff& handoff) {
-    const auto opened = Folder::open(workspace);
+Result<void> write_handoff(const Paths& workspace, const Handoff& handoff) {
+    const auto opened = Folder::open(workspace.root);
     auto folder = opened && *opened ? (*opened)->make_below(folder_of(workspace, handoff.task_id))
                                     : Result<Folder>{opened ? Error{} : opened.error()};
     if (!folder) {
@@ -103,14 +103,14 @@ Result<void> write_handoff(const std::string& workspace, const Handoff& handoff)
                    ? folder.error()
                    : Error{
                          fmt::format("{}: no folder for a handoff can be made there, and no link is followed",
-                                     workspace)};
+                                     workspace.root)};
     }
     const auto newest = newest_number(*folder);
     return newest ? folder->write(name_of(*newest + 1), text_of(handoff)) : Result<void>{newest.error()};
 }
 
-Result<std::string> newest_handoff(const std::string& workspace, const std::string& task_id) {
-    const auto opened = Folder::open(workspace);
+Result<std::string> newest_handoff(const Paths& workspace, const std::string& task_id) {
+    const auto opened = Folder::open(workspace.root);
     const auto folder = opened && *opened ? (*opened)->below(folder_of(workspace, task_id))
                                           : Result<std::optional<Folder>>{opened ? Error{} : opened.error()};
     const auto newest = folder && *folder ? newest_number(**folder)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daemon/os/files.h"
+#include "daemon/store/paths.h"
 
 namespace ralph::daemon {
 
@@ -30,9 +31,9 @@ struct Handoff {
 };
 
 // No link is followed to where it is written.
-[[nodiscard]] Result<void> write_handoff(const std::string& workspace, const Handoff& handoff);
+[[nodiscard]] Result<void> write_handoff(const Paths& workspace, const Handoff& handoff);
 
 // The path of the newest packet; empty if there is none.
-[[nodiscard]] Result<std::string> newest_handoff(const std::string& workspace, const std::string& task_id);
+[[nodiscard]] Result<std::string> newest_handoff(const Paths& workspace, const std::string& task_id);
 
 }  // namespace ralph::daemon

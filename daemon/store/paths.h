@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/error.h"
 #include "core/supervisor/run_record.h"
 
 namespace ralph::daemon {
@@ -78,19 +79,29 @@ struct Paths {
     [[nodiscard]] std::string gate_logs() const { return logs() + "/gates"; }
     // Which candidates have passed their gates lately.
     [[nodiscard]] std::string green_gates() const { return parallel() + "/green_gates"; }
+    // A workspace, which has the folder of its repository.
+    [[nodiscard]] Paths in(const std::string& workspace) const { return {workspace, folder}; }
+    // Inside a workspace (contract section 8.4).
+    [[nodiscard]] std::string block_marker() const { return parallel() + "/blocked_push.json"; }
+    [[nodiscard]] std::string handoffs(std::string_view task_id) const {
+        return parallel() + "/handoffs/" + std::string(task_id);
+    }
+    // Where a planning phase leaves its plan, as with the Rust tools.
+    [[nodiscard]] std::string plan(std::string_view task_id) const {
+        return cache() + "/plans/" + std::string(task_id) + ".md";
+    }
+    [[nodiscard]] std::string followups(std::string_view task_id) const {
+        return cache() + "/followups/" + std::string(task_id) + ".json";
+    }
+    // Of one of these, below the root.
+    [[nodiscard]] std::string relative(const std::string& path) const { return path.substr(root.size() + 1); }
+
     [[nodiscard]] std::string log(std::string_view task_id) const {
         return logs() + "/" + std::string(task_id) + ".log";
     }
 };
 
-// Of a repository, or of a workspace, which has the folder of its repository: cueloop's if that is there and
-// the other one is not.
-[[nodiscard]] Paths paths_of(const std::string& root);
-
-// Inside a workspace (contract section 8.4).
-[[nodiscard]] std::string block_marker_path(const std::string& workspace);
-// Where a planning phase leaves its plan, as with the Rust tools.
-[[nodiscard]] std::string plan_path(const std::string& workspace, std::string_view task_id);
-[[nodiscard]] std::string followups_path(const std::string& workspace, std::string_view task_id);
+// cueloop's folder if it is there and the other one is not. An error: what cannot be asked for is not known.
+[[nodiscard]] core::Result<Paths> paths_of(const std::string& root);
 
 }  // namespace ralph::daemon

@@ -97,7 +97,7 @@ bool leads_batch(const RunView& view) {
     return view.spec && !view.spec->batch.empty();
 }
 
-Result<core::RunHistory::Newest> newest_of(const RunView& view, const std::string& workspace,
+Result<core::RunHistory::Newest> newest_of(const RunView& view, const Paths& workspace,
                                            OrphanPolicy orphan_policy) {
     core::RunHistory::Newest newest;
     newest.run = view.run;
@@ -240,7 +240,7 @@ Result<core::RunHistory> read_history(const Paths& paths, const std::string& tas
         history.runner = core::runner_of(*task);
     }
     if (!runs->views.empty() && runs->views.back().run.number > runs->acknowledged) {
-        TRY_ASSIGN(history.newest, newest_of(runs->views.back(), workspace, orphan_policy));
+        TRY_ASSIGN(history.newest, newest_of(runs->views.back(), paths.in(workspace), orphan_policy));
     }
     return history;
 }

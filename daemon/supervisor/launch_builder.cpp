@@ -184,7 +184,7 @@ Result<Launch> build_launch(const Settings& settings, const Executables& executa
     const bool works = remediates || start.run.step == core::StepKind::work;
     TRY_ASSIGN(const auto agents, agents_of(settings, task ? *task : core::Task{}, start.run.step));
     if (remediates) {
-        TRY_ASSIGN(values.handoff, newest_handoff(workspace, start.task_id));
+        TRY_ASSIGN(values.handoff, newest_handoff(settings.paths.in(workspace), start.task_id));
     }
     if (works) {
         const core::PromptFacts facts = prompt_facts_of(settings, start.task_id, target_branch);

@@ -36,8 +36,8 @@ void StepRun::launch(Launch launch) {
     auto request = std::make_shared<const Launch>(std::move(launch));
     loop_.post_to_helper([self = shared_from_this(), request] {
         // One that was lost may have left its marker, which is none of the next one's.
-        auto made =
-            self->run_.step == core::StepKind::work ? remove_marker(self->workspace_) : Result<void>{};
+        auto made = self->run_.step == core::StepKind::work ? remove_marker(self->paths_.in(self->workspace_))
+                                                            : Result<void>{};
         if (made) {
             made = make_run_directory(self->paths_, request->spec);
         }
@@ -173,7 +173,7 @@ void StepRun::look_at_end() {
             return;
         }
         auto end = end_of(*view, OrphanPolicy::kill);
-        auto marker = self->run_.step == core::StepKind::work ? read_marker(self->workspace_)
+        auto marker = self->run_.step == core::StepKind::work ? read_marker(self->paths_.in(self->workspace_))
                                                               : Result<std::optional<core::BlockMarker>>{};
         if (!end || !marker) {
             self->loop_.post([self] { self->look_again(); });

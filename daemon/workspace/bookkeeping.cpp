@@ -51,9 +51,8 @@ std::optional<core::Task> find_landed_task(const Settings& settings, const std::
 }
 
 // Nothing if there is no folder for them.
-Result<std::optional<Folder::Place>> place_of_followups(const std::string& workspace,
-                                                        std::string_view task_id) {
-    return Folder::find(workspace, followups_path(workspace, task_id).substr(workspace.size() + 1));
+Result<std::optional<Folder::Place>> place_of_followups(const Paths& workspace, std::string_view task_id) {
+    return Folder::find(workspace.root, workspace.relative(workspace.followups(task_id)));
 }
 
 void erase_task(core::TaskFile& file, std::string_view task_id) {
@@ -61,15 +60,15 @@ void erase_task(core::TaskFile& file, std::string_view task_id) {
     file.tasks.erase(std::remove_if(file.tasks.begin(), file.tasks.end(), is_it), file.tasks.end());
 }
 
-Result<std::optional<std::string>> read_proposal(const std::string& workspace, std::string_view task_id) {
+Result<std::optional<std::string>> read_proposal(const Paths& workspace, std::string_view task_id) {
     TRY_ASSIGN(auto place, place_of_followups(workspace, task_id));
     return place ? place->folder.read(place->name, proposal_limit)
                  : Result<std::optional<std::string>>{std::nullopt};
 }
 
-Result<core::FollowupProposal> parse_proposal(std::string text, const std::string& workspace,
+Result<core::FollowupProposal> parse_proposal(std::string text, const Paths& workspace,
                                               std::string_view task_id) {
-    const auto document = core::JsonDocument::parse(std::move(text), followups_path(workspace, task_id));
+    const auto document = core::JsonDocument::parse(std::move(text), workspace.followups(task_id));
     return document ? core::read_followups(*document, task_id)
                     : Result<core::FollowupProposal>{document.error()};
 }
@@ -131,12 +130,12 @@ bool is_done(const core::TaskFile& done, std::string_view task_id) {
     return task != nullptr && task->status == core::TaskStatus::done;
 }
 
-Result<void> remove_followups(const std::string& workspace, std::string_view task_id) {
+Result<void> remove_followups(const Paths& workspace, std::string_view task_id) {
     TRY_ASSIGN(auto place, place_of_followups(workspace, task_id));
     return place ? place->folder.remove(place->name) : Result<void>{};
 }
 
-Result<bool> proposes_tasks(const std::string& workspace, std::string_view task_id) {
+Result<bool> proposes_tasks(const Paths& workspace, std::string_view task_id) {
     auto text = read_proposal(workspace, task_id);
     if (!text || !*text) {
         return text ? Result<bool>{false} : text.error();
@@ -145,9 +144,9 @@ Result<bool> proposes_tasks(const std::string& workspace, std::string_view task_
     return !proposal || !proposal->tasks.empty();
 }
 
-Result<void> add_followups(const Settings& settings, const std::string& workspace, std::string_view task_id,
+Result<void> add_followups(const Settings& settings, const Paths& workspace, std::string_view task_id,
                            core::TaskFile& queue, const core::TaskFile& done) {
-    const std::string path = followups_path(workspace, task_id);
+    const std::string path = workspace.followups(task_id);
     auto text = read_proposal(workspace, task_id);
     if (!text || !*text) {
         return text ? Result<void>{} : text.error();
@@ -189,7 +188,7 @@ Result<void> reconcile_repository(const Settings& settings, const std::string& w
     erase_task(*queue, task_id);
     erase_task(*done, task_id);
     done->tasks.push_back(std::move(archived.tasks.front()));
-    TRY(add_followups(settings, workspace, task_id, *queue, *done));
+    TRY(add_followups(settings, settings.paths.in(workspace), task_id, *queue, *done));
     TRY(core::validate_queue(*queue, *done, settings.queue_rules()));
     return save_bookkeeping(settings.queue_file, *queue, settings.done_file, *done, settings.paths.root);
 }

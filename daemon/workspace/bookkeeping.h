@@ -45,15 +45,15 @@ struct BookkeepingTexts {
 
 // The tasks that the worker of `task_id` proposes (contract section 8.4) are put into `queue`; none if there
 // is no proposal. The task must be in `done`.
-[[nodiscard]] core::Result<void> add_followups(const Settings& settings, const std::string& workspace,
+[[nodiscard]] core::Result<void> add_followups(const Settings& settings, const Paths& workspace,
                                                std::string_view task_id, core::TaskFile& queue,
                                                const core::TaskFile& done);
 
 // Whether there is a proposal with at least one task, or one that cannot be understood, which is told later.
-[[nodiscard]] core::Result<bool> proposes_tasks(const std::string& workspace, std::string_view task_id);
+[[nodiscard]] core::Result<bool> proposes_tasks(const Paths& workspace, std::string_view task_id);
 
 // The proposal has been used. No link is followed to it; missing is success.
-[[nodiscard]] core::Result<void> remove_followups(const std::string& workspace, std::string_view task_id);
+[[nodiscard]] core::Result<void> remove_followups(const Paths& workspace, std::string_view task_id);
 
 // The landed task becomes done in the repository's own, untracked files (contract section 10.3). Doing it
 // again changes nothing. Follow-ups are added in the same write that takes the task out of the queue, so that

@@ -69,7 +69,8 @@ std::vector<std::string> living_neighbours(const Settings& settings) {
             is_same_folder(common_git_folder(note->root), common_git_folder(settings.paths.root))) {
             continue;
         }
-        if (living_supervisor(paths_of(note->root))) {
+        if (living_supervisor(Paths{note->root}) ||
+            living_supervisor(Paths{note->root, std::string(cueloop_folder)})) {
             living.push_back(note->root);
         }
     }

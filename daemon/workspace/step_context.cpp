@@ -39,7 +39,7 @@ Result<Settings> settings_of_run(const std::string& root, const std::string& run
     if (!spec || !spec->settings) {
         return load_settings(root);
     }
-    const Paths paths = paths_of(root);
+    TRY_ASSIGN(const auto paths, paths_of(root));
     TRY(check_ralph_folder(paths));
     TRY_ASSIGN(auto settings, settings_of(paths, *spec->settings));
     if (settings.trusted) {

@@ -147,15 +147,15 @@ Result<Git> open_workspace_of_any_task(const Settings& settings, const std::stri
     return open_as(settings, path, task_id, use, true);
 }
 
-Result<std::optional<WorkspaceUser>> user_of_workspace(const std::string& path) {
-    auto folder = Folder::open(path);
-    auto lock = folder && *folder ? (*folder)->below(paths_of(path).folder + "/lock")
-                                  : Result<std::optional<Folder>>{std::optional<Folder>{}};
+namespace {
+
+// Of the lock in one of the Rust tools' folders.
+Result<std::optional<WorkspaceUser>> user_of_lock(const Folder& workspace, const std::string& folder) {
+    auto lock = workspace.below(folder + "/lock");
     auto text = lock && *lock ? (*lock)->read("owner", longest_owner)
                               : Result<std::optional<std::string>>{std::nullopt};
-    const bool is_told = folder && lock && text;
-    if (!is_told) {
-        Error error = !folder ? folder.error() : lock ? text.error() : lock.error();
+    if (!lock || !text) {
+        Error error = lock ? text.error() : lock.error();
         // What is no plain folder or file is no lock.
         return error.is_passing() ? Result<std::optional<WorkspaceUser>>{std::move(error)}
                                   : Result<std::optional<WorkspaceUser>>{std::nullopt};
@@ -165,6 +165,26 @@ Result<std::optional<WorkspaceUser>> user_of_workspace(const std::string& path) 
         return std::optional<WorkspaceUser>{};
     }
     return std::optional(WorkspaceUser{owner->pid, core::printable(owner->command)});
+}
+
+}  // namespace
+
+Result<std::optional<WorkspaceUser>> user_of_workspace(const std::string& path) {
+    auto folder = Folder::open(path);
+    if (!folder) {
+        return folder.error().is_passing() ? Result<std::optional<WorkspaceUser>>{folder.error()}
+                                           : Result<std::optional<WorkspaceUser>>{std::nullopt};
+    }
+    for (const std::string_view tools : {ralph_folder, cueloop_folder}) {
+        if (!*folder) {
+            break;
+        }
+        auto user = user_of_lock(**folder, std::string(tools));
+        if (!user || *user) {
+            return user;
+        }
+    }
+    return std::optional<WorkspaceUser>{};
 }
 
 Result<void> claim_workspace_root(const Settings& settings) {

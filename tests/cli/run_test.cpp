@@ -126,7 +126,7 @@ TEST_CASE("a failure, a blocked task and a landing: exit 3, and every one at its
     CHECK(Project::read(project.paths().log(fails)).find("why it failed\n") != std::string::npos);
     CHECK(project.remote_done() == std::vector<std::string>{lands});
     CHECK(Project::read(project.workspaces() + "/" + conflicts + "/README") == "y\n");
-    CHECK(fs::exists(ralph::daemon::block_marker_path(project.workspaces() + "/" + conflicts)));
+    CHECK(fs::exists(ralph::daemon::Paths{project.workspaces() + "/" + conflicts}.block_marker()));
     const auto status = parse(project.ralph({"run", "parallel", "status", "--json"}).output);
     CHECK(status.at("blocking").at("reason").at("reason").as_string() == "blocked_push");
     CHECK(status.at("lifecycle_counts").at("failed").as_int64() == 1);

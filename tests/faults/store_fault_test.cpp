@@ -466,7 +466,7 @@ TEST_CASE("a marker that was removed does not come back with a loss of power, th
             if (sync_fails) {
                 const auto begins = [&](std::size_t at) {
                     machine.expect({at, Fault{EIO, false}, once, false});
-                    return remove_marker("/workspaces/RQ-0001").has_value();
+                    return remove_marker(Paths{"/workspaces/RQ-0001"}).has_value();
                 };
                 std::size_t at = 1;
                 while (machine.has(folder + "/blocked_push.json")) {
@@ -474,7 +474,7 @@ TEST_CASE("a marker that was removed does not come back with a loss of power, th
                 }
                 machine.calm();
             }
-            REQUIRE(remove_marker("/workspaces/RQ-0001").has_value());
+            REQUIRE(remove_marker(Paths{"/workspaces/RQ-0001"}).has_value());
             machine.lose_power(seed);
             CHECK_FALSE(machine.has(folder + "/blocked_push.json"));
         }

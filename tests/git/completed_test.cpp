@@ -92,11 +92,11 @@ TEST_CASE("a worker that exits with 0 and leaves nothing to land has not complet
         expected = 0;
     }
     SUBCASE("only a proposal of no tasks") {
-        GitFixture::write(daemon::followups_path(workspace, "RQ-0001"),
+        GitFixture::write(daemon::Paths{workspace}.followups("RQ-0001"),
                           R"({"version": 1, "source_task_id": "RQ-0001", "tasks": []})");
     }
     SUBCASE("but a proposal of new tasks") {
-        GitFixture::write(daemon::followups_path(workspace, "RQ-0001"),
+        GitFixture::write(daemon::Paths{workspace}.followups("RQ-0001"),
                           R"({"version": 1, "source_task_id": "RQ-0001", "tasks": [{"key": "a", "title": "A",
                           "description": "Do a", "priority": "low", "tags": [], "scope": [], "evidence": [],
                           "plan": [], "depends_on_keys": [], "independence_rationale": "apart"}]})");

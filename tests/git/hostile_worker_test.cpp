@@ -82,8 +82,8 @@ TEST_CASE("a folder of the marker's that cannot be entered holds no marker") {
             static_cast<void>(::lchown(workspace.c_str(), 4321, 4321));
             static_cast<void>(::seteuid(4321));
         }
-        const auto read = ralph::daemon::read_marker(workspace);
-        const auto removed = ralph::daemon::remove_marker(workspace);
+        const auto read = ralph::daemon::read_marker(ralph::daemon::Paths{workspace});
+        const auto removed = ralph::daemon::remove_marker(ralph::daemon::Paths{workspace});
         return (read && !*read ? 0 : 1) + (removed ? 0 : 2);
     });
     CHECK(status == 0);

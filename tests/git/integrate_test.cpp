@@ -32,7 +32,7 @@ void work(const GitFixture& fixture, const std::string& task = "RQ-0001") {
 }
 
 std::string marker(const GitFixture& fixture) {
-    const std::string path = daemon::block_marker_path(fixture.workspace());
+    const std::string path = daemon::Paths{fixture.workspace()}.block_marker();
     if (!GitFixture::exists(path)) {
         return "(none)";
     }

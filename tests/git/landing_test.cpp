@@ -34,7 +34,7 @@ void work(const GitFixture& fixture) {
 }
 
 std::string propose(const GitFixture& fixture, const std::string& text) {
-    const std::string path = daemon::followups_path(fixture.workspace(), "RQ-0001");
+    const std::string path = daemon::Paths{fixture.workspace()}.followups("RQ-0001");
     GitFixture::write(path, text);
     return path;
 }
