@@ -21,6 +21,8 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <memory>
+#include <optional>
 
 #include "core/base/jsonc.h"
 #include "tests/crash/checkout.h"
@@ -210,11 +212,18 @@ void tell_progress(int n, const char* what) {
 int check_checkout(const Options& options, int& failures) {
     int points = 0;
     for (const auto victims : {ralph::tests::Victims::one, ralph::tests::Victims::all}) {
-        const Project project;
-        ralph::tests::CheckoutFixture world(project);
-        for (int n = options.from; n <= options.to; n += options.every) {
+        // Each point lands something, so that a world that is kept has more and more calls, without end.
+        constexpr int points_of_a_world = 25;
+        std::unique_ptr<const Project> project;
+        std::optional<ralph::tests::CheckoutFixture> world;
+        for (int n = options.from, uses = 0; n <= options.to; n += options.every, ++uses) {
+            if (uses % points_of_a_world == 0) {
+                world.reset();
+                project = std::make_unique<const Project>();
+                world.emplace(*project);
+            }
             std::vector<std::string> different;
-            const auto traced = world.check_point(n, victims, different);
+            const auto traced = world->check_point(n, victims, different);
             if (!traced.killed) {
                 break;
             }
