@@ -262,6 +262,11 @@ void Oracle::check_failed(const core::WorkerRecord& record, const Circumstances&
                task.id, "cancelled while its run is alive");
         return;
     }
+    // A supervisor that starts knows a task's own runs alone: what a batch said between two losses does not
+    // part them.
+    if (task.told && task.told != 0U && losses_in_a_row(task, 0) > circumstances.max_restarts) {
+        return;
+    }
     if (task.told) {
         demand(
             task.told != 0U && task.told != 65U && task.told != 66U && task.told != 67U && task.told != 75U,
