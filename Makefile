@@ -4,8 +4,8 @@
 #   make build      build/bin/ralph and build/bin/ralph-shim
 #   make everything that, and all tests
 #   make demo       watch it work in a temporary folder
-#   make test       all tests, once as built and once with the sanitizers
-#   make test-long  the same tests over longer ranges
+#   make test       all tests as built, and with the sanitizers all but those in tests/git
+#   make test-long  all of both, over longer ranges
 #   make test-agents  the real agents (npm and PyPI, below build/) against a model server on loopback
 #   make night      60 tasks for three of them, with limits, kills, power cuts and little memory (NIGHT="--seed 2")
 #   make fuzz       libFuzzer on everything that reads files, FUZZ_SECONDS (30) for each target
@@ -47,7 +47,7 @@ test: everything asan
 	@build/bin/systemd_tests --possible || true
 	@status=0; \
 	$(CTEST) --test-dir build --label-exclude long || status=1; \
-	$(SMALL_QUARANTINE) $(CTEST) --test-dir build/asan --label-exclude 'long|as-built' || status=1; \
+	$(SMALL_QUARANTINE) $(CTEST) --test-dir build/asan --label-exclude 'long|as-built|git' || status=1; \
 	exit $$status
 
 test-long: everything asan
