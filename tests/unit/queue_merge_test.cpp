@@ -50,6 +50,9 @@ TEST_CASE("merge: what one side has archived is gone, whatever the other one did
     const auto merged = merge_task_files(file({"A", "B"}), file({"B"}), theirs);
     REQUIRE(merged.has_value());
     CHECK(ids(*merged) == "B C ");
+    const auto other = merge_task_files(file({"A", "B"}), theirs, file({"B"}));
+    REQUIRE(other.has_value());
+    CHECK(ids(*other) == "B C ");
 }
 
 TEST_CASE("merge: of a task that both have changed each field is the changed one") {
