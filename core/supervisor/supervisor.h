@@ -224,11 +224,13 @@ struct RunEnded {
 struct RetryRequested {
     std::string task_id;
     bool at_start = false;
+    std::string request = {};  // which one it is, for those who keep them; nothing is decided on it
 };
 // Somebody has asked for it (a file that stays until ForgetCancelRequest).
 struct CancelRequested {
     std::string task_id;
     bool at_start = false;
+    std::string request = {};  // the same
 };
 // What is asked of all tasks now.
 struct SteeringRead {

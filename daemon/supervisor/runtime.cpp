@@ -105,6 +105,7 @@ void Runtime::decide() {
     while (!events_.empty()) {
         const core::Event event = std::move(events_.front());
         events_.pop_front();
+        note_request(event);
         for (core::Action& action : core::step(supervisor_, event, present_moment())) {
             // What only ends or tells something needs no record first, and must not wait for a disk that is
             // full.
@@ -501,14 +502,14 @@ void Runtime::perform(const core::action::ForgetCancelRequest& action) {
     forget_requests(settings_.paths.cancel_requests(), action.task_id);
 }
 
-// Those that were seen: one that comes now is not answered yet.
+// Those that were considered: one that came later is not answered yet.
 void Runtime::forget_requests(const std::string& folder, std::string_view task_id) {
     auto& seen = requests_[folder];
-    for (auto& [file, is_answered] : seen) {
-        if (is_answered || requested_task(file) != task_id) {
+    for (auto& [file, request] : seen) {
+        if (request != RequestState::considered || requested_task(file) != task_id) {
             continue;
         }
-        is_answered = true;
+        request = RequestState::answered;
         loop_.post_to_helper([this, folder, &seen, file = file] {
             const auto removed = forget_request(folder, file);
             loop_.post([&seen, file, removed] {

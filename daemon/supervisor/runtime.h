@@ -95,6 +95,7 @@ class Runtime {
     void forget_requests(const std::string& folder, std::string_view task_id);
     void look_at_steering();
     void look_again_soon();
+    void note_request(const core::Event& event);
     [[nodiscard]] std::optional<core::Task> task_now(const std::string& task_id) const;
     void look_at_accounts();
     void show();
@@ -140,8 +141,9 @@ class Runtime {
     std::map<RunKey, std::shared_ptr<StepRun>> runs_;
     std::map<std::string, std::uint32_t> unacknowledged_;  // whose end is not noted yet, and up to which run
     std::set<std::string> unreadable_;  // tasks whose run directories could not be read: told once
-    // By folder the files that were seen; whether they were answered.
-    std::map<std::string, std::map<std::string, bool>> requests_;
+    // By folder the files that ask for something.
+    enum class RequestState { seen, considered, answered };
+    std::map<std::string, std::map<std::string, RequestState>> requests_;
     bool accounts_unreadable_ = false;  // told once
     bool remote_unreachable_ = false;   // the same
     bool steering_unreadable_ = false;  // the same

@@ -167,16 +167,30 @@ void Runtime::look_for_requests(bool at_start) {
             continue;
         }
         for (const std::string& file : *files) {
-            if (!requests_[folder].try_emplace(file, false).second) {
+            if (!requests_[folder].try_emplace(file, RequestState::seen).second) {
                 continue;  // one request is one event, however often we look
             }
             std::string task_id{requested_task(file)};
             if (folder == settings_.paths.retry_requests()) {
-                post(core::event::RetryRequested{std::move(task_id), at_start});
+                post(core::event::RetryRequested{std::move(task_id), at_start, file});
             } else {
-                post(core::event::CancelRequested{std::move(task_id), at_start});
+                post(core::event::CancelRequested{std::move(task_id), at_start, file});
             }
         }
+    }
+}
+
+// From here on an answer is one to it, too.
+void Runtime::note_request(const core::Event& event) {
+    const auto note = [this](const std::string& folder, const std::string& file) {
+        if (const auto found = requests_[folder].find(file); found != requests_[folder].end()) {
+            found->second = RequestState::considered;
+        }
+    };
+    if (const auto* const retry = std::get_if<core::event::RetryRequested>(&event)) {
+        note(settings_.paths.retry_requests(), retry->request);
+    } else if (const auto* const cancel = std::get_if<core::event::CancelRequested>(&event)) {
+        note(settings_.paths.cancel_requests(), cancel->request);
     }
 }
 
