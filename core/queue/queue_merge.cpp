@@ -70,11 +70,9 @@ Result<Task> merge_task(const Task* base_task, const Task& our_task, const Task&
         const json::value* const before = find(base, key);
         const json::value* const our = find(ours, key);
         const json::value* const their = find(theirs, key);
-        const json::value* const chosen = same(our, their) || same(their, before) ? our
-                                          : same(our, before)                     ? their
-                                                                                  : nullptr;
-        if (same(our, their) || same(their, before) || same(our, before)) {
-            if (chosen != nullptr) {
+        const bool is_ours = same(our, their) || same(their, before);
+        if (is_ours || same(our, before)) {
+            if (const json::value* const chosen = is_ours ? our : their; chosen != nullptr) {
                 merged[{key.data(), key.size()}] = *chosen;
             }
             return {};
@@ -109,7 +107,7 @@ std::vector<Task>::iterator place_of(std::vector<Task>& merged, const TaskFile& 
             return found + 1;
         }
     }
-    return index == 0 && !theirs.tasks.empty() ? merged.begin() : merged.end();
+    return index == 0 ? merged.begin() : merged.end();
 }
 
 Result<void> check_unique(const TaskFile& file) {

@@ -109,9 +109,9 @@ void look_at_outage(Supervisor& supervisor, Instant now, std::vector<Action>& ac
     if (!supervisor.outage || looks) {
         return;
     }
+    // Those who would look are cancelled or withdrawn: the next task finds out.
     if (std::none_of(supervisor.active.begin(), supervisor.active.end(), needs_host)) {
-        supervisor.outage
-            .reset();  // those who would look are cancelled or withdrawn: the next task finds out
+        supervisor.outage.reset();
         return;
     }
     ActiveTask* next = nullptr;
