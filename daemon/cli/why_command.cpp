@@ -10,6 +10,7 @@
 #include "daemon/os/clock.h"
 #include "daemon/store/live_view.h"
 #include "daemon/store/state_store.h"
+#include "daemon/store/steering.h"
 #include "daemon/store/supervisor_lock.h"
 #include "daemon/store/task_requests.h"
 
@@ -37,6 +38,10 @@ Result<core::Explanation> explanation_of(const Settings& settings, const std::st
     }
     if (const auto retries = requested_tasks(settings.paths.retry_requests())) {
         supervisor.retries.insert(retries->begin(), retries->end());
+    }
+    if (auto steering = read_steering_file(settings.paths)) {
+        supervisor.steering = std::move(*steering);
+        supervisor.paused = core::is_paused(supervisor.steering, wall_clock());
     }
     auto found = core::explain(supervisor, task_id, present_moment(), lives);
     if (found) {

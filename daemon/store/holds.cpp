@@ -10,6 +10,7 @@
 #include "daemon/os/files.h"
 #include "daemon/store/queue_lock.h"
 #include "daemon/store/remote_view.h"
+#include "daemon/store/steering.h"
 #include "daemon/store/supervisor_lock.h"
 
 namespace ralph::daemon {
@@ -83,6 +84,8 @@ std::vector<core::Hold> holds_beside(const Paths& paths, const std::optional<Liv
     if (live) {
         holds = holds_of(read_remote_view(paths));
         add_quiet_workers(paths, *live, now, holds);
+    } else if (const auto steering = read_steering_file(paths); steering && core::is_paused(*steering, now)) {
+        holds.push_back({"paused", core::describe(*steering->pause), "ralph resume"});
     }
     add_deaths(paths, now, holds);
     return holds;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "daemon/os/clock.h"
 #include "daemon/os/files.h"
 
 namespace ralph::daemon {
@@ -23,8 +24,11 @@ Result<core::Steering> read_steering_file(const Paths& paths) {
 Result<void> steer(const Paths& paths, const std::function<void(core::Steering&)>& change) {
     TRY(make_directories(paths.parallel()));
     TRY_ASSIGN(const auto lock, FileLock::acquire(paths.steering_lock(), FileLock::Wait::yes));
+    TRY(read_file(paths.steering(), file_limit));  // an error of the disk is not to cost what was asked for
     const auto present = read_steering_file(paths);
-    core::Steering wanted = present ? *present : core::Steering{};
+    // As for the supervisor: whoever cannot understand it does not know that there is no pause.
+    core::Steering wanted =
+        present ? *present : core::Steering{core::Pause{wall_clock(), {}, present.error().message}, {}};
     change(wanted);
     if (wanted == core::Steering{}) {
         TRY(remove_file(paths.steering()));

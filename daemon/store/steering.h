@@ -14,7 +14,7 @@ namespace ralph::daemon {
 // Empty if there is none.
 [[nodiscard]] core::Result<core::Steering> read_steering_file(const Paths& paths);
 
-// Durable when it returns. What cannot be understood is replaced.
+// Durable when it returns. What cannot be understood is replaced, and is a pause until `change` ends that.
 [[nodiscard]] core::Result<void> steer(const Paths& paths,
                                        const std::function<void(core::Steering&)>& change);
 

@@ -72,8 +72,9 @@ TEST_CASE("steering: what is asked for while nobody supervises is kept to by the
     project.commit_and_push();
     CHECK(has(do_it(project, {"pause", "--note", "an update"}), "paused since"));
     CHECK(has(do_it(project, {"workers", "3"}), "3 workers from now on"));
+    CHECK(has(do_it(project, {"status"}), "! paused since"));
     project.start({"run", "--parallel", "1"});
-    REQUIRE(Project::eventually([&] { return has(project.ralph({"status"}).output, "an update"); }));
+    REQUIRE(Project::eventually([&] { return has(project.log(), "an update; no worker starts"); }));
     const std::string status = do_it(project, {"status"});
     CHECK(has(status, "ralph resume"));
     CHECK(has(do_it(project, {"why", "RQ-0001"}), "paused since"));
@@ -93,6 +94,9 @@ TEST_CASE("steering: a file that cannot be understood pauses, says so, and resum
     Project::write(project.paths().steering(), "{\"version\": 1, \"workers\": 0}");
     project.start({"run", "--parallel", "1"});
     REQUIRE(Project::eventually([&] { return has(project.ralph({"status"}).output, "steering.json"); }));
+    CHECK(project.state().workers.empty());
+    do_it(project, {"workers", "2"});  // says nothing about the pause
+    CHECK(has(Project::read(project.paths().steering()), "\"pause\""));
     CHECK(project.state().workers.empty());
     do_it(project, {"resume"});
     CHECK(project.wait() == 0);
