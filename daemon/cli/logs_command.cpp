@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <charconv>
 #include <csignal>
 #include <map>
@@ -69,6 +68,19 @@ class Log {
 
     [[nodiscard]] const Filter& filter() const { return filter_; }
 
+    // Why it could not be read to its end.
+    [[nodiscard]] const std::optional<Error>& fault() const { return fault_; }
+
+    // What is left at the end of a log that is not read on: a line that did not end.
+    [[nodiscard]] std::string rest() {
+        std::string out;
+        if (!unended_.empty()) {
+            add_line(unended_, out);
+            unended_.clear();
+        }
+        return out;
+    }
+
     // The lines that came, at most so many bytes of them; empty if there are none.
     [[nodiscard]] std::string read_on() {
         std::string out = read_lines();
@@ -85,6 +97,7 @@ class Log {
         while (file_ && out.size() < most_read_at_once) {
             const ssize_t got = ::read(file_.get(), buffer.data(), buffer.size());
             if (got <= 0) {
+                fault_ = got < 0 ? std::optional(system_error("read", path_, errno)) : std::nullopt;
                 break;
             }
             unended_.append(buffer.data(), static_cast<std::size_t>(got));
@@ -120,6 +133,9 @@ class Log {
         FileDescriptor now(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
         struct stat there {};
         struct stat known {};
+        if (!now && errno != ENOENT) {
+            fault_ = system_error("open", path_, errno);
+        }
         if (!now || ::fstat(now.get(), &there) != 0 || !S_ISREG(there.st_mode)) {
             return false;
         }
@@ -136,6 +152,7 @@ class Log {
     Filter filter_;
     FileDescriptor file_;
     std::string unended_;
+    std::optional<Error> fault_;
 };
 
 [[nodiscard]] std::string last_lines(std::string text, std::size_t number) {
@@ -161,10 +178,10 @@ class Follower {
         const std::string name = arguments_.task_id + std::string(suffix);
         Log older(paths_.logs(), name + ".1", {}, Filter(arguments_));
         std::string tail;
-        int printed = take(older, tail);
+        int printed = take(older, tail, true);
         Log& present =
             logs_.try_emplace(name, paths_.logs(), name, std::string{}, older.filter()).first->second;
-        printed = printed != 0 ? printed : take(present, tail);
+        printed = printed != 0 ? printed : take(present, tail, !arguments_.follow);
         return printed != 0 ? printed : print(tail);
     }
 
@@ -187,16 +204,20 @@ class Follower {
     }
 
   private:
-    // Prints it all, or adds it to the last lines.
-    [[nodiscard]] int take(Log& log, std::string& tail) const {
-        for (std::string text = log.read_on(); !text.empty(); text = log.read_on()) {
+    // Prints it all, or adds it to the last lines. `is_end`: nothing of it is read later.
+    [[nodiscard]] int take(Log& log, std::string& tail, bool is_end) const {
+        const auto next = [&log, is_end] {
+            std::string text = log.read_on();
+            return text.empty() && is_end ? log.rest() : text;
+        };
+        for (std::string text = next(); !text.empty(); text = next()) {
             if (arguments_.tail) {
                 tail = last_lines(tail + text, *arguments_.tail);
             } else if (const int printed = print(text); printed != 0) {
                 return printed;
             }
         }
-        return 0;
+        return log.fault() ? report_error(*log.fault()) : 0;
     }
 
     [[nodiscard]] std::vector<std::string> names() const {

@@ -186,6 +186,11 @@ TEST_CASE("logs: begin and end of each step, and how the task fared") {
     CHECK(has(project.ralph({"logs", "RQ-0099"}).errors, "RQ-0099 has written nothing yet"));
     CHECK(project.ralph({"logs", "../state"}).status == 1);
     CHECK(project.ralph({"logs"}).status == 1);
+    append(project.paths().log("RQ-0002"), "a line\nhalf a line");
+    CHECK(do_it(project, {"logs", "RQ-0002"}) == "a line\nhalf a line\n");
+    std::filesystem::create_directory(project.paths().log("RQ-0003") + ".1");  // read(2) says EISDIR of it
+    append(project.paths().log("RQ-0003"), "a line\n");
+    CHECK(do_it(project, {"logs", "RQ-0003"}) == "a line\n");  // what is no file is none
 }
 
 TEST_CASE("logs: -f shows what comes, also after the log was begun anew") {
