@@ -27,9 +27,10 @@ namespace ralph::daemon {
 inline constexpr std::size_t widest_cell = 100;
 [[nodiscard]] std::string text_table(const std::vector<std::vector<std::string>>& rows);
 
-// What the supervisor itself says comes before what the disk tells of it.
-[[nodiscard]] core::Result<core::Explanation> find_explanation(const CommonArguments& common,
-                                                               const std::string& task_id);
+// Of each of these tasks, in their order. What the supervisor itself says comes before what the disk tells of
+// it. A task that nothing knows is an error.
+[[nodiscard]] core::Result<std::vector<core::Explanation>> find_explanations(
+    const CommonArguments& common, const std::vector<std::string>& task_ids);
 
 // "waits: for a slot, all 2 are taken", "work, attempt 1, for 12m".
 [[nodiscard]] std::string explanation_line(const core::Explanation& each, core::Instant now);

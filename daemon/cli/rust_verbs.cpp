@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json/object.hpp>
 
 #include "core/base/canonical_json.h"
@@ -22,19 +23,31 @@
 namespace ralph::daemon {
 namespace {
 
-core::Result<void> set_field(core::Task& task, const std::string& field, const std::string& value) {
-    const auto list = [&value] {
-        std::vector<std::string> items;
-        std::string_view rest = value;
-        while (!rest.empty()) {
-            const std::size_t end = rest.find(',');
-            if (const std::string_view item = core::trimmed(rest.substr(0, end)); !item.empty()) {
-                items.emplace_back(item);
-            }
-            rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+// "a, b" is two items.
+std::vector<std::string> items_of(std::string_view text) {
+    std::vector<std::string> items;
+    while (!text.empty()) {
+        const std::size_t end = text.find(',');
+        if (const std::string_view item = core::trimmed(text.substr(0, end)); !item.empty()) {
+            items.emplace_back(item);
         }
-        return items;
-    };
+        text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
+    }
+    return items;
+}
+
+constexpr std::array<std::pair<std::string_view, std::vector<std::string> core::Task::*>, 6> lists{
+    {{"tags", &core::Task::tags},
+     {"scope", &core::Task::scope},
+     {"plan", &core::Task::plan},
+     {"notes", &core::Task::notes},
+     {"evidence", &core::Task::evidence},
+     {"depends_on", &core::Task::depends_on}}};
+
+// `ralph queue explain` looks at each task by itself.
+constexpr std::size_t most_explained = 200;
+
+core::Result<void> set_field(core::Task& task, const std::string& field, const std::string& value) {
     if (field == "title") {
         task.title = value;
     } else if (field == "description") {
@@ -50,18 +63,10 @@ core::Result<void> set_field(core::Task& task, const std::string& field, const s
                          "critical, high, medium or low"};
         }
         task.priority = *priority;
-    } else if (field == "tags") {
-        task.tags = list();
-    } else if (field == "scope") {
-        task.scope = list();
-    } else if (field == "plan") {
-        task.plan = list();
-    } else if (field == "notes") {
-        task.notes = list();
-    } else if (field == "evidence") {
-        task.evidence = list();
-    } else if (field == "depends_on") {
-        task.depends_on = list();
+    } else if (const auto list = std::find_if(lists.begin(), lists.end(),
+                                              [&field](const auto& each) { return each.first == field; });
+               list != lists.end()) {
+        task.*list->second = items_of(value);
     } else {
         return Error{
             fmt::format("\"{}\" is no field that can be edited", core::printable(field)),
@@ -137,12 +142,24 @@ int explain_queue(const CommonArguments& common) {
     if (!queue) {
         return report_error(queue.error());
     }
-    std::vector<std::vector<std::string>> rows;
-    for (const core::Task& task : queue->snapshot.queue.tasks) {
-        const auto why = find_explanation(common, std::string(core::trimmed(task.id)));
-        rows.push_back({task.id, why ? explanation_line(*why, wall_clock()) : why.error().line()});
+    const auto& tasks = queue->snapshot.queue.tasks;
+    std::vector<std::string> ids;
+    for (std::size_t i = 0; i < std::min(tasks.size(), most_explained); ++i) {
+        ids.emplace_back(core::trimmed(tasks[i].id));
     }
-    return print(rows.empty() ? "the queue is empty\n" : text_table(rows));
+    const auto explanations = find_explanations(common, ids);
+    if (!explanations) {
+        return report_error(explanations.error());
+    }
+    std::vector<std::vector<std::string>> rows;
+    for (const core::Explanation& each : *explanations) {
+        rows.push_back({each.task_id, explanation_line(each, wall_clock())});
+    }
+    const std::string more =
+        tasks.size() <= most_explained
+            ? std::string{}
+            : fmt::format("and {} more; see `ralph why TASK`\n", tasks.size() - most_explained);
+    return print(rows.empty() ? "the queue is empty\n" : text_table(rows) + more);
 }
 
 int count_tasks(const CommonArguments& common) {

@@ -17,18 +17,8 @@
 namespace ralph::daemon {
 namespace {
 
-Result<core::Explanation> explanation_of(const Settings& settings, const std::string& task_id) {
-    const bool lives = living_supervisor(settings.paths).has_value();
-    if (lives) {
-        if (const auto view = read_live_view(settings.paths)) {
-            const auto found =
-                std::find_if(view->open.begin(), view->open.end(),
-                             [&](const core::Explanation& each) { return each.task_id == task_id; });
-            if (found != view->open.end()) {
-                return *found;
-            }
-        }
-    }
+// The supervisor as the disk tells of it.
+Result<core::Supervisor> supervisor_on_disk(const Settings& settings) {
     TRY_ASSIGN(auto state, read_state_file(settings.paths.state()));
     auto supervisor = core::make_supervisor({}, state ? std::move(*state) : core::ParallelState{}, {});
     if (auto queue = open_queue(settings)) {
@@ -43,20 +33,44 @@ Result<core::Explanation> explanation_of(const Settings& settings, const std::st
         supervisor.steering = std::move(*steering);
         supervisor.paused = core::is_paused(supervisor.steering, wall_clock());
     }
-    auto found = core::explain(supervisor, task_id, present_moment(), lives);
-    if (found) {
-        return std::move(*found);
+    return supervisor;
+}
+
+Result<std::vector<core::Explanation>> explain_all(const Settings& settings,
+                                                   const std::vector<std::string>& task_ids) {
+    const bool lives = living_supervisor(settings.paths).has_value();
+    const auto view = lives ? read_live_view(settings.paths) : std::nullopt;
+    const auto open = view ? view->open : std::vector<core::Explanation>{};
+    std::optional<core::Supervisor> on_disk;
+    std::vector<core::Explanation> out;
+    for (const std::string& task_id : task_ids) {
+        const auto told = std::find_if(
+            open.begin(), open.end(), [&](const core::Explanation& each) { return each.task_id == task_id; });
+        if (told != open.end()) {
+            out.push_back(*told);
+            continue;
+        }
+        if (!on_disk) {
+            TRY_ASSIGN(on_disk, supervisor_on_disk(settings));
+        }
+        auto found = core::explain(*on_disk, task_id, present_moment(), lives);
+        if (!found) {
+            return on_disk->queue_fault
+                       ? Error{*on_disk->queue_fault, "fix it, then run `ralph queue validate`"}
+                       : Error{fmt::format("there is no task {}", core::printable(task_id)),
+                               "see `ralph queue list`"};
+        }
+        out.push_back(std::move(*found));
     }
-    return supervisor.queue_fault ? Error{*supervisor.queue_fault, "fix it, then run `ralph queue validate`"}
-                                  : Error{fmt::format("there is no task {}", core::printable(task_id)),
-                                          "see `ralph queue list`"};
+    return out;
 }
 
 }  // namespace
 
-core::Result<core::Explanation> find_explanation(const CommonArguments& common, const std::string& task_id) {
+core::Result<std::vector<core::Explanation>> find_explanations(const CommonArguments& common,
+                                                               const std::vector<std::string>& task_ids) {
     TRY_ASSIGN(const auto settings, open_repository(common));
-    return explanation_of(settings, task_id);
+    return explain_all(settings, task_ids);
 }
 
 std::string explanation_line(const core::Explanation& each, core::Instant now) {
@@ -75,10 +89,11 @@ int explain_task(const CommonArguments& common, const std::string& task_id, bool
     if (!settings) {
         return report_error(settings.error());
     }
-    const auto found = explanation_of(*settings, task_id);
-    if (!found) {
-        return report_error(found.error());
+    const auto explained = explain_all(*settings, {task_id});
+    if (!explained) {
+        return report_error(explained.error());
     }
+    const core::Explanation* const found = &explained->front();
     if (json) {
         auto document = explanation_object(*found);
         document["version"] = 1;
