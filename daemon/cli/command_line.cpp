@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "core/base/shown_text.h"
+#include "core/supervisor/steering.h"
 #include "daemon/cli/common.h"
 #include "daemon/cli/examples.h"
 #include "daemon/cli/owner.h"
@@ -35,7 +36,7 @@ void parse_workers(const CLI::App* app, const std::string& text, RunArguments& a
     }
     const bool digits = text.size() <= 3 && text.find_first_not_of("0123456789") == std::string::npos;
     const unsigned long number = digits ? std::stoul(text) : 0;
-    if (number < 1 || number > 255) {
+    if (number < 1 || number > core::most_workers) {
         throw CLI::ValidationError("--parallel", "takes 1 to 255 workers, not \"" + text + "\"");
     }
     arguments.workers = static_cast<std::uint32_t>(number);
@@ -215,7 +216,7 @@ void add_steering(CLI::App& app, Arguments& all) {
     });
     workers->add_option("N", all.workers, "1 to 255, or `default` for what `ralph run` and the settings say")
         ->required()
-        ->check(CLI::Range(1, 255) | CLI::IsMember({"default"}));
+        ->check(CLI::Range(1U, core::most_workers) | CLI::IsMember({"default"}));
     auto* cancel = add("cancel", "End the worker of a task; its work is kept", cancel_examples,
                        [&all] { return cancel_tasks(all.common, all.task_ids); });
     cancel->add_option("TASK", all.task_ids, "Which")->required();

@@ -63,7 +63,7 @@ void add_queue(CLI::App& queue, const Target& target) {
     auto* unlock = plain("unlock", "Remove a lock whose owner is gone",
                          [&common, &all] { return unlock_queue(common, all.dry_run); });
     unlock->add_flag("--dry-run", all.dry_run, "Only say what would be done");
-    unlock->add_flag("--yes", all.flag, "Accepted; nothing is asked");
+    unlock->add_flag("--yes", all.unused, "Accepted; nothing is asked");
     auto* repair = plain("repair", "The same as `ralph doctor --fix`",
                          [&common, &all] { return run_doctor(common, !all.dry_run, false); });
     repair->add_flag("--dry-run", all.dry_run, "Only look, as `ralph doctor`");
@@ -187,7 +187,7 @@ void add_others(CLI::App& app, const Target& target) {
     auto* migrate = add(app, target, "migrate", "Nothing has to be migrated", migrate_examples, [] {
         return print("nothing is to be migrated: every file is read in its own version\n");
     });
-    migrate->add_flag("--check", target.arguments.flag, "The same");
+    migrate->add_flag("--check", target.arguments.unused, "The same");
     add(app, target, "version", "Print the version", version_examples,
         [&all = target.arguments] { return print("ralph " + all.version + "\n"); });
     for (const char* name : {"help", "help-all"}) {

@@ -19,11 +19,8 @@ struct RustArguments {
     std::string value;
     std::string format;
     std::string color;
-    std::vector<std::string> texts;
-    QueueListArguments list;
-    bool flag = false;
+    bool unused = false;  // of flags that change nothing
     bool dry_run = false;
-    bool include_done = false;
     bool no_push = false;
     std::vector<std::string> ignored;  // flags that have no effect here
 };

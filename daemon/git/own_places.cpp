@@ -77,7 +77,8 @@ Result<std::vector<std::string>> own_places_in(const std::string& root, const st
 
 Result<void> check_own_places(const std::string& root) {
     const auto indexed =
-        Git(root).output({"ls-files", "-z", "--", fmt::format(":(top,literal){}", ralph_folder)});
+        Git(root).output({"ls-files", "-z", "--", fmt::format(":(top,literal){}", ralph_folder),
+                          fmt::format(":(top,literal){}", cueloop_folder)});
     if (!indexed) {
         return indexed.error();
     }

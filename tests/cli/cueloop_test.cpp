@@ -80,3 +80,23 @@ TEST_CASE("cueloop: a trust file that git tracks is no permission there either")
     const auto end = project.ralph({"queue", "list"});
     CHECK(has(end.errors, "git tracks it"));
 }
+
+TEST_CASE("cueloop: what git carries of a supervisor's own places there is refused, and no worker lands it") {
+    Project project;
+    make_cueloops(project);
+    const std::string file = ".cueloop/cache/parallel/state.json";
+    Project::write(project.root() + "/" + file, "theirs");
+    project.git(project.root(), {"add", "-f", file});
+    const auto end = project.ralph({"run", "--parallel", "1"});
+    CHECK(end.status == 1);
+    CHECK(has(end.errors, "/.cueloop/cache/parallel: git tracks it"));
+    project.git(project.root(), {"rm", "-q", "-f", file});
+    REQUIRE(project
+                .ralph({"task", "add", "smuggles", "--run",
+                        "mkdir -p .cueloop/cache/parallel; echo '{}' > " + file + "; git add -f " + file +
+                            "; git commit -q -m smuggled"})
+                .succeeded());
+    CHECK(project.ralph({"run", "--parallel", "1"}).status == 3);
+    CHECK(has(Project::read(project.root() + "/.cueloop/cache/parallel/state.json"), "supervisor's own"));
+    CHECK_FALSE(has(project.git(project.remote(), {"ls-tree", "-r", "--name-only", "main"}), file));
+}

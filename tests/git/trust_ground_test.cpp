@@ -128,6 +128,12 @@ TEST_CASE("no link of the repository is followed to a place that ralph writes") 
     SUBCASE("retry requests") {
         link = ralph + "/cache/parallel/retry-requests";
     }
+    SUBCASE("cancel requests") {
+        link = ralph + "/cache/parallel/cancel-requests";
+    }
+    SUBCASE("what is asked of all tasks") {
+        link = ralph + "/cache/steering.json";
+    }
     SUBCASE("green gates") {
         link = ralph + "/cache/parallel/green_gates";
     }
@@ -242,13 +248,17 @@ TEST_CASE("a link that comes in while a supervisor runs lets nothing start throu
 }
 
 TEST_CASE("a path is in a supervisor's own place, or in the way of one, or neither") {
-    for (const std::string place : {".ralph/cache/parallel", ".ralph/cache/stop_requested", ".ralph/lock",
-                                    ".ralph/logs/parallel", ".ralph/trust.jsonc"}) {
+    for (const std::string place :
+         {".ralph/cache/parallel", ".ralph/cache/stop_requested", ".ralph/cache/steering.json", ".ralph/lock",
+          ".ralph/logs/parallel", ".ralph/trust.jsonc", ".cueloop/cache/parallel",
+          ".cueloop/cache/steering.json", ".cueloop/lock", ".cueloop/logs/parallel",
+          ".cueloop/trust.jsonc"}) {
         CHECK(daemon::own_place_of(place) == place);
         CHECK(daemon::own_place_of(place + "/a b; c") == place);
         CHECK_FALSE(daemon::own_place_of(place + "s").has_value());
     }
-    for (const std::string in_the_way : {".ralph", ".ralph/cache", ".ralph/logs"}) {
+    for (const std::string in_the_way :
+         {".ralph", ".ralph/cache", ".ralph/logs", ".cueloop", ".cueloop/cache"}) {
         CHECK(daemon::own_place_of(in_the_way) == in_the_way);
     }
     for (const char* const path : {".ralph/queue.jsonc", ".ralph/cache/plans/RQ-0001.md", ".ralph/logs/x",
@@ -264,7 +274,8 @@ TEST_CASE("what git carries of a supervisor's own places is refused, and is no m
     project.commit_and_push();
     for (const std::string file :
          {".ralph/cache/parallel/state.json", ".ralph/cache/parallel/runs/RQ-0001/1-prepare/exit.json",
-          ".ralph/cache/stop_requested", ".ralph/lock/owner", ".ralph/logs/parallel/RQ-0001.log"}) {
+          ".ralph/cache/stop_requested", ".ralph/cache/steering.json", ".ralph/lock/owner",
+          ".ralph/logs/parallel/RQ-0001.log"}) {
         CAPTURE(file);
         Project::write(project.root() + "/" + file, "theirs");
         project.git(project.root(), {"add", "-f", file});

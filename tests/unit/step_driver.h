@@ -162,6 +162,15 @@ class StepDriver {
         return settings;
     }
 
+    // T1 is worked on in run 2, and T2 waits for its slot.
+    static StepDriver with_a_worker(core::SupervisorSettings settings) {
+        StepDriver driver(std::move(settings));
+        driver.queue({"T1", "T2"});
+        driver.run_first("T1", 1);
+        driver.started("T1", 2);
+        return driver;
+    }
+
     std::string take(const core::Event& event) {
         std::string text;
         for (const core::Action& action :

@@ -18,11 +18,7 @@ SupervisorSettings waiting_settings() {
 }
 
 StepDriver with_a_worker() {
-    StepDriver driver(waiting_settings());
-    driver.queue({"T1", "T2"});
-    driver.run_first("T1", 1);
-    driver.started("T1", 2);
-    return driver;
+    return StepDriver::with_a_worker(waiting_settings());
 }
 
 Steering paused(std::optional<std::chrono::seconds> time = {}) {
