@@ -271,6 +271,26 @@ void add_internal(CLI::App& app, Arguments& all) {
     });
 }
 
+// A command of a group shows those of the group's examples that are its own.
+void show_own_examples(CLI::App& app, const std::string& path) {
+    for (CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
+        const std::string name = path + " " + command->get_name();
+        show_own_examples(*command, name);
+        std::istringstream lines(command->get_footer());
+        std::string own;
+        bool has_one = false;
+        for (std::string line; std::getline(lines, line);) {
+            const bool is_example = line.starts_with("  ralph ") || line.starts_with("  sudo ralph ");
+            const bool is_own = is_example && line.find(name) != std::string::npos;
+            has_one = has_one || is_own;
+            own += is_example && !is_own ? std::string{} : line + "\n";
+        }
+        if (has_one) {
+            command->footer(own);
+        }
+    }
+}
+
 // Whether all words that stand where a command stands are one. CLI11 answers `--help` before it looks.
 bool names_commands(const CLI::App& app, int argc, char** argv) {
     const CLI::App* at = &app;
@@ -329,6 +349,7 @@ int run_command_line(int argc, char** argv, const Program& program) {
     add_internal(app, all);
     all.rust.version = program.version;
     add_rust_commands(app, all.common, all.rust, all.exit_code);
+    show_own_examples(app, "ralph");
     try {
         app.parse(argc, argv);
         tell_ignored(all.rust);

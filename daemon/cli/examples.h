@@ -7,7 +7,7 @@ inline constexpr const char* examples = R"(
 First steps:
   ralph demo                                     watch it work in a temporary folder
   ralph init --agent claude                      make .ralph/ in the git repository you are in
-  ralph task add "Fix the typo" --run "make fix" queue a task with a command of its own
+  ralph task add "Fix the typo" --run "make fix"  queue a task with a command of its own
   git add -A && git commit -m "Add the queue" && git push
   ralph run --parallel 3                         work on three tasks at once and land them
   ralph run parallel status                      see how it went
@@ -55,6 +55,8 @@ Examples:
   sudo ralph service install --dry-run        show what that would write and run, and do nothing
   ralph service install --user                under your own systemd instead, without root
   ralph service logs --follow                 what it says, as it says it
+  ralph service status                        what systemd says of it
+  sudo ralph service uninstall                stop and disable it; the repository stays
 )";
 
 inline constexpr const char* init_examples = R"(
@@ -84,6 +86,17 @@ Examples:
   ralph task edit RQ-0001 --description "It fails on an empty file" --priority critical
   ralph task reject RQ-0001 --note "It is not worth it"
   ralph task move RQ-0003 --before RQ-0001
+  ralph task show RQ-0001
+  ralph task done RQ-0001 --note "Somebody did it by hand"
+  ralph task remove RQ-0003
+  ralph task cancel RQ-0001                                  end its worker; the work is kept
+  ralph task status doing RQ-0001
+  ralph task ready RQ-0004                                   a draft becomes a task to be done
+  ralph task start RQ-0001                                   somebody works on it by hand
+  ralph task field team compilers RQ-0001
+  ralph task schedule RQ-0001 2027-01-01T00:00:00Z           it starts then, not before
+  ralph task relate RQ-0003 blocks RQ-0001
+  ralph task clone RQ-0001
 )";
 
 inline constexpr const char* history_examples = R"(
@@ -106,6 +119,19 @@ Examples:
   ralph queue list --json      the same for programs
   ralph queue validate         check queue and done file; 1 if they cannot be used
   ralph queue stop             start nothing new, finish what runs
+  ralph queue export --format csv
+  ralph queue export --include-done > tasks.json
+  ralph queue import tasks.json
+  ralph queue next             the task that would start next
+  ralph queue next-id
+  ralph queue explain          why each open task stands where it stands
+  ralph queue stats
+  ralph queue show RQ-0001
+  ralph queue search typo
+  ralph queue unlock --dry-run
+  ralph queue repair --dry-run
+  ralph queue archive          done and rejected tasks go to the done file
+  ralph queue sort             by priority
 )";
 
 inline constexpr const char* run_examples = R"(
@@ -115,6 +141,7 @@ Examples:
   ralph run parallel status                  what happens, and why
   ralph run parallel stop --now              end what runs; the work is kept
   ralph run parallel retry --task RQ-0001    run a failed or blocked task again
+  ralph run loop --parallel 3                the same as the first
 
 Exit codes: 0 everything landed, 3 some tasks failed or are blocked, 1 it could not run, 128+n ended by signal n.
 )";
@@ -204,12 +231,17 @@ Examples:
   ralph machine run parallel-status    as `ralph status --json`
   ralph machine queue read             as `ralph queue list --json`
   ralph machine doctor report          as `ralph doctor --json`
+  ralph machine run stop --dry-run
+  ralph machine queue validate
+  ralph machine config resolve         as `ralph config show`
+  ralph machine system info            the version
 )";
 
 inline constexpr const char* daemon_examples = R"(
 Examples:
   ralph daemon status    whether a supervisor runs here
   ralph daemon stop      as `ralph drain`
+  ralph daemon logs      where a supervisor logs
 
 A supervisor is started by `ralph run --parallel`, or as a service by `ralph service install`.
 )";
@@ -239,6 +271,12 @@ inline constexpr const char* clean_examples = R"(
 Examples:
   ralph clean --dry-run    logs of tasks that are gone, and kept work, whose kept_work_retention has ended
   ralph clean              remove them
+)";
+
+inline constexpr const char* help_examples = R"(
+Examples:
+  ralph help        the same as `ralph --help`
+  ralph help-all    the same
 )";
 
 }  // namespace ralph::daemon

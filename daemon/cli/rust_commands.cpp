@@ -191,8 +191,9 @@ void add_others(CLI::App& app, const Target& target) {
     add(app, target, "version", "Print the version", version_examples,
         [&all = target.arguments] { return print("ralph " + all.version + "\n"); });
     for (const char* name : {"help", "help-all"}) {
-        app.add_subcommand(name, "The same as `ralph --help`")
-            ->callback([&app, &exit_code = target.exit_code] { exit_code = print(app.help()); });
+        auto* const help = app.add_subcommand(name, "The same as `ralph --help`");
+        help->footer(help_examples);
+        help->callback([&app, &exit_code = target.exit_code] { exit_code = print(app.help()); });
     }
 }
 
