@@ -215,6 +215,14 @@ class Life {
         world_.tell_watchers(path);
         return path;
     }
+    // As one that was left from before: at once, and nobody is told.
+    std::string leave_cancel_request() {
+        std::string path = fmt::format("{}/{}~1", paths().cancel_requests(), task_id);
+        world_.disk.put_directory(paths().cancel_requests());
+        world_.disk.put(path, "");
+        return path;
+    }
+    void tell_watchers(const std::string& path) { world_.tell_watchers(path); }
     [[nodiscard]] bool has(const std::string& path) const { return world_.disk.find(path) != nullptr; }
     [[nodiscard]] const Paths& paths() const { return settings_.paths; }
     [[nodiscard]] std::optional<Lifecycle> saved() {
@@ -553,5 +561,25 @@ TEST_CASE("a request that comes while an earlier one is taken away is answered, 
     CHECK(life.run() == 128 + SIGTERM);
     CHECK(is_seen);
     CHECK(!life.has(second));
+    CHECK(life.saved() == Lifecycle::completed);
+}
+
+// Found by the simulation, seed 86052: a second event of an old request met the task's next life.
+TEST_CASE("a request that is seen again and again is considered once") {
+    Life life;
+    const std::string old = life.leave_cancel_request();
+    std::size_t turns = 0;
+    life.before_turn = [&] {
+        if (life.shims.works()) {
+            life.shims.finish_the_work();
+        } else if (life.has(old) && ++turns % 3 == 0) {  // in between the helper works
+            life.tell_watchers(old);
+        }
+    };
+    bool failed = false;
+    life.renamed = [&](const std::string&) { failed = failed || life.saved() == Lifecycle::failed; };
+    CHECK(life.run() == 128 + SIGTERM);
+    CHECK_FALSE(failed);
+    CHECK_FALSE(life.has(old));
     CHECK(life.saved() == Lifecycle::completed);
 }

@@ -99,6 +99,18 @@ TEST_CASE("cancel: of what has ended, or has not begun, is refused, and at a sta
           lines({"forget the cancel of T2", "warn T2: there is nothing to cancel: it has not begun"}));
 }
 
+// Found by the simulation, seed 11.
+TEST_CASE("cancel: an outage does not outlive the only task that looks whether it is over") {
+    StepDriver driver(waiting_settings());
+    driver.queue({"T1", "T2"});
+    driver.recovered("T1");
+    driver.started("T1", 1);
+    driver.ended("T1", 1, exit_unavailable);
+    REQUIRE(driver.supervisor.outage.has_value());
+    CHECK(driver.take(event::CancelRequested{"T1"}).find("read T2 and keep") != std::string::npos);
+    CHECK_FALSE(driver.supervisor.outage.has_value());
+}
+
 TEST_CASE("pause: no worker starts, what runs goes on and lands, and then workers start again") {
     StepDriver driver = with_a_worker();
     CHECK(driver.take(event::SteeringRead{paused()}) ==
