@@ -187,13 +187,12 @@ int unlock_queue(const CommonArguments& common, bool dry_run) {
     if (!path_exists(settings->paths.queue_lock())) {
         return print("the queue is not locked\n");
     }
-    if (const auto owner = living_lock_owner(settings->paths)) {
-        return report_error(Error{fmt::format("process {} ({}) lives and holds the queue's lock", owner->pid,
-                                              core::printable(owner->label)),
-                                  "end it first"});
-    }
     if (dry_run) {
-        return print("the lock's owner is gone: it would be removed\n");
+        const auto owner = living_lock_owner(settings->paths);
+        return owner ? report_error(Error{fmt::format("process {} ({}) lives and holds the queue's lock",
+                                                      owner->pid, core::printable(owner->label)),
+                                          "end it first"})
+                     : print("the lock's owner is gone: it would be removed\n");
     }
     // Clears it as every command does that needs it, and lets it go.
     const auto lock = QueueLock::acquire(settings->paths, "unlock", core::format_rfc3339(wall_clock()), {});

@@ -155,6 +155,7 @@ TEST_CASE("compatibility: a lock of a process that lives is not taken, one of a 
     };
     write(::getpid());
     CHECK(project.ralph({"queue", "unlock"}).status == 1);
+    CHECK(project.ralph({"queue", "unlock", "--dry-run"}).status == 1);
     CHECK(!Project::read(owner).empty());
     write(4'194'303);  // above what the kernel gives out by default
     CHECK(has(project.ralph({"queue", "unlock", "--dry-run"}).output, "would be removed"));
