@@ -148,8 +148,8 @@ Explanation explain_active(const Supervisor& supervisor, const ActiveTask& task,
             out.reason += ", since it could not be landed: " + *record.last_error;
         }
         if (supervisor.cancels.count(task.task_id) != 0) {
-            constexpr std::string_view being_ended = "; it is being ended, as was asked for";
-            constexpr std::string_view too_late = "; it is to be cancelled, unless it lands now";
+            constexpr std::string_view being_ended = "; it is being cancelled";
+            constexpr std::string_view too_late = "; it will be cancelled unless this lands it";
             out.reason += lands ? too_late : being_ended;
         }
         if (task.began != Instant::min()) {

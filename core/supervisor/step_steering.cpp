@@ -64,8 +64,7 @@ void Handler::cancel_asked() {
         if (may_end) {
             apply(task, TaskEvent::cancelled, "cancelled on request");
         } else if (const WorkerRecord* const record = supervisor_.state.find(task_id)) {
-            note(true, task_id,
-                 fmt::format("it is {} before it could be cancelled", to_string(record->lifecycle)));
+            note(true, task_id, fmt::format("too late to cancel: it is {}", to_string(record->lifecycle)));
         }
         actions_.emplace_back(action::ForgetCancelRequest{task_id});
         each = supervisor_.cancels.erase(each);

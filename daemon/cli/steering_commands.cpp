@@ -29,7 +29,7 @@ int steer_all(const CommonArguments& common, const std::function<void(core::Stee
     return print(fmt::format("{}{}\n", done,
                              living_supervisor(settings->paths)
                                  ? ""
-                                 : "; no supervisor runs here now, and the next one keeps to it"));
+                                 : "; no supervisor runs here now; the next one will follow it"));
 }
 
 Result<void> check_cancellable(const Settings& settings, const std::string& task_id) {

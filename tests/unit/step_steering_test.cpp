@@ -71,7 +71,7 @@ TEST_CASE("cancel: what lands is finished first, and who waits in the merge queu
     const std::string said = driver.ended("T1", 3, 0);
     CHECK(driver.lifecycle("T1") == "completed");
     CHECK(driver.lifecycle("T2") == "failed");
-    CHECK(said.find("warn T1: it is completed before it could be cancelled") != std::string::npos);
+    CHECK(said.find("warn T1: too late to cancel: it is completed") != std::string::npos);
     CHECK(said.find("start T2") == std::string::npos);
 }
 
